@@ -1,0 +1,267 @@
+"""Every fact that is written to disk: what was planned, what ran, what was measured. Never a derived number.
+
+A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Setting = bool | int | float | str
+Role = Literal["warm-up", "measured", "control"]
+
+
+class Record(BaseModel):
+    """Base of everything on disk: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), ser_json_inf_nan="strings")
+
+
+# ------------------------------------------------------------------------------------------------ what is planned
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Check(Record):
+    """How an answer is judged: it parses (`python`, `json`), or it contains or matches something."""
+
+    kind: Literal["python", "json", "contains", "regex"]
+    all: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
+    pattern: str | None = None
+
+
+class Passages(Record):
+    """Text that is generated around `needles` until the prompt has the wanted context fill."""
+
+    needles: tuple[str, ...]
+    question: str
+    instruction: str | None = None
+    seed: int
+
+
+class Prompt(Record):
+    """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
+
+    id: str
+    suite: str
+    category: str
+    tags: tuple[str, ...] = ()
+    messages: tuple[Message, ...]
+    passages: Passages | None = None
+    check: Check | None = None
+    json_schema: str | None = None
+    constrained: bool = False
+
+
+class Contender(Record):
+    """Engine + target model + method + settings: one thing that is measured.
+
+    `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
+    starts the engine, with `$port` still open; empty for an engine that is attached to.
+    """
+
+    name: str
+    engine: str
+    kind: Literal["server", "attach", "xllamacpp"]
+    target_model: str
+    target_label: str
+    target_note: str | None = None
+    target_quant: str | None = None
+    draft_model: str | None = None
+    draft_label: str | None = None
+    method: str
+    settings: dict[str, Setting] = {}
+    engine_settings: dict[str, Setting] = {}
+    engine_args: tuple[str, ...] = ()
+    executable: str | None = None
+    url: str | None = None
+    argv: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    learns: bool = False
+    baseline: str | None = None
+
+
+class Trial(Record):
+    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is."""
+
+    id: str
+    contender: str
+    category: str
+    prompt: str
+    role: Role
+    repeat: int
+    temperature: float
+    seed: int
+    output_tokens: int
+    ignore_eos: bool
+    fill: int | None = None
+
+
+class Block(Record):
+    """Trials that run on one opened engine, in this order."""
+
+    index: int
+    contender: str
+    trials: tuple[Trial, ...]
+
+
+class Plan(Record):
+    """The exact list of trials, and everything that affects a number."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    specbench_version: str
+    name: str
+    suites: dict[str, str]
+    contenders: tuple[Contender, ...]
+    prompts: tuple[Prompt, ...]
+    blocks: tuple[Block, ...]
+    thinking: bool | None = None
+    record_steps: bool = False
+    trial_timeout: float = 600.0
+    load_timeout: float = 600.0
+    budget: float | None = None
+    passages_text: dict[str, Any] | None = None
+
+    def contender(self, name: str) -> Contender:
+        """The contender of that name; KeyError when the plan has none."""
+        return {c.name: c for c in self.contenders}[name]
+
+
+class Machine(Record):
+    """What this machine is, as far as it could be read. `hostname` stays None unless asked for."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    system: str
+    release: str
+    architecture: str
+    python: str
+    cpu: str | None = None
+    cores_physical: int | None = None
+    cores_logical: int | None = None
+    memory: int | None = None
+    isa: tuple[str, ...] = ()
+    gpus: tuple[dict[str, Any], ...] = ()
+    hostname: str | None = None
+    environment: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+
+
+# ------------------------------------------------------------------------------------------------ what was measured
+
+
+class DraftCounts(Record):
+    """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
+
+    emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
+    verification_steps: target decode forward passes (F). drafted_steps: those with a draft (S).
+    """
+
+    emitted: int | None = None
+    prefill_tokens: int | None = None
+    drafted: int | None = None
+    accepted: int | None = None
+    verification_steps: int | None = None
+    drafted_steps: int | None = None
+    accepted_by_position: tuple[int, ...] | None = None
+    sources: dict[str, str] = {}
+
+
+class Step(Record):
+    """One verification step as seen in the stream; `seconds` is the engine's time."""
+
+    drafted: int
+    accepted: int
+    emitted: int
+    seconds: float
+
+
+class Generation(Record):
+    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here."""
+
+    kind: Literal["generation"] = "generation"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    trial: Trial
+    block: int
+    order: int
+    started: float
+    text: str
+    output_ids: tuple[int, ...] | None
+    prompt_sha256: str
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    prefilled_tokens: int | None
+    output_tokens: int | None
+    counts: DraftCounts
+    prefill_seconds: float | None
+    decode_seconds: float | None
+    draft_seconds: float | None = None
+    first_token: float | None
+    last_token: float | None
+    total: float | None
+    first_chunk_tokens: int | None = None
+    stop_reason: Literal["length", "eos", "word"] | None
+    verification_rule: Literal["greedy-match", "rejection-sampling"] | None = None
+    steps: tuple[Step, ...] | None = None
+    top_two_gaps: tuple[float | None, ...] | None = None
+    observed: dict[str, Setting] = {}
+    load_average: float | None = None
+
+
+class Failure(Record):
+    """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
+
+    kind: Literal["failure"] = "failure"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    trial: Trial
+    block: int
+    order: int
+    started: float
+    reason: Literal["engine-died", "timeout", "context-exceeded", "refused", "bad-answer"]
+    message: str
+    hint: str
+    log_tail: str | None = None
+
+
+class Opening(Record):
+    """An engine that was opened for a block: who it is and how it was started."""
+
+    kind: Literal["opening"] = "opening"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    contender: str
+    block: int
+    started: float
+    engine_version: str | None
+    engine_commit: str | None
+    executable: str | None
+    executable_sha256: str | None
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    load_seconds: float | None
+    context_size: int | None
+    chat_template_sha256: str | None
+    model_type: str | None = None
+    observed: dict[str, Setting] = {}
+    log: str | None = None
+
+
+class Skip(Record):
+    """A contender (or all that is left of a block) that cannot run here, with the reason."""
+
+    kind: Literal["skip"] = "skip"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    contender: str
+    block: int | None
+    reason: str
+    hint: str
+    log_tail: str | None = None
+
+
+Result = Annotated[Generation | Failure | Opening | Skip, Field(discriminator="kind")]
