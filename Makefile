@@ -1,0 +1,55 @@
+# Two commands matter: `make run` and `make test`. Each creates the virtual environment that it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+LLAMA_CPP = .cache/llama.cpp
+
+.PHONY: run test check engines crosscheck benchmarks clean
+
+run: $(VENV)/.run
+	$(BIN)/specbench run
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not hardware"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not hardware and not engine"
+
+engines: $(LLAMA_CPP)/bin/llama-server
+
+crosscheck: $(VENV)/.dev $(LLAMA_CPP)/bin/llama-server
+	$(BIN)/python benchmarks/crosscheck.py --llama-server $(LLAMA_CPP)/bin/llama-server
+
+benchmarks: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "specbench needs Python 3.11 or newer; try make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+# llama-server and llama-bench, from the source that the llama-cpp-python release carries; 4 to 13 minutes on two cores.
+$(LLAMA_CPP)/bin/llama-server: | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet 'cmake>=3.25' ninja
+	mkdir -p .cache
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest .cache llama-cpp-python==0.3.36
+	tar xzf .cache/llama_cpp_python-0.3.36.tar.gz -C .cache
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -S .cache/llama_cpp_python-0.3.36/vendor/llama.cpp -B $(LLAMA_CPP) \
+	  -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF \
+	  -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_APP=OFF > .cache/configure.log
+	$(BIN)/cmake --build $(LLAMA_CPP) -j2 --target llama-server llama-bench > .cache/build.log
+
+clean:
+	rm -rf $(VENV) .cache build dist

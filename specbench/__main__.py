@@ -1,0 +1,20 @@
+"""`python -m specbench` and the `specbench` command. Errors are shown here, once."""
+
+import sys
+
+from specbench.errors import SpecbenchError
+
+
+def main() -> None:
+    """Run the command line; an error that the user can act on becomes two lines and an exit status."""
+    from specbench.cli.main import app  # noqa: PLC0415  the errors above must not wait for Typer
+
+    try:
+        app()
+    except SpecbenchError as error:
+        print(f"error: {error.message}\n  fix: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Progress on standard error, answers on standard output. What is said is decided elsewhere; here it is drawn."""
+
+import json as json_text
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from specbench import pipeline
+from specbench.analysis.comparison import Comparison
+from specbench.errors import InputError
+from specbench.execution import BlockStarted, TrialStarted
+from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.report.formats import FORMATS
+from specbench.report.text import Section, sections
+from specbench.store import Run
+from specbench.units import duration, percent, significant
+
+_PLAIN_EVERY = 10.0  # seconds between lines when there is no terminal
+
+
+class Progress:
+    """What runs now, how long it will take, and the running result of each contender."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._console = Console(stderr=True)
+        self._live: Live | None = None
+        self._planned = Counter(t.contender for b in plan.blocks for t in b.trials if t.role != "warm-up")
+        self._names = [c.name for c in plan.contenders]
+        self._tallies = {name: pipeline.Tally() for name in self._names}
+        self._now = "starting"
+        self._started = time.monotonic()
+        self._last_line = self._started
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._draw)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def observe(self, event: Result | BlockStarted | TrialStarted) -> None:
+        """Take in what execution yields; called once for each event."""
+        if isinstance(event, TrialStarted):
+            self._now = f"{event.trial.contender}  {event.trial.prompt}  temperature {event.trial.temperature:g}"
+        elif isinstance(event, Generation | Failure):
+            self._tallies[event.trial.contender].add(event)
+            if isinstance(event, Failure):
+                self._say(f"[red]failed[/red] {escape(event.trial.id)}: {escape(event.message)}")
+        elif isinstance(event, Skip):
+            self._tallies[event.contender].skipped = True
+            self._say(f"[yellow]skipped[/yellow] {escape(event.contender)}: {escape(event.reason)} ({escape(event.hint)})")
+        if self._live is None and time.monotonic() - self._last_line >= _PLAIN_EVERY:
+            self._last_line = time.monotonic()
+            self._say(f"{self._done()} of {self._total()} trials, {self._eta()}; now {escape(self._now)}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _done(self) -> int:
+        return sum(tally.trials for tally in self._tallies.values())
+
+    def _total(self) -> int:
+        return sum(n for name, n in self._planned.items() if not self._tallies[name].skipped)
+
+    def _eta(self) -> str:
+        done, spent = self._done(), time.monotonic() - self._started
+        if not done:
+            return "time left unknown"
+        return f"about {duration(spent / done * max(0, self._total() - done))} left"
+
+    def _draw(self) -> Group:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for title in ("contender", "trials", "tok/s", "accepted"):
+            table.add_column(title, justify="left" if title == "contender" else "right", no_wrap=True)
+        for name in self._names:
+            tally = self._tallies[name]
+            speed, accepted = tally.decode_speed(), tally.acceptance()
+            table.add_row(
+                Text(name),
+                "skipped" if tally.skipped else f"{tally.trials}/{self._planned[name]}",
+                "" if speed is None else significant(speed),
+                "" if accepted is None else percent(accepted),
+            )
+        done, total = self._done(), max(1, self._total())
+        head = Table.grid(padding=(0, 1))
+        head.add_row(ProgressBar(total=total, completed=done, width=30), f"{done}/{total}", self._eta())
+        return Group(head, Text(self._now, no_wrap=True, overflow="ellipsis"), table)
+
+
+def show_comparison(run: Run, comparison: Comparison, *, format_: str, output: Path | None = None) -> None:
+    """The conclusions in one of the formats; text is drawn to the terminal's width."""
+    for warning in run.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if format_ != "text" and format_ not in FORMATS:
+        raise InputError(f"unknown format {format_!r}", hint=f"known: text, {', '.join(FORMATS)}")
+    if output is not None:
+        with output.open("w", encoding="utf-8") as file:
+            _write(comparison, format_, Console(file=file, width=160))
+    else:
+        _write(comparison, format_, Console(width=None if sys.stdout.isatty() else 160))
+
+
+def _write(comparison: Comparison, format_: str, console: Console) -> None:
+    if format_ != "text":
+        console.file.write(FORMATS[format_](comparison))
+        return
+    for section in sections(comparison):
+        _draw_section(console, section)
+
+
+def _draw_section(console: Console, section: Section) -> None:
+    console.print(Text(section.title, style="bold"))
+    for line in section.lines:
+        console.print(Text(line))
+    if section.columns:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        shown = section.fitting(console.width)
+        for index in shown:
+            column = section.columns[index]
+            table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
+        for row in section.rows:
+            table.add_row(*(Text(row[index]) for index in shown))
+        console.print(table)
+    for note in section.footnotes:
+        console.print(Text(note))
+    console.print()
+
+
+def show_plan(plan: Plan) -> None:
+    """The contenders, how each is started, and how much will be measured."""
+    trials = [t for b in plan.blocks for t in b.trials]
+    measured = sum(t.role != "warm-up" for t in trials)
+    print(f"{len(plan.contenders)} contenders, {len(plan.blocks)} blocks, {measured} trials,", end=" ")
+    print(f"{len(trials) - measured} warm-ups, {sum(t.output_tokens for t in trials)} output tokens at most")
+    for contender in plan.contenders:
+        print(f"\n{contender.name}")
+        print("  " + " ".join([contender.executable or contender.url or contender.engine, *contender.argv]))
+
+
+def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
+    """Where the records are, what went wrong, and how to go on; on standard error."""
+    for result in run.results:
+        if isinstance(result, Failure):
+            print(f"failed: {result.trial.id}: {result.message} ({result.hint})", file=sys.stderr)
+        elif isinstance(result, Skip):
+            print(f"skipped: {result.contender}: {result.reason} ({result.hint})", file=sys.stderr)
+    print(f"records: {outcome.path}", file=sys.stderr)
+    if outcome.remaining:
+        why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
+        print(f"{why}{outcome.remaining} trials are left; go on with: specbench run --resume {outcome.path}", file=sys.stderr)
+
+
+def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
+    """Plain rows as a table, or as JSON."""
+    if json:
+        print(json_text.dumps(rows, indent=2))
+        return
+    if not rows:
+        print(f"{title}: none")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for key in rows[0]:
+        table.add_column(key)
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+

@@ -1,0 +1,125 @@
+"""Command-line words -> the values of a run file. Nothing is decided here: the run file's model checks everything."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from specbench import pipeline
+from specbench.errors import InputError
+from specbench.planning.runfile import RunFile, validate_runfile
+from specbench.units import parse_duration
+
+
+def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | None, **flags: Any) -> RunFile:
+    """The run file with the given flags laid over it; the embedded default when neither names a model or a server."""
+    given = {key: value for key, value in flags.items() if value not in (None, {}, [])}
+    if path is not None:
+        base = _toml(path)
+    elif model is None and "url" not in given:
+        base = pipeline.default_runfile_values()
+    else:
+        base = {}
+    if model is not None:
+        base["targets"] = [{"model": m, **({"draft_model": draft_model} if draft_model else {})} for m in model]
+    elif draft_model is not None:
+        raise InputError("--draft-model without --model", hint="name the target too: --model TARGET.gguf")
+    for key, value in given.items():
+        merge = key in ("engine_settings", "method_settings") and key in base
+        base[key] = {**base[key], **value} if merge else value
+    return validate_runfile(base)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no run file {path}", hint="check the path; --model is for models") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read as TOML: {error}", hint="correct the file") from error
+
+
+def names(text: str | None) -> list[str] | None:
+    """Words of a comma list."""
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def numbers(text: str | None) -> list[float] | None:
+    """Numbers of a comma list."""
+    return None if text is None else [_number(word) for word in text.split(",")]
+
+
+def token_counts(text: str | None) -> list[int] | None:
+    """Token counts of a comma list; `8k` is 8192."""
+    if text is None:
+        return None
+    counts = []
+    for word in text.lower().split(","):
+        factor = 1024 if word.strip().endswith("k") else 1
+        counts.append(int(_number(word.strip().removesuffix("k")) * factor))
+    return counts
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError as error:
+        raise InputError(f"{word.strip()!r} is not a number", hint="give numbers with commas between them") from error
+
+
+def seconds(text: str | None) -> float | None:
+    """A duration such as 90s or 5m."""
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"--budget: {error}", hint="write it as 90s, 5m or 1h30m") from error
+
+
+def value(text: str) -> bool | int | float | str:
+    """A setting's value as TOML would read it; what TOML cannot read is a string."""
+    try:
+        parsed = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed if isinstance(parsed, bool | int | float | str) else text
+
+
+def settings(pairs: list[str] | None) -> dict[str, Any] | None:
+    """KEY=VALUE pairs as a dictionary."""
+    if pairs is None:
+        return None
+    return dict(_pair(pair) for pair in pairs)
+
+
+def _pair(pair: str) -> tuple[str, bool | int | float | str]:
+    key, equals, text = pair.partition("=")
+    if not equals or not key:
+        raise InputError(f"{pair!r} is not KEY=VALUE", hint="write it as threads=8")
+    return key.strip(), value(text.strip())
+
+
+def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None:
+    """METHOD.KEY=VALUE[,VALUE...] pairs by method; several values are a sweep."""
+    if pairs is None:
+        return None
+    found: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        method, dot, key = name.strip().rpartition(".")
+        if not equals or not dot or not key:
+            raise InputError(f"{pair!r} is not METHOD.KEY=VALUE", hint="write it as draft-model.draft_tokens_max=4,8")
+        values = [value(word.strip()) for word in text.split(",")]
+        found.setdefault(method, {})[key] = values if len(values) > 1 else values[0]
+    return found
+
+
+def run_folder(given: Path | None, *, results: Path) -> Path:
+    """A run folder by path, by name below `results`, or the newest."""
+    if given is None:
+        known = list(pipeline.runs(results))
+        if not known:
+            raise InputError(f"there are no runs in {results}", hint="run `specbench run` first, or give a folder")
+        return known[-1]
+    for path in (given, results / given):
+        if (path / "plan.json").is_file():
+            return path
+    raise InputError(f"there is no run {given}", hint="`specbench runs` lists them")

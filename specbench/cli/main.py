@@ -1,0 +1,38 @@
+"""The Typer app: each command is declared here by its module and imports its work when it is called."""
+
+from typing import Annotated
+
+import typer
+
+import specbench
+from specbench.cli import report, run, runs, shelves
+
+app = typer.Typer(
+    name="specbench",
+    help="Which speculative-decoding method is fastest for your kind of work, on your machine, with your model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(show: bool) -> None:  # noqa: FBT001  Typer calls it with the flag's value
+    if show:
+        typer.echo(f"specbench {specbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Which speculative-decoding method is fastest for your kind of work, on your machine, with your model."""
+
+
+app.command("run")(run.run)
+app.command("report")(report.report)
+app.command("runs")(runs.runs)
+app.command("engines")(shelves.engines)
+app.command("methods")(shelves.methods)
+app.add_typer(shelves.suites, name="suites")

@@ -1,0 +1,92 @@
+"""`specbench run`: plan, measure, record, show."""
+
+from pathlib import Path
+
+import typer
+
+from specbench.cli import options as o
+
+
+def run(  # noqa: D417  the options describe themselves
+    runfile: o.RunFilePath = None,
+    *,
+    model: o.Model = None,
+    draft_model: o.DraftModel = None,
+    engine: o.Engine = None,
+    engine_path: o.EnginePath = None,
+    url: o.Url = None,
+    engine_set: o.EngineSetting = None,
+    engine_arg: o.EngineArg = None,
+    engines: o.EnginesFolder = None,
+    methods: o.Methods = None,
+    set_: o.MethodSetting = None,
+    suite: o.SuiteName = None,
+    categories: o.Categories = None,
+    tags: o.Tags = None,
+    prompts: o.Prompts = None,
+    fill: o.Fill = None,
+    temperature: o.Temperatures = None,
+    output_tokens: o.OutputTokens = None,
+    natural_stop: o.NaturalStop = None,
+    repeats: o.Repeats = None,
+    seed: o.Seed = None,
+    thinking: o.Thinking = None,
+    steps: o.Steps = None,
+    budget: o.Budget = None,
+    dry_run: o.DryRun = False,
+    name: o.Name = None,
+    results: o.Results = Path("results"),
+    resume: o.Resume = None,
+    hostname: o.Hostname = False,
+    strict: o.Strict = False,
+    json: o.Json = False,
+) -> None:
+    """Measure speculative decoding per task category.
+
+    Without arguments: the embedded micro model family, all its methods, all categories.
+    """
+    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console, flags  # noqa: PLC0415
+
+    if resume is None:
+        asked = flags.runfile(
+            runfile,
+            model=model,
+            draft_model=draft_model,
+            engine=engine,
+            engine_path=engine_path,
+            url=url,
+            engine_settings=flags.settings(engine_set),
+            engine_args=engine_arg,
+            methods=flags.names(methods),
+            method_settings=flags.method_settings(set_),
+            suite=suite,
+            categories=flags.names(categories),
+            tags=flags.names(tags),
+            prompts_per_category=prompts,
+            fill=flags.token_counts(fill),
+            temperatures=flags.numbers(temperature),
+            output_tokens=output_tokens,
+            ignore_eos=None if natural_stop is None else not natural_stop,
+            repeats=repeats,
+            seed=seed,
+            thinking=thinking,
+            record_steps=steps,
+            budget=flags.seconds(budget),
+            name=name,
+        )
+        plan = pipeline.plan_run(asked, engines=engines)
+        if dry_run:
+            console.show_plan(plan)
+            return
+        with console.Progress(plan) as progress:
+            outcome = pipeline.start(plan, results=results, observe=progress.observe, hostname=hostname)
+    else:
+        path = flags.run_folder(resume, results=results)
+        plan = pipeline.plan_of(path)
+        with console.Progress(plan) as progress:
+            outcome = pipeline.resume(path, observe=progress.observe)
+    measured, comparison = pipeline.read(outcome.path)
+    console.show_comparison(measured, comparison, format_="json" if json else "text")
+    console.show_outcome(outcome, measured)
+    raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=strict))

@@ -1,0 +1,57 @@
+"""`specbench suites`, `engines`, `methods`: what there is to choose from."""
+
+from typing import Annotated
+
+import typer
+
+from specbench.cli import options as o
+
+suites = typer.Typer(help="List, show and validate prompt suites.", no_args_is_help=True, rich_markup_mode=None)
+
+_Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name or folder.")]
+
+
+@suites.command("list")
+def suites_list(*, json: o.Json = False) -> None:
+    """List the suites that come with specbench."""
+    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console  # noqa: PLC0415
+
+    console.show_rows("Suites", pipeline.suite_rows(), json=json)
+
+
+@suites.command("show")
+def suites_show(
+    suite: _Suite = "core", *, categories: o.Categories = None, tags: o.Tags = None, json: o.Json = False
+) -> None:
+    """Show a suite's prompts."""
+    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console, flags  # noqa: PLC0415
+
+    rows = pipeline.prompt_rows(suite, categories=flags.names(categories), tags=flags.names(tags))
+    console.show_rows(f"Suite {suite}", rows, json=json)
+
+
+@suites.command("validate")
+def suites_validate(suite: _Suite = "core") -> None:
+    """Check every prompt of a suite; all faults are reported at once."""
+    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+
+    found = pipeline.find_suite(suite)
+    typer.echo(f"{found.name} {found.version}: {len(found.prompts)} prompts are valid")
+
+
+def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
+    """List the engine profiles and whether each can run here."""
+    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console  # noqa: PLC0415
+
+    console.show_rows("Engines", pipeline.engine_rows(engines), json=json)
+
+
+def methods(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
+    """List the methods of every engine, with their settings and defaults."""
+    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console  # noqa: PLC0415
+
+    console.show_rows("Methods", pipeline.method_rows(engines), json=json)
