@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def path(relative: str) -> Path:
-    """The file or folder `relative`, e.g. `micro/weights/target-q8_0.gguf`. InputError when the installation lacks it."""
+    """The file or folder `relative`, e.g. `micro/weights/target-q8_0.gguf`; InputError when it is missing."""
     for root in (_PACKAGE / "data", _PACKAGE.parent):
         if (root / relative).exists():
             return root / relative

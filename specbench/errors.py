@@ -1,4 +1,4 @@
-"""Errors that the user can act on. Each says what is wrong and what to do; the CLI shows it and picks the exit status."""
+"""Errors that the user can act on: what is wrong, and what to do. They are shown in one place."""
 
 
 class SpecbenchError(Exception):

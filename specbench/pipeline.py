@@ -1,13 +1,15 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import specbench
 from specbench import datafiles, store
+from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
+from specbench.analysis.metrics import METRICS
 from specbench.engines import catalog
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted, execute
@@ -15,32 +17,27 @@ from specbench.hardware.detect import detect
 from specbench.models import compatibility, gguf, micro
 from specbench.models.facts import ModelFacts
 from specbench.planning.plan import make_plan
-from specbench.planning.runfile import RunFile, load_runfile
+from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Generation, Plan, Result
+from specbench.records import Failure, Generation, Plan, Result, Skip
 
 Observer = Callable[[Result | BlockStarted | TrialStarted], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its folder, the trials that were left, and why it stopped before them (None: it did not)."""
+    """How a run ended: its folder, the trials that are left, and what stopped it before them (None: nothing)."""
 
     path: Path
     remaining: int
     stopped: str | None
 
 
-def default_runfile() -> RunFile:
-    """The run of the embedded family: every method, every category, the small target and the ballast one."""
-    return load_runfile(datafiles.path("micro/run.toml").read_text(encoding="utf-8"))
-
-
 def find_suite(name: str) -> Suite:
     """A packaged suite by name, or the suite in a folder."""
     folder = Path(name)
     if not (folder / "suite.toml").is_file():
-        known = sorted(p.parent.name for p in datafiles.path("suites").glob("*/suite.toml"))
+        known = sorted(path.parent.name for path in datafiles.path("suites").glob("*/suite.toml"))
         if name not in known:
             raise InputError(f"there is no suite {name!r}", hint=f"known: {', '.join(known)}; or give a folder")
         folder = datafiles.path(f"suites/{name}")
@@ -51,13 +48,12 @@ def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
     """Resolve models, suite and engine profiles, check that they fit, and plan every trial."""
     runfile = _with_model_files(runfile)
     facts: dict[str, ModelFacts] = {}
-    if runfile.url is None:
-        for target in runfile.targets:
-            for model in (target.model, target.draft_model):
-                if model is not None and model not in facts:
-                    facts[model] = gguf.read_facts(Path(model))
-            if target.draft_model is not None:
-                compatibility.require_same_vocabulary(Path(target.model), Path(target.draft_model))
+    for target in () if runfile.url else runfile.targets:
+        for model in (target.model, target.draft_model):
+            if model is not None and model not in facts:
+                facts[model] = gguf.read_facts(Path(model))
+        if target.draft_model is not None:
+            compatibility.require_same_vocabulary(Path(target.model), Path(target.draft_model))
     return make_plan(
         runfile,
         suite=find_suite(runfile.suite),
@@ -70,24 +66,29 @@ def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
 def _with_model_files(runfile: RunFile) -> RunFile:
     """Names of the embedded family become files; every other path becomes absolute, so that a run can be resumed."""
 
-    def file_of(model: str | None) -> str | None:
-        if model is None:
-            return None
+    def file_of(model: str) -> str:
+        if runfile.url:
+            return model
         if model in micro.NAMES:
-            return str(micro.model_file(model, weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder()))
+            weights, cache = datafiles.path("micro/weights"), datafiles.cache_folder()
+            return str(micro.model_file(model, weights=weights, cache=cache))
         return str(Path(model).expanduser().absolute())
 
-    targets = tuple(
+    targets = [
         target.model_copy(
             update={
                 "model": file_of(target.model),
-                "draft_model": file_of(target.draft_model),
-                "label": target.label or Path(target.model).stem,
+                "draft_model": target.draft_model and file_of(target.draft_model),
+                "label": target.label or Path(target.model).name.removesuffix(".gguf"),
+                "note": target.note or (micro.NAMES[target.model].note if target.model in micro.NAMES else None),
             }
         )
         for target in runfile.targets
-    )
-    return runfile.model_copy(update={"targets": targets})
+    ]
+    update: dict[str, object] = {"targets": tuple(targets)}
+    if runfile.engine_path is not None:
+        update["engine_path"] = str(Path(runfile.engine_path).expanduser().absolute())
+    return runfile.model_copy(update=update)
 
 
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
@@ -103,20 +104,21 @@ def resume(path: Path, *, observe: Observer) -> Outcome:
 def _carry_out(folder: store.RunFolder, observe: Observer) -> Outcome:
     plan = folder.plan
     deadline = None if plan.budget is None else time.monotonic() + plan.budget
-    planned = sum(trial.role != "warm-up" for block in plan.blocks for trial in block.trials)
-    done = set(folder.done)
+    left = {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
+    stopped = None
     with folder:
         try:
             for result in execute(plan, done=folder.done, logs=folder.logs, deadline=deadline):
                 if not isinstance(result, BlockStarted | TrialStarted):
                     folder.append(result)
-                if isinstance(result, Generation) and result.trial.role != "warm-up":
-                    done.add(result.trial.id)
+                if isinstance(result, Generation):
+                    left.discard(result.trial.id)
                 observe(result)
         except KeyboardInterrupt:
-            return Outcome(folder.path, planned - len(done), "interrupted")
-    late = deadline is not None and time.monotonic() >= deadline and len(done) < planned
-    return Outcome(folder.path, planned - len(done), "budget" if late else None)
+            stopped = "interrupted"
+    if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
+        stopped = "budget"
+    return Outcome(folder.path, len(left), stopped)
 
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
@@ -125,11 +127,42 @@ def read(path: Path) -> tuple[store.Run, Comparison]:
     return run, compare(run.plan, run.results, machine=run.machine)
 
 
-def runs(results: Path) -> Iterator[Path]:
-    """The run folders below `results`, oldest first."""
-    return iter(sorted(path.parent for path in results.glob("*/plan.json")))
+def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:
+    """0 done, 1 some trials failed or a note under `strict`, 3 nothing could run here, 4 every trial failed, 130."""
+    if outcome.stopped == "interrupted":
+        return 130
+    failed = any(isinstance(result, Failure) for result in run.results)
+    skipped = any(isinstance(result, Skip) for result in run.results)
+    if not any(isinstance(result, Generation) for result in run.results):
+        return 4 if failed else 3 if skipped else 0
+    doubted = strict and any(note.code not in HARMLESS for note in comparison.notes)
+    return int(failed or skipped or doubted)
 
 
-def plan_of(path: Path) -> Plan:
-    """The plan of a run on disk."""
-    return store.read(path).plan
+@dataclass
+class Tally:
+    """The running result of one contender, by the same definitions as the report's."""
+
+    trials: int = 0
+    skipped: bool = False
+    decode: tuple[float, float] = (0.0, 0.0)
+    accepted: tuple[float, float] = (0.0, 0.0)
+
+    def add(self, result: Generation | Failure) -> None:
+        """Take a result in; warm-ups do not count."""
+        if result.trial.role == "warm-up":
+            return
+        self.trials += 1
+        if isinstance(result, Generation):
+            for name, metric in (("decode", "decode_engine"), ("accepted", "draft_acceptance_rate")):
+                if (parts := METRICS[metric].parts(result)) is not None:
+                    above, below = getattr(self, name)
+                    setattr(self, name, (above + parts[0], below + parts[1]))
+
+    def decode_speed(self) -> float | None:
+        """Decode tok/s so far."""
+        return self.decode[0] / self.decode[1] if self.decode[1] else None
+
+    def acceptance(self) -> float | None:
+        """Share of drafted tokens that were accepted so far."""
+        return self.accepted[0] / self.accepted[1] if self.accepted[1] else None

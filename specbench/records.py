@@ -3,11 +3,11 @@
 A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
@@ -114,7 +114,7 @@ class Block(Record):
 
 
 class Plan(Record):
-    """The exact list of trials, and everything that affects a number."""
+    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     specbench_version: str
@@ -129,6 +129,7 @@ class Plan(Record):
     load_timeout: float = 600.0
     budget: float | None = None
     passages_text: dict[str, Any] | None = None
+    left_out: dict[str, str] = {}
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""

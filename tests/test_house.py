@@ -1,4 +1,4 @@
-"""The house rules that a program can check: layers, purity, types, style, size, and what may not be written anywhere."""
+"""The house rules that a program can check: layers, purity, types, style, size, and what may not be written."""
 
 import re
 import subprocess

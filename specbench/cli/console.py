@@ -22,7 +22,7 @@ from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.records import Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
-from specbench.report.text import Section, sections
+from specbench.report.text import GAP, Section, sections
 from specbench.store import Run
 from specbench.units import duration, percent, significant
 
@@ -62,7 +62,9 @@ class Progress:
                 self._say(f"[red]failed[/red] {escape(event.trial.id)}: {escape(event.message)}")
         elif isinstance(event, Skip):
             self._tallies[event.contender].skipped = True
-            self._say(f"[yellow]skipped[/yellow] {escape(event.contender)}: {escape(event.reason)} ({escape(event.hint)})")
+            self._say(
+                f"[yellow]skipped[/yellow] {escape(event.contender)}: {escape(event.reason)} ({escape(event.hint)})"
+            )
         if self._live is None and time.monotonic() - self._last_line >= _PLAIN_EVERY:
             self._last_line = time.monotonic()
             self._say(f"{self._done()} of {self._total()} trials, {self._eta()}; now {escape(self._now)}")
@@ -125,30 +127,35 @@ def _write(comparison: Comparison, format_: str, console: Console) -> None:
 def _draw_section(console: Console, section: Section) -> None:
     console.print(Text(section.title, style="bold"))
     for line in section.lines:
-        console.print(Text(line))
+        console.print(Text(f"- {line}"), soft_wrap=False)
     if section.columns:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         shown = section.fitting(console.width)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
         for index in shown:
             column = section.columns[index]
             table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
-        for row in section.rows:
-            table.add_row(*(Text(row[index]) for index in shown))
+        for number, row in enumerate(section.rows):
+            table.add_row(*(Text(row[index]) for index in shown), end_section=number in section.rules)
         console.print(table)
     for note in section.footnotes:
-        console.print(Text(note))
+        console.print(Text(note, style="dim"))
     console.print()
 
 
 def show_plan(plan: Plan) -> None:
     """The contenders, how each is started, and how much will be measured."""
-    trials = [t for b in plan.blocks for t in b.trials]
-    measured = sum(t.role != "warm-up" for t in trials)
-    print(f"{len(plan.contenders)} contenders, {len(plan.blocks)} blocks, {measured} trials,", end=" ")
-    print(f"{len(trials) - measured} warm-ups, {sum(t.output_tokens for t in trials)} output tokens at most")
+    trials = [trial for block in plan.blocks for trial in block.trials]
+    measured = sum(trial.role != "warm-up" for trial in trials)
+    tokens = sum(trial.output_tokens for trial in trials)
+    print(
+        f"{len(plan.contenders)} contenders, {len(plan.blocks)} blocks, {measured} trials, "
+        f"{len(trials) - measured} warm-ups, at most {tokens} output tokens"
+    )
     for contender in plan.contenders:
         print(f"\n{contender.name}")
         print("  " + " ".join([contender.executable or contender.url or contender.engine, *contender.argv]))
+    for method, reason in plan.left_out.items():
+        print(f"\n{method}: left out, {reason}")
 
 
 def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
@@ -161,7 +168,10 @@ def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
     print(f"records: {outcome.path}", file=sys.stderr)
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
-        print(f"{why}{outcome.remaining} trials are left; go on with: specbench run --resume {outcome.path}", file=sys.stderr)
+        print(
+            f"{why}{outcome.remaining} trials are left; go on with: specbench run --resume {outcome.path}",
+            file=sys.stderr,
+        )
 
 
 def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
@@ -178,5 +188,3 @@ def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from specbench import pipeline
+from specbench import datafiles, store
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
@@ -16,7 +16,7 @@ def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | No
     if path is not None:
         base = _toml(path)
     elif model is None and "url" not in given:
-        base = pipeline.default_runfile_values()
+        base = _toml(datafiles.path("micro/run.toml"))
     else:
         base = {}
     if model is not None:
@@ -115,10 +115,7 @@ def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None
 def run_folder(given: Path | None, *, results: Path) -> Path:
     """A run folder by path, by name below `results`, or the newest."""
     if given is None:
-        known = list(pipeline.runs(results))
-        if not known:
-            raise InputError(f"there are no runs in {results}", hint="run `specbench run` first, or give a folder")
-        return known[-1]
+        return store.latest(results)
     for path in (given, results / given):
         if (path / "plan.json").is_file():
             return path

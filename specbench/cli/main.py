@@ -25,6 +25,7 @@ def _version(show: bool) -> None:  # noqa: FBT001  Typer calls it with the flag'
 
 @app.callback()
 def main(
+    *,
     _: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Which speculative-decoding method is fastest for your kind of work, on your machine, with your model."""

@@ -36,9 +36,7 @@ EnginePath = Annotated[
 EnginesFolder = Annotated[
     Path | None, _option("--engines", group=_MODEL, text="Folder with engine profiles of your own.", metavar="DIR")
 ]
-Url = Annotated[
-    str | None, _option("--url", group=_MODEL, text="Measure a server that already runs.", metavar="URL")
-]
+Url = Annotated[str | None, _option("--url", group=_MODEL, text="Measure a server that already runs.", metavar="URL")]
 EngineSetting = Annotated[
     list[str] | None,
     _option("--engine-set", group=_MODEL, text="Target setting, e.g. threads=8, gpu_layers=99.", metavar="KEY=VALUE"),
@@ -57,9 +55,7 @@ MethodSetting = Annotated[
         "--set", "-s", group=_WHAT, text="Method setting, e.g. draft-model.draft_tokens_max=4,8.", metavar="KEY=VALUE"
     ),
 ]
-SuiteName = Annotated[
-    str | None, _option("--suite", group=_WHAT, text="Suite name or folder.", metavar="NAME")
-]
+SuiteName = Annotated[str | None, _option("--suite", group=_WHAT, text="Suite name or folder.", metavar="NAME")]
 Categories = Annotated[
     str | None, _option("--categories", "-c", group=_WHAT, text="Comma list; default: all.", metavar="NAMES")
 ]
@@ -86,9 +82,7 @@ Seed = Annotated[int | None, _option("--seed", group=_HOW, text="Seed of prompts
 Thinking = Annotated[
     bool | None, _option("--thinking/--no-thinking", group=_HOW, text="Chat template switch; recorded.")
 ]
-Steps = Annotated[
-    bool | None, _option("--steps/--no-steps", group=_HOW, text="Record every verification step.")
-]
+Steps = Annotated[bool | None, _option("--steps/--no-steps", group=_HOW, text="Record every verification step.")]
 Budget = Annotated[
     str | None, _option("--budget", "-b", group=_HOW, text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]
@@ -101,9 +95,7 @@ Resume = Annotated[
 Hostname = Annotated[bool, _option("--hostname", group=_WHERE, text="Record the host's name (off by default).")]
 Strict = Annotated[bool, _option("--strict", group=_WHERE, text="A note that doubts a number is a failure.")]
 Json = Annotated[bool, _option("--json", group=_WHERE, text="JSON on standard output.")]
-Format = Annotated[
-    str, _option("--format", "-f", group=_WHERE, text="text, markdown, csv or json.", metavar="NAME")
-]
+Format = Annotated[str, _option("--format", "-f", group=_WHERE, text="text, markdown, csv or json.", metavar="NAME")]
 Output = Annotated[
     Path | None, _option("--output", group=_WHERE, text="Write to a file instead of standard output.", metavar="FILE")
 ]

@@ -7,7 +7,7 @@ import typer
 from specbench.cli import options as o
 
 
-def run(  # noqa: D417  the options describe themselves
+def run(
     runfile: o.RunFilePath = None,
     *,
     model: o.Model = None,
@@ -45,7 +45,7 @@ def run(  # noqa: D417  the options describe themselves
 
     Without arguments: the embedded micro model family, all its methods, all categories.
     """
-    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench import pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
 
     if resume is None:
@@ -83,8 +83,7 @@ def run(  # noqa: D417  the options describe themselves
             outcome = pipeline.start(plan, results=results, observe=progress.observe, hostname=hostname)
     else:
         path = flags.run_folder(resume, results=results)
-        plan = pipeline.plan_of(path)
-        with console.Progress(plan) as progress:
+        with console.Progress(store.read(path).plan) as progress:
             outcome = pipeline.resume(path, observe=progress.observe)
     measured, comparison = pipeline.read(outcome.path)
     console.show_comparison(measured, comparison, format_="json" if json else "text")

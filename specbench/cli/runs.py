@@ -7,9 +7,7 @@ from specbench.cli import options as o
 
 def runs(*, results: o.Results = Path("results"), json: o.Json = False) -> None:
     """List the runs, oldest first."""
-    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console  # noqa: PLC0415
 
-    console.show_rows(
-        f"Runs in {results}", [pipeline.summary(path) for path in pipeline.runs(results)], json=json
-    )
+    console.show_rows(f"Runs in {results}", listings.run_rows(results), json=json)

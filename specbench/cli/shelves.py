@@ -14,10 +14,10 @@ _Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name or 
 @suites.command("list")
 def suites_list(*, json: o.Json = False) -> None:
     """List the suites that come with specbench."""
-    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console  # noqa: PLC0415
 
-    console.show_rows("Suites", pipeline.suite_rows(), json=json)
+    console.show_rows("Suites", listings.suite_rows(), json=json)
 
 
 @suites.command("show")
@@ -25,10 +25,10 @@ def suites_show(
     suite: _Suite = "core", *, categories: o.Categories = None, tags: o.Tags = None, json: o.Json = False
 ) -> None:
     """Show a suite's prompts."""
-    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
 
-    rows = pipeline.prompt_rows(suite, categories=flags.names(categories), tags=flags.names(tags))
+    rows = listings.prompt_rows(suite, categories=flags.names(categories), tags=flags.names(tags))
     console.show_rows(f"Suite {suite}", rows, json=json)
 
 
@@ -43,15 +43,15 @@ def suites_validate(suite: _Suite = "core") -> None:
 
 def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     """List the engine profiles and whether each can run here."""
-    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console  # noqa: PLC0415
 
-    console.show_rows("Engines", pipeline.engine_rows(engines), json=json)
+    console.show_rows("Engines", listings.engine_rows(engines), json=json)
 
 
 def methods(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     """List the methods of every engine, with their settings and defaults."""
-    from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console  # noqa: PLC0415
 
-    console.show_rows("Methods", pipeline.method_rows(engines), json=json)
+    console.show_rows("Methods", listings.method_rows(engines), json=json)

@@ -1,0 +1,338 @@
+"""Measure what specbench itself costs, and write docs/performance.md. One command: `python benchmarks/run.py`.
+
+Where two programs are compared they run in alternating pairs in one go, and the figure is the median of the pairs.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import rig
+import synthetic
+
+import specbench
+from specbench import datafiles, store
+from specbench.analysis import metrics
+from specbench.engines import catalog
+from specbench.engines.base import Request
+from specbench.models import micro
+from specbench.records import Contender, Generation, Opening
+
+ROOT = Path(__file__).resolve().parents[1]
+SPECBENCH = [sys.executable, "-m", "specbench"]
+EMPTY_APP = """
+import typer
+
+app = typer.Typer()
+
+@app.command()
+def first() -> None: ...
+
+@app.command()
+def second() -> None: ...
+
+app()
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. `target` is None for a number that is only shown; `at_least` turns the comparison round."""
+
+    what: str
+    measured: float
+    unit: str
+    target: float | None = None
+    at_least: bool = False
+    detail: str = ""
+
+    @property
+    def met(self) -> bool:
+        if self.target is None:
+            return True
+        return self.measured >= self.target if self.at_least else self.measured <= self.target
+
+
+# ------------------------------------------------------------------------------------- against the engine by itself
+
+
+def overhead(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Decode tok/s that specbench reports, against the same server asked with nothing in between."""
+    if asked.llama_server is None:
+        raise SystemExit("no llama-server: give --llama-server PATH, or run `make engines`")
+    model = asked.model or embedded("ballast")
+    prompt, output_tokens = list(range(300, 364)), 256
+    url = {"prompt": prompt, "n_predict": output_tokens, "temperature": 0, "seed": 1}
+    url |= {"cache_prompt": False, "ignore_eos": True}
+    bench = rig.program("llama-bench", beside=asked.llama_server)
+    ratios, bench_ratios, speeds = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with rig.serving(asked.llama_server, model, threads=asked.threads, log=folder / "server.log") as server:
+            contender = Contender(
+                name="attach",
+                engine="attach",
+                kind="attach",
+                target_model=str(model),
+                target_label=model.stem,
+                method="none",
+                url=server.url,
+            )
+            with catalog.open_session(contender, log=folder / "session.log", load_timeout=60) as session:
+                request = Request(
+                    prompt=prompt, output_tokens=output_tokens, temperature=0.0, seed=1, ignore_eos=True, timeout=600
+                )
+
+                def reported() -> float:
+                    tokens, seconds = metrics.decode_engine(session.generate(request)) or (0, 0)
+                    return tokens / seconds
+
+                def raw() -> float:
+                    timings = rig.post(server, "/completion", url)["timings"]
+                    return (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
+
+                reported(), raw()  # warm-up
+                for ours, theirs in alternating(reported, raw, pairs=asked.pairs):
+                    ratios.append(ours / theirs)
+                    speeds.append(ours)
+                    if bench is not None:
+                        bench_ratios.append(ours / llama_bench(bench, model, prompt, output_tokens, asked.threads))
+    detail = f"{model.stem}, {statistics.median(speeds):.0f} tok/s, {len(ratios)} pairs"
+    yield Figure(
+        "decode tok/s reported by specbench / raw server timings",
+        statistics.median(ratios),
+        "times",
+        0.995,
+        at_least=True,
+        detail=f"{detail}, quartiles {quartiles(ratios)}",
+    )
+    if bench_ratios:
+        yield Figure(
+            "decode tok/s reported by specbench / llama-bench",
+            statistics.median(bench_ratios),
+            "times",
+            detail=f"{detail}; the server also samples and answers, quartiles {quartiles(bench_ratios)}",
+        )
+
+
+def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: int, threads: int) -> float:
+    argv = [program, "-m", model, "-p", 0, "-n", output_tokens - 1, "-d", len(prompt), "-r", 1, "-t", threads]
+    done = subprocess.run([str(w) for w in [*argv, "-o", "json"]], check=True, capture_output=True, text=True)
+    speed: float = json.loads(done.stdout)[0]["samples_ts"][0]
+    return speed
+
+
+# --------------------------------------------------------------------------------------------- the command itself
+
+
+def help_time(asked: argparse.Namespace) -> Iterator[Figure]:
+    """`specbench --help` against a Typer app with two empty commands."""
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "empty_app.py").write_text(EMPTY_APP, encoding="utf-8")
+        empty = [sys.executable, "-m", "empty_app", "--help"]
+
+        def seconds(argv: list[str]) -> float:
+            start = time.perf_counter()
+            subprocess.run(argv, check=True, capture_output=True, cwd=name)
+            return time.perf_counter() - start
+
+        ours, theirs = lambda: seconds([*SPECBENCH, "--help"]), lambda: seconds(empty)
+        ours(), theirs()
+        pairs = list(alternating(ours, theirs, pairs=asked.pairs))
+    detail = f"{statistics.median(a for a, _ in pairs):.3f} s / {statistics.median(b for _, b in pairs):.3f} s"
+    yield Figure(
+        "`specbench --help` / an empty two-command Typer app",
+        statistics.median(a / b for a, b in pairs),
+        "times",
+        1.5,
+        detail=f"{detail}, {len(pairs)} pairs",
+    )
+
+
+def first_token(asked: argparse.Namespace) -> Iterator[Figure]:
+    """From the start of the program to the first token of the first trial, without the loading of the engine."""
+    few = ["--categories", "code", "--prompts", "1", "--methods", "none", "--output-tokens", "16", "--temperature", "0"]
+    found = []
+    for _ in range(1 + min(asked.pairs, 5)):
+        with tempfile.TemporaryDirectory() as name:
+            start = time.time()
+            subprocess.run([*SPECBENCH, "run", *few, "--results", name], check=True, capture_output=True)
+            (path,) = store.runs(Path(name))
+            results = store.read(path).results
+        load = next(r.load_seconds for r in results if isinstance(r, Opening))
+        first = next(r for r in results if isinstance(r, Generation))
+        found.append(first.started + first.first_token - start - load)
+    yield Figure(
+        "`specbench run` to the first token of the first trial, engine load excluded",
+        statistics.median(found[1:]),
+        "s",
+        1.0,
+        detail=f"{len(found) - 1} runs, the embedded target, derived models cached",
+    )
+
+
+def default_run(_: argparse.Namespace) -> Iterator[Figure]:
+    """`specbench run` with no arguments: how long it takes, and the memory of specbench without the engine."""
+    with tempfile.TemporaryDirectory() as name, (Path(name) / "out.txt").open("wb") as output:
+        start = time.perf_counter()
+        argv = [*SPECBENCH, "run", "--results", name]
+        process = psutil.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
+        peak = 0
+        while process.poll() is None:
+            try:
+                peak = max(peak, process.memory_info().rss)
+            except psutil.NoSuchProcess:
+                break
+            time.sleep(0.02)
+        status, seconds = process.wait(), time.perf_counter() - start
+        output.flush()
+        if status != 0:
+            raise SystemExit(
+                f"specbench run ended with status {status}:\n{(Path(name) / 'out.txt').read_text()[-2000:]}"
+            )
+        (path,) = store.runs(Path(name))
+        trials = sum(isinstance(result, Generation) for result in store.read(path).results)
+    yield Figure("embedded default run", seconds, "s", 150.0, detail=f"{trials} generations, warm-ups included")
+    yield Figure("peak RSS of specbench itself in that run", peak / 2**20, "MiB", 250e6 / 2**20)
+
+
+# ------------------------------------------------------------------------------------------------------------- disk
+
+
+def analysis(_: argparse.Namespace) -> Iterator[Figure]:
+    """Reading and analysing a large run, in a fresh process, imports included."""
+    code = "import sys, pathlib; from specbench import pipeline; pipeline.read(pathlib.Path(sys.argv[1]))"
+    with tempfile.TemporaryDirectory() as name:
+        folder = synthetic.write_run(Path(name))
+        size = (folder / store.TRIALS).stat().st_size
+        found = []
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+            found.append(time.perf_counter() - start)
+    yield Figure(
+        f"reading and analysing a run of {synthetic.TRIALS:,} trials",
+        statistics.median(found),
+        "s",
+        5.0,
+        detail=f"synthetic records, {size / 2**20:.0f} MiB, 3 runs",
+    )
+
+
+def durability(_: argparse.Namespace) -> Iterator[Figure]:
+    """What it costs to flush and fsync each record, against the shortest generation worth measuring."""
+    with tempfile.TemporaryDirectory(dir=ROOT) as name:
+        plan, costs = synthetic.plan(), []
+        with store.create(Path(name), plan, synthetic.MACHINE) as folder:
+            for generation in itertools.islice(synthetic.generations(plan), 300):
+                start = time.perf_counter()
+                folder.append(generation)
+                costs.append(time.perf_counter() - start)
+    yield Figure(
+        "appending one record with flush and fsync",
+        statistics.median(costs) * 1000,
+        "ms",
+        detail=f"{len(costs)} records, 95 % below {statistics.quantiles(costs, n=20)[-1] * 1000:.2f} ms",
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- shared
+
+
+def embedded(name: str) -> Path:
+    return micro.model_file(name, weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder())
+
+
+def alternating(
+    first: Callable[[], float], second: Callable[[], float], *, pairs: int
+) -> Iterator[tuple[float, float]]:
+    """Pairs of measurements; each goes first in every other pair."""
+    for number in range(pairs):
+        if number % 2:
+            b = second()
+            yield first(), b
+        else:
+            a = first()
+            yield a, second()
+
+
+def quartiles(values: list[float]) -> str:
+    low, _, high = statistics.quantiles(values, n=4)
+    return f"{low:.3f} to {high:.3f}"
+
+
+MEASURES = {
+    "overhead": overhead,
+    "help": help_time,
+    "first-token": first_token,
+    "default-run": default_run,
+    "analysis": analysis,
+    "durability": durability,
+}
+
+
+def page(figures: list[tuple[str, Figure]], asked: argparse.Namespace) -> str:
+    """docs/performance.md."""
+    table = rig.markdown_table(
+        ["figure", "target", "measured", "met", "how"],
+        [
+            [f.what, limit(f), shown(f), "" if f.target is None else ("yes" if f.met else "**no**"), f.detail]
+            for _, f in figures
+        ],
+    )
+    return f"""# What specbench itself costs
+
+`make benchmarks` (`python benchmarks/run.py`) writes this page; `--only NAME` measures one of
+{", ".join(f"`{name}`" for name in MEASURES)}. None of it is a timed test: machines differ.
+
+{table}
+- Command: `python benchmarks/run.py --threads {asked.threads} --pairs {asked.pairs}`
+- Versions: specbench {specbench.__version__}, Python {sys.version.split()[0]}
+- Machine: {rig.machine()}; {rig.load_note()}
+- Date: {datetime.now(UTC):%Y-%m-%d}
+"""
+
+
+def limit(figure: Figure) -> str:
+    if figure.target is None:
+        return "-"
+    return f"{'at least' if figure.at_least else 'at most'} {figure.target:g} {figure.unit}"
+
+
+def shown(figure: Figure) -> str:
+    return f"{figure.measured:.3f} {figure.unit}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=MEASURES, action="append", help="measure this only, and write no page")
+    parser.add_argument("--llama-server", type=Path, default=rig.program("llama-server"), metavar="PATH")
+    parser.add_argument(
+        "--model", type=Path, metavar="GGUF", help="for the overhead; default: the embedded ballast target"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=20, help="of measurements that are compared")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    asked = parser.parse_args()
+    figures = []
+    for name in asked.only or MEASURES:
+        for figure in MEASURES[name](asked):
+            print(f"{name}: {figure.what}: {shown(figure)} (target {limit(figure)}) {figure.detail}", flush=True)
+            figures.append((name, figure))
+    if not asked.only:
+        asked.page.write_text(page(figures, asked), encoding="utf-8")
+    return 0 if all(figure.met for _, figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

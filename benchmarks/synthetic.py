@@ -1,0 +1,137 @@
+"""A large run with invented numbers, to time what reads and analyses runs. Counts reconcile; nothing was measured."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import specbench
+from specbench import store
+from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Message, Plan, Prompt, Trial
+
+CATEGORIES = ("code", "json", "creative", "rag-long", "summarise", "chat", "reasoning", "edit")
+METHODS = ("none", "draft-model", "ngram-simple", "ngram-map-k", "ngram-mod")
+PROMPTS, REPEATS, OUTPUT_TOKENS, DRAFT_TOKENS_MAX = 20, 125, 64, 4
+TRIALS = len(CATEGORIES) * len(METHODS) * PROMPTS * REPEATS
+TEXT = "def total(values):\n    return sum(value for value in values if value is not None)\n" * 3
+MACHINE = Machine(system="Synthetic", release="0", architecture="none", python="0")
+
+
+def plan() -> Plan:
+    """One block for each contender and repeat."""
+    prompts = tuple(
+        Prompt(
+            id=f"{category}-{i}", suite="synthetic", category=category, messages=(Message(role="user", content="?"),)
+        )
+        for category in CATEGORIES
+        for i in range(PROMPTS)
+    )
+    contenders = tuple(
+        Contender(
+            name=f"synthetic/{method}",
+            engine="synthetic",
+            kind="server",
+            target_model="synthetic.gguf",
+            target_label="synthetic",
+            method=method,
+            baseline=None if method == "none" else "synthetic/none",
+        )
+        for method in METHODS
+    )
+    blocks = tuple(
+        Block(index=index, contender=contender.name, trials=_trials(contender, prompts, repeat))
+        for index, (repeat, contender) in enumerate(itertools.product(range(REPEATS), contenders))
+    )
+    return Plan(
+        specbench_version=specbench.__version__,
+        name="synthetic",
+        suites={"synthetic": "0"},
+        contenders=contenders,
+        prompts=prompts,
+        blocks=blocks,
+    )
+
+
+def _trials(contender: Contender, prompts: tuple[Prompt, ...], repeat: int) -> tuple[Trial, ...]:
+    return tuple(
+        Trial(
+            id=f"{contender.name}/{prompt.id}/{repeat}",
+            contender=contender.name,
+            category=prompt.category,
+            prompt=prompt.id,
+            role="measured",
+            repeat=repeat,
+            temperature=0.0,
+            seed=repeat,
+            output_tokens=OUTPUT_TOKENS,
+            ignore_eos=True,
+        )
+        for prompt in prompts
+    )
+
+
+def generations(planned: Plan) -> Iterator[Generation]:
+    """A generation for every trial of the plan."""
+    dice = random.Random(1)  # noqa: S311  invented numbers
+    order = itertools.count()
+    for block in planned.blocks:
+        drafts = not block.contender.endswith("/none")
+        for trial in block.trials:
+            yield _generation(trial, block.index, next(order), _counts(dice) if drafts else _plain(), dice)
+
+
+def _plain() -> DraftCounts:
+    return DraftCounts(emitted=OUTPUT_TOKENS, prefill_tokens=1, verification_steps=OUTPUT_TOKENS - 1)
+
+
+def _counts(dice: random.Random) -> DraftCounts:
+    by_position = sorted((dice.randrange(6, 12) for _ in range(DRAFT_TOKENS_MAX)), reverse=True)
+    accepted = sum(by_position)
+    steps = OUTPUT_TOKENS - 1 - accepted
+    return DraftCounts(
+        emitted=OUTPUT_TOKENS,
+        prefill_tokens=1,
+        drafted=steps * DRAFT_TOKENS_MAX,
+        accepted=accepted,
+        verification_steps=steps,
+        drafted_steps=steps,
+        accepted_by_position=tuple(by_position),
+        sources={"drafted": "synthetic"},
+    )
+
+
+def _generation(trial: Trial, block: int, order: int, counts: DraftCounts, dice: random.Random) -> Generation:
+    decode = dice.gauss(0.5, 0.02)
+    return Generation(
+        trial=trial,
+        block=block,
+        order=order,
+        started=float(order),
+        text=TEXT,
+        output_ids=tuple(dice.randrange(2000) for _ in range(OUTPUT_TOKENS)),
+        prompt_sha256="0" * 64,
+        prompt_tokens=100,
+        cached_tokens=0,
+        prefilled_tokens=100,
+        output_tokens=OUTPUT_TOKENS,
+        counts=counts,
+        prefill_seconds=0.1,
+        decode_seconds=decode,
+        first_token=0.11,
+        last_token=0.11 + decode,
+        total=0.12 + decode,
+        first_chunk_tokens=1,
+        stop_reason="length",
+    )
+
+
+def write_run(results: Path) -> Path:
+    """The folder of a run with TRIALS generations, without the wait for the disk that a real run has."""
+    folder, planned = results / "synthetic", plan()
+    folder.mkdir()
+    (folder / store.OPENINGS).touch()
+    (folder / store.PLAN).write_text(planned.model_dump_json(), encoding="utf-8")
+    (folder / store.MACHINE).write_text(MACHINE.model_dump_json(), encoding="utf-8")
+    with (folder / store.TRIALS).open("w", encoding="utf-8") as file:
+        file.writelines(generation.model_dump_json() + "\n" for generation in generations(planned))
+    return folder

@@ -1,0 +1,183 @@
+"""Generate with llama.cpp (through xllamacpp): the probe's second opinion, and acceptance of the draft by category.
+
+Each server runs in a child process, so that a failed assertion in the engine ends only the child.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .corpus import CATEGORIES
+from .probe import LIMIT, Answer, questions
+from .vocabulary import chat_prompt
+
+OPEN = {
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "repeat_penalty": 1.0,
+}  # nothing but the temperature shapes the distribution
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Sums over the prompts of one category at one temperature."""
+
+    category: str
+    temperature: float
+    output_tokens: int
+    draft_tokens: int
+    accepted_tokens: int
+    same_output: int  # prompts whose text equals that without a draft (only asked at temperature 0)
+    prompts: int
+
+    @property
+    def rate(self) -> float | None:
+        return self.accepted_tokens / self.draft_tokens if self.draft_tokens else None
+
+    @property
+    def mean_length(self) -> float | None:
+        """Output tokens per verification step, the steps being output tokens minus accepted ones."""
+        steps = self.output_tokens - self.accepted_tokens
+        return self.output_tokens / steps if steps else None
+
+
+def serve(target: Path, draft: Path | None, draft_tokens_max: int) -> None:
+    """The child: print the address, stop when stdin closes."""
+    import xllamacpp as x  # noqa: PLC0415  only the child process loads the engine
+
+    p = x.CommonParams()
+    p.model.path = str(target)
+    p.n_ctx, p.n_parallel, p.verbosity, p.endpoint_metrics = 2048, 1, 1, True
+    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
+    if draft:
+        p.speculative.types = [x.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        p.speculative.draft.n_max = draft_tokens_max
+        p.speculative.draft.mparams.path = str(draft)
+    server = x.Server(p)
+    print(json.dumps({"address": server.listening_address}), flush=True)
+    sys.stdin.read()
+
+
+@contextmanager
+def running(target: Path, draft: Path | None = None, *, draft_tokens_max: int = 4) -> Iterator[str]:
+    """The address of a server that lives as long as the block."""
+    argv = [
+        sys.executable,
+        "-m",
+        __spec__.name,
+        str(target),
+        "--draft-tokens-max",
+        str(draft_tokens_max),
+        *(["--draft", str(draft)] if draft else []),
+    ]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        line = child.stdout.readline() if child.stdout else ""
+        if not line or not child.stdin:
+            raise RuntimeError(f"the engine did not start with {target.name}: exit status {child.wait()}")
+        try:
+            yield json.loads(line)["address"]
+        finally:
+            child.stdin.close()
+
+
+def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310  our own server
+    with urllib.request.urlopen(request, timeout=300) as reply:  # noqa: S310  our own server
+        found: dict[str, Any] = json.load(reply)
+        return found
+
+
+def complete(address: str, prompt: str, *, limit: int, temperature: float = 0.0, seed: int = 0) -> dict[str, Any]:
+    body = {
+        "prompt": prompt,
+        "n_predict": limit,
+        "temperature": temperature,
+        "seed": seed,
+        "cache_prompt": False,
+        "return_tokens": True,
+        **OPEN,
+    }
+    return post(f"{address}/completion", body)
+
+
+def in_engine(address: str) -> Answer:
+    def answer(prompt: str) -> tuple[str, bool]:
+        reply = complete(address, prompt, limit=LIMIT)
+        return reply["content"], reply["stop_type"] == "eos"
+
+    return answer
+
+
+def tokens_of(address: str, text: str) -> list[int]:
+    body = {"content": text, "add_special": False, "parse_special": True}
+    tokens: list[int] = post(f"{address}/tokenize", body)["tokens"]
+    return tokens
+
+
+def acceptance(
+    target: Path, draft: Path, *, count: int = 12, draft_tokens_max: int = 4, limit: int = 160
+) -> list[Acceptance]:
+    prompts = {c: [chat_prompt(m[:-1]) for m in questions(c, count)] for c in CATEGORIES}
+    with running(target) as address:
+        plain = {c: [complete(address, p, limit=limit)["tokens"] for p in prompts[c]] for c in CATEGORIES}
+    results = []
+    with running(target, draft, draft_tokens_max=draft_tokens_max) as address:
+        for temperature in (0.0, 0.8):
+            for category in CATEGORIES:
+                replies = [
+                    complete(address, p, limit=limit, temperature=temperature, seed=100 + i)
+                    for i, p in enumerate(prompts[category])
+                ]
+                timings = [r["timings"] for r in replies]
+                same = (
+                    sum(r["tokens"] == tokens for r, tokens in zip(replies, plain[category], strict=True))
+                    if temperature == 0
+                    else 0
+                )
+                results.append(
+                    Acceptance(
+                        category,
+                        temperature,
+                        sum(t["predicted_n"] for t in timings),
+                        sum(t.get("draft_n", 0) for t in timings),
+                        sum(t.get("draft_n_accepted", 0) for t in timings),
+                        same,
+                        count,
+                    )
+                )
+    return results
+
+
+def table(results: list[Acceptance]) -> str:
+    lines = [
+        "| category | T | output tokens | drafted | accepted | rate | tokens per step | same output |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for a in results:
+        rate, length = (("" if v is None else f"{v:.2f}") for v in (a.rate, a.mean_length))
+        same = f"{a.same_output} of {a.prompts}" if a.temperature == 0 else ""
+        counts = f"{a.output_tokens} | {a.draft_tokens} | {a.accepted_tokens}"
+        lines.append(f"| {a.category} | {a.temperature:g} | {counts} | {rate} | {length} | {same} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Serve until stdin closes.")
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--draft", type=Path)
+    parser.add_argument("--draft-tokens-max", type=int, default=4)
+    arguments = parser.parse_args()
+    serve(arguments.target, arguments.draft, arguments.draft_tokens_max)

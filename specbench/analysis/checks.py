@@ -1,0 +1,265 @@
+"""Notes: the result stands, but read it with care. Each has a code, a sentence and what to do about it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from specbench.analysis import identities
+from specbench.analysis.lossless import TIE
+from specbench.analysis.rows import Row
+from specbench.analysis.stats import MINIMUM, Estimate
+from specbench.records import Contender, Generation, Machine, Opening
+
+ADVICE = {
+    "NOT_SPECULATING": "no result of the method: check its draft model, its settings and the engine log",
+    "SETTING_IGNORED": "check the flag against the engine's --help; the numbers are those of what was observed",
+    "COUNTERS_DISAGREE": "do not trust acceptance here; report it with the engine's version and log",
+    "CONFIGURATION_MISMATCH": "measure both sides again with the same engine, settings and stop rule",
+    "STOP_OVERCOUNT": "use a fixed output length (without --natural-stop) to measure acceptance",
+    "CACHE_HIT": "turn the prompt cache off; prefill and first-token figures are too good",
+    "DRAFT_REPLAY": "open a fresh engine for each repeat; the drafter has seen this answer before",
+    "DIVERGED": "compare the texts; on a quantised target repeat with F16 to tell rounding from a fault",
+    "TIE_FLIP": "nothing: the two tokens were equally likely up to rounding",
+    "DEGENERATE_OUTPUT": "judge by temperature 0.8 or by other prompts: acceptance may be inflated by a loop",
+    "TEMPLATE_MISSING": "use a model file with its chat template; without it answers are not those of real use",
+    "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
+    "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
+    "BASELINE_STALE": "measure the baseline again in the same session",
+    "CPU_OVERSUBSCRIBED": "stop the other programs, or lower the number of threads",
+    "CLIENT_BOUND": "read the engine's times; the client or the connection takes a visible part of the whole",
+    "UNDERPOWERED": "use at least 5 prompts in each category",
+}
+
+HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP"})  # they say what a number is, not that it is wrong
+
+LOOP = 0.5  # share of repeated four-word sequences; prose of this length has below 0.1, lists and code below 0.4
+_WINDOW = 4
+_CHARACTERS = 12  # for text without spaces
+_SHORTEST = 16  # windows: below it a share means nothing
+_LOAD = 1.1  # an engine that uses every core brings the load to the number of cores itself
+_CLIENT_SHARE, _CLIENT_SECONDS = 0.05, 0.005
+_DRIFT = 0.05
+_FLOAT32 = 1e-5
+_STALE = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Note:
+    """`contender` and `category` are None when the note is about all of them; `prompts` are those it was seen on."""
+
+    code: str
+    message: str
+    advice: str
+    contender: str | None = None
+    category: str | None = None
+    prompts: tuple[str, ...] = ()
+
+
+class _Where(TypedDict):
+    contender: str | None
+    category: str | None
+
+
+def note(
+    code: str,
+    message: str,
+    *,
+    contender: str | None = None,
+    category: str | None = None,
+    seen: Iterable[Generation] = (),
+    prompts: Iterable[str] = (),
+) -> Note:
+    """A note with the advice that belongs to its code."""
+    names = (*prompts, *(g.trial.prompt for g in seen))
+    return Note(code, message, ADVICE[code], contender, category, tuple(dict.fromkeys(names)))
+
+
+def ordered(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """By weight of the code; otherwise as they came."""
+    rank = {code: index for index, code in enumerate(ADVICE)}
+    return tuple(sorted(notes, key=lambda n: rank[n.code]))
+
+
+def of_category(
+    contender: Contender, category: str, generations: Sequence[Generation], *, loops_known: dict[str, bool]
+) -> Iterator[Note]:
+    """What the trials of one contender in one category say. `loops_known` remembers texts already rated."""
+    where = _Where(contender=contender.name, category=category)
+    m = len(generations)
+    broken = [(g, found) for g in generations if (found := identities.violations(g))]
+    if broken:
+        text = f"{len(broken)} of {m} trials violate {broken[0][1][0]}"
+        yield note("COUNTERS_DISAGREE", text, seen=[g for g, _ in broken], **where)
+    if late := [g for g in generations if identities.overcounted(g)]:
+        yield note(
+            "STOP_OVERCOUNT", f"{len(late)} of {m} trials count tokens behind a stop as accepted", seen=late, **where
+        )
+    if cached := [g for g in generations if g.cached_tokens]:
+        tokens = max(g.cached_tokens or 0 for g in cached)
+        yield note(
+            "CACHE_HIT",
+            f"{len(cached)} of {m} prompts came from the cache, up to {tokens} tokens",
+            seen=cached,
+            **where,
+        )
+    if loops := [g for g in generations if _loops(g.text, loops_known)]:
+        yield note("DEGENERATE_OUTPUT", f"{len(loops)} of {m} answers repeat themselves", seen=loops, **where)
+
+
+def of_contender(
+    contender: Contender, generations: Sequence[Generation], openings: Sequence[Opening]
+) -> Iterator[Note]:
+    """What all trials and openings of one contender say."""
+    name = contender.name
+    wanted = contender.engine_settings.get("context_size")
+    sizes = [o.context_size for o in openings if o.context_size is not None]
+    if isinstance(wanted, int) and sizes and min(sizes) < wanted:
+        text = f"a context of {wanted} tokens was asked for, the engine has {min(sizes)}"
+        yield note("SETTING_IGNORED", text, contender=name)
+    for text in dict.fromkeys(text for g in generations if g.observed for text in _ignored(contender, g)):
+        yield note("SETTING_IGNORED", text, contender=name)
+    if openings and all(o.chat_template_sha256 is None for o in openings):
+        yield note("TEMPLATE_MISSING", "the engine shows no chat template", contender=name)
+    if contender.learns:
+        seen = Counter((g.block, g.trial.prompt, g.trial.temperature, g.trial.fill) for g in generations)
+        if replayed := [prompt for (_, prompt, _, _), times in seen.items() if times > 1]:
+            text = f"{len(set(replayed))} prompts ran more than once on one engine that learns"
+            yield note("DRAFT_REPLAY", text, contender=name, prompts=replayed)
+    timed = [
+        (g.total, g.prefill_seconds + g.decode_seconds)
+        for g in generations
+        if g.total is not None and g.prefill_seconds is not None and g.decode_seconds is not None
+    ]
+    whole, engine = sum(t for t, _ in timed), sum(e for _, e in timed)
+    if timed and whole > engine * (1 + _CLIENT_SHARE) and whole - engine > _CLIENT_SECONDS * len(timed):
+        text = f"the client waited {whole / engine - 1:.0%} longer than the engine worked"
+        yield note("CLIENT_BOUND", text, contender=name)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Under which a contender was measured: fixed output length or not, from when to when, on which builds."""
+
+    fixed_length: frozenset[bool]
+    began: float
+    ended: float
+    builds: frozenset[tuple[str | None, ...]]
+
+
+def circumstances(generations: Sequence[Generation], openings: Iterable[Opening]) -> Circumstances | None:
+    """None without a trial."""
+    if not generations:
+        return None
+    times = [g.started for g in generations]
+    builds = frozenset((o.engine_version, o.engine_commit, o.executable_sha256) for o in openings)
+    return Circumstances(frozenset(g.trial.ignore_eos for g in generations), min(times), max(times), builds)
+
+
+def of_pair(contender: Contender, baseline: Contender, *, mine: Circumstances, theirs: Circumstances) -> Iterator[Note]:
+    """Whether a contender and its baseline were measured alike."""
+    name = contender.name
+    if contender.engine == baseline.engine and mine.builds and theirs.builds and mine.builds != theirs.builds:
+        yield note("CONFIGURATION_MISMATCH", "the engine is not the build that the baseline ran on", contender=name)
+    if len(mine.fixed_length) == len(theirs.fixed_length) == 1 and mine.fixed_length != theirs.fixed_length:
+        text = "one side has a fixed output length, the other stops by itself"
+        yield note("CONFIGURATION_MISMATCH", text, contender=name)
+    gap = max(mine.began - theirs.ended, theirs.began - mine.ended)
+    if gap > _STALE:
+        yield note("BASELINE_STALE", f"the baseline was measured {gap / 3600:.0f} hours apart", contender=name)
+
+
+def of_run(
+    contenders: Iterable[Contender], generations: Iterable[Generation], machine: Machine | None
+) -> Iterator[Note]:
+    """What concerns the run as a whole."""
+    labels: dict[tuple[str, str], None] = {}
+    for c in contenders:
+        if c.target_note is not None:
+            labels[c.target_label, c.target_note] = None
+        if any("synth" in word for word in (*c.settings, *c.engine_settings, *c.engine_args)):
+            yield note("SYNTHETIC", "acceptance is decided by dice, not by the text", contender=c.name)
+    for label, text in labels:
+        yield note("SYNTHETIC", f"{label}: {text}")
+    cores = machine.cores_logical if machine is not None else None
+    loads = [g.load_average for g in generations if g.load_average is not None]
+    if cores is not None and (high := [load for load in loads if load > cores * _LOAD]):
+        text = f"the load was above {cores} cores in {len(high)} of {len(loads)} trials, up to {max(high):.1f}"
+        yield note("CPU_OVERSUBSCRIBED", text)
+
+
+def of_row(row: Row) -> Iterator[Note]:
+    """What a row of the table needs said beside it."""
+    where = _Where(contender=row.contender, category=row.category)
+    at = f"at temperature {row.temperature:g}" + (f" and fill {row.fill}" if row.fill is not None else "")
+    if not row.speculating:
+        yield note("NOT_SPECULATING", f"{row.method} drafted nothing in {row.trials} trials {at}", **where)
+    elif row.baseline is not None and 0 < row.prompts < MINIMUM:
+        yield note("UNDERPOWERED", f"{row.prompts} prompts {at}: no interval", **where)
+    found = row.lossless
+    if found is None:
+        return
+    if row.baseline is None and found.diverged:
+        text = f"engine not deterministic: {found.diverged} of {found.judged} control runs differ"
+        yield note("DIVERGED", text, **where)
+    if found.kind in {"late divergence", "diverged"}:
+        text = f"{found.diverged} of {found.judged} outputs differ, the first at token {(found.first or 0) + 1}"
+        yield note("DIVERGED", text, prompts=found.diverged_prompts, **where)
+    if found.tie_flips and found.kind != "engine not deterministic":
+        text = f"{found.tie_flips} of {found.judged} outputs differ at a tie (gap below {TIE} nat)"
+        yield note("TIE_FLIP", text, prompts=found.tie_prompts, **where)
+
+
+def of_bound(row: Row) -> Iterator[Note]:
+    """A speedup above the tokens per step, beyond noise."""
+    if row.over_bound is not None and not row.credible:
+        text = (
+            f"the speedup is {row.over_bound.value:.2f} times the tokens per step, which bound it: a side was disturbed"
+        )
+        yield note("CONFIGURATION_MISMATCH", text, contender=row.contender, category=row.category)
+
+
+def drifted(baseline: Contender, late_over_early: Estimate | None) -> Iterator[Note]:
+    """`late_over_early`: decode speed of the baseline in its last repeat over its first, same prompts."""
+    e = late_over_early
+    if e is None or e.low is None or e.high is None or abs(e.value - 1) < _DRIFT or e.low <= 1 <= e.high:
+        return
+    text = f"the baseline's last repeat ran at {e.value:.2f} times the speed of its first"
+    yield note("THERMAL_DRIFT", text, contender=baseline.name)
+
+
+def repetition(text: str) -> float | None:
+    """Share of four-word sequences that stand earlier in the same text (rep-4 of Welleck et al., arXiv 1908.04319).
+
+    Text without spaces is cut into 12-character windows instead. None when it is too short to say.
+    """
+    words = text.split()
+    if (total := len(words) - _WINDOW + 1) > _SHORTEST:
+        return 1 - len(set(zip(*(words[i:] for i in range(_WINDOW)), strict=False))) / total
+    if (total := len(text) - _CHARACTERS + 1) > 4 * _SHORTEST:
+        return 1 - len({text[i : i + _CHARACTERS] for i in range(total)}) / total
+    return None
+
+
+def _loops(text: str, known: dict[str, bool]) -> bool:
+    found = known.get(text)
+    if found is None:
+        words = text.split()
+        # Each distinct word after the first three ends a sequence that is new: with that many, most are.
+        varied = len(words) > _SHORTEST + _WINDOW and len(set(words)) - _WINDOW + 1 > (1 - LOOP) * len(words)
+        found = known[text] = not varied and (repetition(text) or 0) >= LOOP
+    return found
+
+
+def _ignored(contender: Contender, g: Generation) -> Iterator[str]:
+    """Settings that the engine's own account of a trial contradicts. Engines keep the temperature as a 32-bit float."""
+    seen = g.observed
+    method = seen.get("method")
+    if method is not None and contender.method not in str(method).split(","):
+        yield f"{contender.method} was asked for, the engine shows {method}"
+    temperature = seen.get("temperature")
+    if isinstance(temperature, int | float) and abs(temperature - g.trial.temperature) > _FLOAT32:
+        yield f"temperature {g.trial.temperature:g} was asked for, the engine shows {temperature:g}"
+    for key, asked in (("seed", g.trial.seed), ("ignore_eos", g.trial.ignore_eos)):
+        if seen.get(key, asked) != asked:
+            yield f"{key} {asked} was asked for, the engine shows {seen[key]}"

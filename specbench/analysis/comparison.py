@@ -1,0 +1,327 @@
+"""Records in, conclusions out: every contender against its baseline, prompt by prompt."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from specbench.analysis import answers, checks, lossless, pairing, stats
+from specbench.analysis.checks import Note
+from specbench.analysis.lossless import Lossless
+from specbench.analysis.metrics import METRICS, acceptance_by_position
+from specbench.analysis.pairing import Cell, Tallies
+from specbench.analysis.rows import DecodeSource, Row
+from specbench.analysis.verdicts import Verdict, verdicts
+from specbench.errors import InputError
+from specbench.records import Contender, Failure, Generation, Machine, Opening, Plan, Prompt, Result, Skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target model that was compared; `note` says when it is not a model of real use."""
+
+    label: str
+    quant: str | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A contender that was left out of the plan, did not run, or not to its end."""
+
+    contender: str
+    reason: str
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that follows from one run. `rows` are per category, `overall` over all categories of a contender."""
+
+    name: str
+    specbench_version: str
+    seed: int
+    targets: tuple[Target, ...]
+    rows: tuple[Row, ...]
+    overall: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[Note, ...]
+    skipped: tuple[Skipped, ...]
+    planned: int
+    measured: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """The trials of a run by what they are about; warm-ups are left out."""
+
+    contenders: Mapping[str, Contender]
+    labels: Mapping[str, str]
+    sources: Mapping[str, DecodeSource]
+    planned: Counter[Cell]
+    failed: Counter[Cell]
+    measured: Mapping[Cell, list[Generation]]
+    controls: Mapping[Cell, list[Generation]]
+    openings: Mapping[str, list[Opening]]
+
+    def baseline(self, cell: Cell) -> Cell | None:
+        name = self.contenders[cell.contender].baseline
+        return None if name is None else cell._replace(contender=name)
+
+    def greedy_runs(self, cell: Cell) -> list[Generation]:
+        """Measured runs first, then controls; empty for a sampled cell."""
+        return [] if cell.temperature > 0 else [*self.measured.get(cell, ()), *self.controls.get(cell, ())]
+
+    def of(self, contender: str) -> list[Generation]:
+        return [g for cell, generations in self.measured.items() if cell.contender == contender for g in generations]
+
+
+def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = None, seed: int = 0) -> Comparison:
+    """Conclusions from what was recorded. `seed` drives the resampling: the same records give the same answer."""
+    recorded = _recorded(plan, results)
+    cells = _in_order(plan, recorded)
+    tallies: dict[Cell, Tallies] = {}
+    for cell in sorted(cells, key=lambda c: recorded.baseline(c) is not None):  # baselines first
+        base = recorded.baseline(cell)
+        tallies[cell] = pairing.tallies(recorded.measured.get(cell, ()), tallies.get(base) if base else None)
+    losses = _losslessness(cells, recorded)
+    checked = _checked(cells, recorded, {p.id: p for p in plan.prompts})
+    together: dict[tuple[str, float, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        together[recorded.contenders[cell.contender].target_label, cell.temperature, cell.contender].append(cell)
+
+    def row(group: Sequence[Cell], category: str | None) -> Row:
+        return _row(group, category, recorded=recorded, tallies=tallies, losses=losses, checked=checked, seed=seed)
+
+    rows = tuple(row([cell], cell.category) for cell in cells)
+    overall = tuple(row(group, None) for group in together.values())
+    return Comparison(
+        name=plan.name,
+        specbench_version=plan.specbench_version,
+        seed=seed,
+        targets=tuple(
+            {c.target_label: Target(c.target_label, c.target_quant, c.target_note) for c in plan.contenders}.values()
+        ),
+        rows=rows,
+        overall=overall,
+        verdicts=verdicts(rows) + verdicts(overall),
+        notes=checks.ordered(_notes(rows, overall, recorded, machine, seed)),
+        skipped=(
+            *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),
+            *dict.fromkeys(Skipped(r.contender, r.reason, r.hint) for r in results if isinstance(r, Skip)),
+        ),
+        planned=recorded.planned.total(),
+        measured=sum(map(len, recorded.measured.values())),
+        failed=recorded.failed.total(),
+    )
+
+
+def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
+    contenders = {c.name: c for c in plan.contenders}
+    openings: dict[str, list[Opening]] = defaultdict(list)
+    latest: dict[str, Generation | Failure] = {}
+    for r in results:
+        if isinstance(r, Generation) or (isinstance(r, Failure) and not isinstance(latest.get(r.trial.id), Generation)):
+            latest[r.trial.id] = r  # a resumed run does a failed trial again
+        elif isinstance(r, Opening):
+            openings[r.contender].append(r)
+    measured: dict[Cell, list[Generation]] = defaultdict(list)
+    controls: dict[Cell, list[Generation]] = defaultdict(list)
+    failed: Counter[Cell] = Counter()
+    for record in latest.values():
+        t = record.trial
+        cell = Cell(t.contender, t.category, t.temperature, t.fill)
+        if isinstance(record, Failure):
+            failed[cell] += t.role == "measured"
+        elif t.role != "warm-up":
+            (measured if t.role == "measured" else controls)[cell].append(record)
+    if unknown := {cell.contender for cell in (*measured, *controls, *failed)} - contenders.keys():
+        raise InputError(
+            f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
+        )
+    return _Recorded(
+        contenders=contenders,
+        labels={c.name: c.name.removeprefix(f"{c.target_label} · ") for c in plan.contenders},
+        sources=_decode_sources(plan.contenders, measured),
+        planned=Counter(
+            Cell(t.contender, t.category, t.temperature, t.fill)
+            for block in plan.blocks
+            for t in block.trials
+            if t.role == "measured"
+        ),
+        failed=failed,
+        measured=measured,
+        controls=controls,
+        openings=openings,
+    )
+
+
+def _decode_sources(
+    contenders: Iterable[Contender], measured: Mapping[Cell, list[Generation]]
+) -> dict[str, DecodeSource]:
+    """One clock for a baseline and all that is compared to it: the engine's, if every one of them shows it."""
+    engine = METRICS["decode_engine"].parts
+    timed: dict[str, bool] = defaultdict(bool)
+    for cell, generations in measured.items():
+        timed[cell.contender] |= any(engine(g) is not None for g in generations)
+    families: dict[str, list[str]] = defaultdict(list)
+    for c in contenders:
+        families[c.baseline or c.name].append(c.name)
+    return {
+        name: "decode_engine" if all(timed.get(member, True) for member in members) else "decode_client"
+        for members in families.values()
+        for name in members
+    }
+
+
+def _in_order(plan: Plan, recorded: _Recorded) -> list[Cell]:
+    """Cells as a table shows them: by target, temperature, category, fill and contender, all in the plan's order."""
+    order = {name: i for i, name in enumerate(recorded.contenders)}
+    targets = {label: i for i, label in enumerate(dict.fromkeys(c.target_label for c in plan.contenders))}
+    categories = {category: i for i, category in enumerate(dict.fromkeys(p.category for p in plan.prompts))}
+
+    def rank(c: Cell) -> tuple[int, float, int, int, int]:
+        target = targets[recorded.contenders[c.contender].target_label]
+        return target, c.temperature, categories.get(c.category, len(categories)), c.fill or 0, order[c.contender]
+
+    return sorted(recorded.planned.keys() | recorded.measured.keys() | recorded.failed.keys(), key=rank)
+
+
+def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Lossless | None]:
+    runs: dict[str, list[Generation]] = defaultdict(list)
+    for cell in cells:
+        if recorded.baseline(cell) is None:
+            runs[cell.contender] += recorded.greedy_runs(cell)
+    floors = {name: lossless.floor(generations) for name, generations in runs.items()}
+    losses: dict[Cell, Lossless | None] = {}
+    for cell in cells:
+        base = recorded.baseline(cell)
+        if base is None:
+            losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
+        else:
+            reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
+            quant = recorded.contenders[cell.contender].target_quant
+            outputs = recorded.measured.get(cell, ())
+            losses[cell] = lossless.judge(outputs, reference, quant=quant, floor=floors.get(base.contender, (0, 0)))
+    return losses
+
+
+def _checked(cells: Iterable[Cell], recorded: _Recorded, prompts: Mapping[str, Prompt]) -> dict[Cell, tuple[int, int]]:
+    """Answers that pass their check, and answers judged. Equal answers are judged once."""
+    known: dict[tuple[str, str], bool | None] = {}
+    found: dict[Cell, tuple[int, int]] = {}
+    for cell in cells:
+        passed = judged = 0
+        for g in recorded.measured.get(cell, ()):
+            prompt = prompts.get(g.trial.prompt)
+            if prompt is None or prompt.check is None or answers.cut(g):
+                continue
+            if (prompt.id, g.text) not in known:
+                known[prompt.id, g.text] = answers.judge(g.text, prompt)
+            judged += 1
+            passed += known[prompt.id, g.text] is True
+        found[cell] = passed, judged
+    return found
+
+
+def _row(
+    group: Sequence[Cell],
+    category: str | None,
+    *,
+    recorded: _Recorded,
+    tallies: Mapping[Cell, Tallies],
+    losses: Mapping[Cell, Lossless | None],
+    checked: Mapping[Cell, tuple[int, int]],
+    seed: int,
+) -> Row:
+    """One row over a group of cells of one contender. Cells in which a method drafted nothing add no numbers."""
+    contender = recorded.contenders[group[0].contender]
+    used = [cell for cell in group if _speculates(contender, recorded.measured.get(cell, ()))]
+    generations = [g for cell in used for g in recorded.measured.get(cell, ())]
+    prompts = pairing.grouped({cell: tallies[cell] for cell in used})
+    source = recorded.sources[contender.name]
+    prefill = pairing.speedup("prefill", prompts, seed=seed)
+    passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
+    trials = sum(len(recorded.measured.get(cell, ())) for cell in group)
+    return Row(
+        target=contender.target_label,
+        contender=contender.name,
+        label=recorded.labels[contender.name],
+        engine=contender.engine,
+        method=contender.method,
+        baseline=contender.baseline,
+        category=category,
+        temperature=group[0].temperature,
+        fill=group[0].fill if category is not None else None,
+        categories=(len({c.category for c in used if tallies[c]}), len({c.category for c in group})),
+        prompts=len(prompts) if used else len({g.trial.prompt for c in group for g in recorded.measured.get(c, ())}),
+        trials=trials,
+        planned=sum(recorded.planned[cell] for cell in group),
+        failed=sum(recorded.failed[cell] for cell in group),
+        speculating=bool(generations) or not trials,
+        stop=_only({"fixed" if g.trial.ignore_eos else "natural" for g in generations}),
+        decode_source=source,
+        steps_source=_only({g.counts.sources.get("verification_steps") for g in generations}),
+        verification_rule=_only({g.verification_rule for g in generations}),
+        metrics={name: pairing.metric(name, prompts, seed=seed) for name in METRICS},
+        accepted_by_position=acceptance_by_position(generations),
+        speedup=pairing.speedup(source, prompts, seed=seed),
+        end_to_end_speedup=pairing.speedup("end_to_end", prompts, seed=seed),
+        over_bound=pairing.speedup_over_bound(source, prompts, seed=seed) if contender.method != "none" else None,
+        prefill_cost=None if prefill is None else prefill.inverse(),
+        lossless=lossless.merge(loss for cell in used if (loss := losses[cell]) is not None),
+        checks_passed=passed,
+        checks_judged=judged,
+    )
+
+
+def _speculates(contender: Contender, generations: Sequence[Generation]) -> bool:
+    return contender.method == "none" or not generations or any(g.counts.drafted for g in generations)
+
+
+def _only(values: set[str | None]) -> str | None:
+    """The one value that all trials share, or `mixed`."""
+    return (next(iter(values)) if len(values) == 1 else "mixed") if values else None
+
+
+# ------------------------------------------------------------------------------------------------------------- notes
+
+
+def _notes(
+    rows: Iterable[Row], overall: Iterable[Row], recorded: _Recorded, machine: Machine | None, seed: int
+) -> Iterator[Note]:
+    by_category: dict[tuple[str, str], list[Generation]] = defaultdict(list)
+    for cell, generations in recorded.measured.items():
+        by_category[cell.contender, cell.category] += generations
+    loops_known: dict[str, bool] = {}
+    for (name, category), generations in by_category.items():
+        yield from checks.of_category(recorded.contenders[name], category, generations, loops_known=loops_known)
+    found: dict[str, checks.Circumstances | None] = {}
+    for name, contender in recorded.contenders.items():
+        generations, openings = recorded.of(name), recorded.openings.get(name, [])
+        found[name] = checks.circumstances(generations, openings)
+        yield from checks.of_contender(contender, generations, openings)
+        if contender.baseline is None:
+            yield from checks.drifted(contender, _late_over_early(generations, recorded.sources[name], seed))
+    for name, contender in recorded.contenders.items():
+        mine, theirs = found[name], found[contender.baseline] if contender.baseline else None
+        if mine is not None and theirs is not None and contender.baseline is not None:
+            yield from checks.of_pair(contender, recorded.contenders[contender.baseline], mine=mine, theirs=theirs)
+    yield from checks.of_run(
+        recorded.contenders.values(), (g for gs in recorded.measured.values() for g in gs), machine
+    )
+    for row in rows:
+        yield from checks.of_row(row)
+    for row in (*rows, *overall):
+        yield from checks.of_bound(row)
+
+
+def _late_over_early(generations: Iterable[Generation], source: DecodeSource, seed: int) -> stats.Estimate | None:
+    """Decode rate in the last repeat over that in the first, on the same prompts."""
+    repeats: dict[tuple[str, float, int | None], dict[int, float]] = defaultdict(dict)
+    for g in generations:
+        parts = METRICS[source].parts(g)
+        if parts is not None:
+            repeats[g.trial.prompt, g.trial.temperature, g.trial.fill][g.trial.repeat] = parts[0] / parts[1]
+    ratios = [rates[max(rates)] / rates[min(rates)] for rates in repeats.values() if len(rates) > 1]
+    return stats.geometric_mean(ratios, seed=seed)

@@ -1,0 +1,104 @@
+"""Each number, defined once, as the two recorded sums whose ratio it is. None where a part was not recorded.
+
+Over several trials the parts are summed first and divided once; a mean of ratios is formed nowhere. The letters are
+those of docs/counters.md: E emitted tokens, R tokens of the prompt pass, F decode passes of the target, S passes with a
+draft, D drafted, A accepted.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from specbench.records import Generation
+
+Parts = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A ratio and its unit in the program; `interval` when an interval over prompts is worth its time."""
+
+    title: str
+    unit: str
+    parts: Callable[[Generation], Parts | None]
+    interval: bool = False
+
+
+def decode_engine(g: Generation) -> Parts | None:
+    """Tokens after the prompt pass and the engine's decode seconds: the first token belongs to the prompt pass."""
+    if g.output_tokens is None or not g.decode_seconds or g.counts.prefill_tokens is None:
+        return None
+    tokens = g.output_tokens - g.counts.prefill_tokens
+    return (tokens, g.decode_seconds) if tokens > 0 else None
+
+
+def decode_client(g: Generation) -> Parts | None:
+    """The inverse of TPOT: tokens after the first chunk, and the client's seconds from first to last token."""
+    if g.output_tokens is None or g.first_chunk_tokens is None or g.first_token is None or g.last_token is None:
+        return None
+    tokens, seconds = g.output_tokens - g.first_chunk_tokens, g.last_token - g.first_token
+    return (tokens, seconds) if tokens > 0 and seconds > 0 else None
+
+
+def end_to_end(g: Generation) -> Parts | None:
+    """All output tokens and the seconds from the request to the last token."""
+    return (g.output_tokens, g.total) if g.output_tokens and g.total else None
+
+
+def first_token(g: Generation) -> Parts | None:
+    """Seconds to the first output, and 1: the ratio of the sums is the mean."""
+    return None if g.first_token is None else (g.first_token, 1)
+
+
+def prefill(g: Generation) -> Parts | None:
+    """Prompt tokens that were processed (cached ones excluded) and the seconds that took."""
+    return (g.prefilled_tokens, g.prefill_seconds) if g.prefilled_tokens and g.prefill_seconds else None
+
+
+def draft_acceptance_rate(g: Generation) -> Parts | None:
+    """A and D. This is what engines print; it is not alpha, and it falls with the draft length by itself."""
+    c = g.counts
+    return None if c.accepted is None or not c.drafted else (c.accepted, c.drafted)
+
+
+def mean_acceptance_length(g: Generation) -> Parts | None:
+    """E - R and F, passes without a draft included: tokens per forward, tau of Leviathan et al. (arXiv 2211.17192).
+
+    It bounds the decode speedup.
+    """
+    c = g.counts
+    if c.emitted is None or c.prefill_tokens is None or c.verification_steps is None or c.verification_steps <= 0:
+        return None
+    return c.emitted - c.prefill_tokens, c.verification_steps
+
+
+def accepted_per_draft(g: Generation) -> Parts | None:
+    """A + S and S: 1 + A/S. Passes without a draft do not count, so it can be far above the mean acceptance length."""
+    c = g.counts
+    return None if c.accepted is None or not c.drafted_steps else (c.accepted + c.drafted_steps, c.drafted_steps)
+
+
+def drafting_share(g: Generation) -> Parts | None:
+    """Seconds spent proposing, as a part of the decode seconds."""
+    return None if g.draft_seconds is None or not g.decode_seconds else (g.draft_seconds, g.decode_seconds)
+
+
+METRICS: dict[str, Metric] = {
+    "decode_engine": Metric("decode (engine time)", "tok/s", decode_engine, interval=True),
+    "decode_client": Metric("decode (client time)", "tok/s", decode_client),
+    "end_to_end": Metric("end to end", "tok/s", end_to_end),
+    "first_token": Metric("first token", "s", first_token),
+    "prefill": Metric("prefill", "tok/s", prefill),
+    "draft_acceptance_rate": Metric("accepted", "fraction", draft_acceptance_rate, interval=True),
+    "mean_acceptance_length": Metric("tokens per step", "tokens", mean_acceptance_length, interval=True),
+    "accepted_per_draft": Metric("per draft", "tokens", accepted_per_draft),
+    "drafting_share": Metric("drafting share", "fraction", drafting_share),
+}
+
+
+def acceptance_by_position(generations: Iterable[Generation]) -> tuple[float, ...] | None:
+    """Accepted at draft position 0, 1, … over passes with a draft; unconditional, so it cannot rise."""
+    counted = [g.counts for g in generations if g.counts.accepted_by_position is not None and g.counts.drafted_steps]
+    steps = sum(c.drafted_steps or 0 for c in counted)
+    sums = map(sum, zip_longest(*(c.accepted_by_position or () for c in counted), fillvalue=0))
+    return tuple(accepted / steps for accepted in sums) if steps else None

@@ -1,0 +1,166 @@
+"""Name -> how to open it: the engine profiles, whether an engine can run here, and opening one."""
+
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from specbench import datafiles
+from specbench.engines import server
+from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
+from specbench.engines.llamacpp import LlamaCppSession
+from specbench.engines.profile import Profile, flags_missing, parse_profile
+from specbench.errors import InputError
+from specbench.records import Contender, Setting, Skip
+
+_PROFILES = Path(__file__).with_name("profiles")
+_CHILD = Path(__file__).with_name("xllamacpp.py")
+_HELP_TIMEOUT = 30.0
+
+
+def profiles(extra: Path | None) -> dict[str, Profile]:
+    """The packaged profiles, and those in the folder `extra`, which may extend or replace them."""
+    packaged = _texts(_PROFILES)
+    own = _texts(extra) if extra is not None else {}
+    if extra is not None and not own:
+        raise InputError(f"{extra} holds no engine profile", hint="put NAME.toml files there")
+    return {name: parse_profile(name, text, bases=packaged) for name, text in {**packaged, **own}.items()}
+
+
+def check_available(contender: Contender) -> Skip | None:
+    """Why the contender cannot run here, as far as that is known before anything loads."""
+
+    def skip(reason: str, hint: str) -> Skip:
+        return Skip(contender=contender.name, block=None, reason=reason, hint=hint)
+
+    if contender.kind == "attach":
+        return None if contender.url else skip("there is no address to attach to", "give it with --url")
+    if contender.kind == "xllamacpp":
+        if importlib.util.find_spec("xllamacpp") is None:
+            return skip("the package xllamacpp is not installed", "pip install xllamacpp")
+        return None
+    executable = _executable(contender)
+    if executable is None:
+        name = contender.executable or contender.engine
+        return skip(f"{name} is not on PATH", "give its path with --engine-path, or use --engine xllamacpp")
+    stat = executable.stat()
+    help_text = _help(executable, stat.st_mtime_ns, stat.st_size)
+    if help_text and (missing := flags_missing(contender.argv, help_text)):
+        return skip(f"{executable.name} has no {', '.join(missing)}", "use a newer build, or leave the setting out")
+    return None
+
+
+@contextmanager
+def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Iterator[Session]:
+    """Open the contender's engine, and close it at the end whatever happens. OpeningError when it cannot be opened."""
+    rejection_sampling = contender.settings.get("draft_sampling") == "probabilistic"
+    with KINDS[contender.kind](contender, log, load_timeout) as running:
+        try:
+            session = LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)
+        except TrialError as error:
+            raise OpeningError(error.message, hint=error.hint, log_tail=running.log_tail()) from error
+        yield session
+
+
+def _open_server(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:
+    executable = _executable(contender)
+    if executable is None:
+        raise OpeningError(f"{contender.executable} is not on PATH", hint="give its path with --engine-path")
+    return _started([str(executable), *contender.argv], contender, log, load_timeout, foreign=True)
+
+
+def _open_xllamacpp(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:
+    # -P: neither the working directory nor this folder may stand in for the package xllamacpp.
+    return _started([sys.executable, "-P", str(_CHILD), *contender.argv], contender, log, load_timeout, foreign=False)
+
+
+def _started(
+    command: list[str], contender: Contender, log: Path, load_timeout: float, *, foreign: bool
+) -> AbstractContextManager[server.Running]:
+    port = contender.engine_settings.get("port")
+    return server.started(
+        command,
+        environment=contender.environment,
+        port=None if port is None else int(port),
+        log=log,
+        load_timeout=load_timeout,
+        foreign=foreign,
+    )
+
+
+@contextmanager
+def _attach(contender: Contender, log: Path, load_timeout: float) -> Iterator[server.Running]:  # noqa: ARG001  a kind
+    yield server.attached(contender.url or "")
+
+
+KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[server.Running]]] = {
+    "server": _open_server,
+    "xllamacpp": _open_xllamacpp,
+    "attach": _attach,
+}
+
+
+def _identity(contender: Contender) -> EngineInfo:
+    """What the files say about the engine; its own answers are added by the session."""
+    if contender.kind == "attach":
+        return EngineInfo()
+    observed: dict[str, Setting] = {}
+    if contender.kind == "xllamacpp":
+        spec = importlib.util.find_spec("xllamacpp")
+        folder = Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+        binary = (
+            next(iter(sorted(folder.glob("xllamacpp*.so")) + sorted(folder.glob("xllamacpp*.pyd"))), None)
+            if folder
+            else None
+        )
+        version = metadata.version("xllamacpp")
+    else:
+        binary, version = _executable(contender), None
+        beside = sorted(binary.resolve().parent.glob("libllama.*")) if binary is not None else []
+        if beside:
+            observed["libllama_sha256"] = _sha256(beside[0].resolve())
+    return EngineInfo(
+        version=version,
+        executable=None if binary is None else str(binary),
+        executable_sha256=None if binary is None else _sha256(binary),
+        observed=observed,
+    )
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {Path(name).stem: text for name, text in datafiles.texts(folder).items()}
+
+
+def _executable(contender: Contender) -> Path | None:
+    found = shutil.which(str(Path(contender.executable or contender.engine).expanduser()))
+    return None if found is None else Path(found).absolute()
+
+
+def _sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256_of_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _sha256_of_version(path: Path, modified: int, size: int) -> str:  # noqa: ARG001  the cache's key
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _help(executable: Path, modified: int, size: int) -> str | None:  # noqa: ARG001  the cache's key
+    """What `--help` prints; None when the program does not say."""
+    try:
+        shown = subprocess.run(
+            [executable, "--help"], capture_output=True, timeout=_HELP_TIMEOUT, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    text = (shown.stdout + shown.stderr).decode("utf-8", errors="replace")
+    return text if shown.returncode == 0 and "--" in text else None

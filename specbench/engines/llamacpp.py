@@ -1,0 +1,309 @@
+"""The dialect of llama.cpp's server: one adapter for the binary, the xllamacpp wheel and a server attached to."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPException
+from itertools import pairwise
+from typing import Any
+
+from specbench.engines import counters
+from specbench.engines.base import Answer, EngineInfo, Request, Rule, StopReason, TrialError
+from specbench.engines.server import Running
+from specbench.engines.stream import events
+from specbench.engines.wire import Exchange
+from specbench.records import Message, Setting, Step
+
+_METHOD_OF_TYPE = {
+    "draft-simple": "draft-model",
+    "draft-mtp": "mtp",
+    "draft-eagle3": "eagle3",
+    "draft-dflash": "dflash",
+    "draft-dspark": "dspark",
+}
+_STOP_REASONS: dict[str, StopReason] = {"limit": "length", "eos": "eos", "word": "word"}
+_SAMPLING = ("temperature", "seed", "top_k", "top_p", "min_p", "typical_p", "repeat_penalty", "ignore_eos")
+_LOG_LAG = 0.2  # seconds that the engine's log thread may be late
+_CANCELLING = 5.0  # seconds that the engine may take to notice that a request was given up
+_TIMEOUT = 60.0  # for everything but a generation
+
+
+class LlamaCppSession:
+    """One llama.cpp server with one request at a time. `info` describes the opening."""
+
+    def __init__(self, running: Running, *, info: EngineInfo, rejection_sampling: bool) -> None:
+        self._running = running
+        self._rejection_sampling = rejection_sampling
+        props = self._ask("/props")
+        template = props.get("chat_template")
+        build, dash, commit = str(props.get("build_info", "")).partition("-")
+        kind = str(props.get("model_ftype", "")).removeprefix("(guessed) ")
+        self.info = replace(
+            info,
+            version=info.version or build or None,
+            commit=commit if dash and commit != "unknown" else None,
+            argv=running.argv,
+            environment=running.environment,
+            load_seconds=running.load_seconds,
+            context_size=props.get("default_generation_settings", {}).get("n_ctx"),
+            chat_template_sha256=hashlib.sha256(template.encode()).hexdigest() if template else None,
+            model_type=kind or None,
+            log=None if running.log is None else running.log.name,
+        )
+        self._metrics = self._read_metrics()
+        self._idle = True  # False after a request that did not end well: the engine may still work on it
+        self._log_read = 0
+        self._drafting: float | None = None
+
+    def alive(self) -> bool:
+        if self._running.process is not None:
+            return self._running.exit_status() is None
+        try:
+            return self._running.wire.exchange("/health", timeout=_TIMEOUT).status == 200  # noqa: PLR2004  HTTP OK
+        except (OSError, HTTPException):
+            return False
+
+    def log_tail(self) -> str | None:
+        return self._running.log_tail()
+
+    def tokenize(self, text: str) -> list[int]:
+        tokens = self._ask("/tokenize", {"content": text, "add_special": True, "parse_special": True}).get("tokens")
+        if not isinstance(tokens, list):
+            raise _bad_answer("/tokenize gave no tokens")
+        return tokens
+
+    def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
+        body: dict[str, Any] = {"messages": [message.model_dump() for message in messages]}
+        if thinking is not None:
+            body["chat_template_kwargs"] = {"enable_thinking": thinking}
+        prompt = self._ask("/apply-template", body).get("prompt")
+        if not isinstance(prompt, str):
+            raise _bad_answer("/apply-template gave no prompt")
+        return prompt
+
+    def generate(self, request: Request) -> Answer:
+        if not self._idle:
+            self._metrics = self._metrics_when_idle()
+        self._idle = False
+        with self._faults(request.timeout):
+            exchange = self._running.wire.exchange("/completion", _body(request), timeout=request.timeout)
+        chunks = read_chunks(exchange)
+        before, self._metrics = self._metrics, self._read_metrics()
+        self._idle = True
+        answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
+        rule: Rule = "rejection-sampling" if self._rejection_sampling and request.temperature > 0 else "greedy-match"
+        drafts = answer.observed.get("method") != "none"
+        return replace(
+            answer,
+            verification_rule=rule if drafts else None,
+            draft_seconds=self._drafting_seconds() if drafts else None,
+        )
+
+    def _drafting_seconds(self) -> float | None:
+        """Drafting time of the last request: what the log adds up now less what it said before."""
+        if self._running.log is None:
+            return None
+        deadline = time.perf_counter() + _LOG_LAG
+        while True:
+            with self._running.log.open("rb") as log:
+                log.seek(self._log_read)
+                new = log.read()
+            complete = new[: new.rfind(b"\n") + 1]
+            total = counters.drafting_seconds(complete.decode("utf-8", errors="replace"))
+            if total is not None:
+                self._log_read += len(complete)
+                before, self._drafting = self._drafting or 0.0, total
+                return max(0.0, total - before)
+            if time.perf_counter() > deadline:
+                return None
+            time.sleep(0.002)
+
+    def _metrics_when_idle(self) -> dict[str, float] | None:
+        deadline = time.perf_counter() + _CANCELLING
+        while True:
+            metrics = self._read_metrics()
+            if metrics is None or not metrics.get("requests_processing") or time.perf_counter() > deadline:
+                return metrics
+            time.sleep(0.01)
+
+    def _read_metrics(self) -> dict[str, float] | None:
+        """The engine's counters; None when it does not show them."""
+        with self._faults(_TIMEOUT):
+            exchange = self._running.wire.exchange("/metrics", timeout=_TIMEOUT)
+        if exchange.status != 200:  # noqa: PLR2004  HTTP OK
+            return None
+        return counters.parse_metrics(exchange.body.decode("utf-8", errors="replace")) or None
+
+    def _ask(self, path: str, body: Any = None) -> dict[str, Any]:
+        with self._faults(_TIMEOUT):
+            exchange = self._running.wire.exchange(path, body, timeout=_TIMEOUT)
+        return _json(exchange)
+
+    @contextmanager
+    def _faults(self, timeout: float) -> Iterator[None]:
+        """Translate what goes wrong on the wire."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise TrialError(
+                "timeout", f"no complete answer in {timeout:g} s", hint="allow more time, or ask for fewer tokens"
+            ) from error
+        except (OSError, HTTPException) as error:
+            if (status := self._running.exit_status(within=1.0)) is not None:
+                how = f"signal {-status}" if status < 0 else f"exit status {status}"
+                raise TrialError(
+                    "engine-died", f"the engine died ({how})", hint="read the end of its log; often memory ran out"
+                ) from error
+            if self._running.process is None and isinstance(error, ConnectionError):
+                raise TrialError(
+                    "engine-died", f"the server no longer answers: {error}", hint="look at the server's own log"
+                ) from error
+            raise _bad_answer(f"the answer broke off: {error!r}") from error
+
+
+def read_answer(
+    chunks: Sequence[tuple[float, dict[str, Any]]],
+    *,
+    sent: float,
+    request: Request,
+    before: counters.Metrics | None,
+    after: counters.Metrics | None,
+) -> Answer:
+    """What a stream of `/completion` shows; `chunks` are (time of arrival, decoded chunk), the last one with `stop`."""
+    ended, last = chunks[-1]
+    timings: dict[str, Any] = last["timings"]
+    emitted: int | None = timings.get("predicted_n")
+    progress = [c["prompt_progress"]["processed"] for _, c in chunks if "prompt_progress" in c]  # the first is a start
+    tokens = [(at, c) for at, c in chunks[:-1] if "prompt_progress" not in c and c.get("tokens")]
+    ids = [token for _, c in tokens for token in c["tokens"]]
+    complete = len(ids) == emitted  # the server withholds tokens that end within a UTF-8 character
+    if last.get("truncated"):
+        raise TrialError(
+            "context-exceeded",
+            f"the context was full after {emitted} of {request.output_tokens} tokens",
+            hint="raise context_size, or shorten the prompt or the answer",
+        )
+    first = tokens[0][0] if tokens else None
+    seen = tokens[-1][1].get("tokens_predicted", len(ids)) if tokens else 0
+    last_token = tokens[-1][0] if tokens and seen == emitted else ended
+    observed = _observed(last.get("generation_settings", {}))
+    types = observed.get("speculative.types")
+    return Answer(
+        text="".join(c.get("content", "") for _, c in chunks),
+        output_ids=tuple(ids) if complete else None,
+        prompt_tokens=last.get("tokens_evaluated"),
+        cached_tokens=timings.get("cache_n"),
+        prefilled_tokens=timings.get("prompt_n"),
+        output_tokens=emitted,
+        counts=counters.draft_counts(
+            timings,
+            types=None if types is None else str(types),
+            prompt_passes=sum(b > a for a, b in pairwise(progress)) if progress else None,
+            before=before,
+            after=after,
+        ),
+        prefill_seconds=_seconds(timings.get("prompt_ms")),
+        decode_seconds=_seconds(timings.get("predicted_ms")),
+        draft_seconds=None,
+        first_token=None if first is None else first - sent,
+        last_token=last_token - sent if tokens else None,
+        total=last_token - sent,
+        first_chunk_tokens=max((c.get("tokens_predicted", 1) for at, c in tokens if at == first), default=None),
+        stop_reason=_STOP_REASONS.get(last.get("stop_type", "")),
+        verification_rule=None,
+        steps=_steps([c for _, c in tokens], timings) if request.steps else None,
+        top_two_gaps=(
+            tuple(counters.top_two_gap(c.get("completion_probabilities")) for _, c in tokens)
+            if request.top_two and complete
+            else None
+        ),
+        observed=observed,
+    )
+
+
+def read_chunks(exchange: Exchange) -> list[tuple[float, dict[str, Any]]]:
+    """The decoded chunks of a streamed answer. TrialError for an error in it, and when it does not come to an end."""
+    if exchange.status != 200:  # noqa: PLR2004  HTTP OK
+        _json(exchange)
+        raise _bad_answer(f"status {exchange.status} without an error")
+    chunks = []
+    for event in events(exchange.parts):
+        try:
+            chunk = json.loads(event.data)
+        except ValueError as error:
+            raise _bad_answer(f"not JSON: {event.data[:80]!r}") from error
+        if event.name == "error" or (isinstance(chunk, dict) and "error" in chunk):
+            raise _refused(chunk)
+        if not isinstance(chunk, dict):
+            raise _bad_answer(f"not an object: {event.data[:80]!r}")
+        chunks.append((event.at, chunk))
+    if not chunks or not chunks[-1][1].get("stop") or not isinstance(chunks[-1][1].get("timings"), dict):
+        raise _bad_answer("the stream ended without the engine's timings")
+    return chunks
+
+
+def _body(request: Request) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "prompt": request.prompt,
+        "n_predict": request.output_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        "ignore_eos": request.ignore_eos,
+        "cache_prompt": False,
+        "return_tokens": True,
+        "stream": True,
+        "return_progress": True,  # one chunk for each pass over the prompt
+    }
+    if request.json_schema is not None:
+        body["json_schema"] = json.loads(request.json_schema)
+    if request.top_two:
+        body["n_probs"] = 2
+    if request.steps:
+        body["timings_per_token"] = True
+    return body
+
+
+def _steps(chunks: Sequence[Mapping[str, Any]], final: Mapping[str, Any]) -> tuple[Step, ...] | None:
+    timings = [chunk["timings"] for chunk in chunks if "timings" in chunk]
+    return counters.verification_steps([*timings, final]) if timings else None
+
+
+def _observed(settings: Mapping[str, Any]) -> dict[str, Setting]:
+    """The sampling that the engine applied, its speculative types as it names them, and the method they amount to."""
+    observed: dict[str, Setting] = {key: settings[key] for key in _SAMPLING if settings.get(key) is not None}
+    if (types := settings.get("speculative.types")) is not None:
+        used = [name for name in str(types).split(",") if name not in {"", "none"}]
+        observed["speculative.types"] = ",".join(used) or "none"
+        observed["method"] = ",".join(_METHOD_OF_TYPE.get(name, name) for name in used) or "none"
+    return observed
+
+
+def _json(exchange: Exchange) -> dict[str, Any]:
+    try:
+        value = json.loads(exchange.body)
+    except ValueError as error:
+        raise _bad_answer(f"status {exchange.status}, not JSON: {exchange.body[:80]!r}") from error
+    if not isinstance(value, dict):
+        raise _bad_answer(f"not an object: {exchange.body[:80]!r}")
+    if "error" in value or exchange.status >= 400:  # noqa: PLR2004  HTTP errors begin there
+        raise _refused(value)
+    return value
+
+
+def _refused(answer: Any) -> TrialError:
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    message = str(error.get("message", error) if isinstance(error, dict) else error)
+    if "context size" in message.lower():
+        return TrialError("context-exceeded", message, hint="raise context_size, or shorten the prompt")
+    return TrialError("refused", f"the engine refused: {message}", hint="change what the message names")
+
+
+def _bad_answer(what: str) -> TrialError:
+    return TrialError("bad-answer", f"the engine's answer is not understood: {what}", hint="read the engine's log")
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,0 +1,175 @@
+"""The order of things: which engine is opened when, what runs on it, and what happens when it fails."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from specbench.engines import catalog
+from specbench.engines.base import EngineInfo, OpeningError, Session
+from specbench.execution.prompts import Prompts
+from specbench.execution.trials import Place, run_trial
+from specbench.records import Block, Contender, Failure, Opening, Plan, Result, Skip, Trial
+
+_DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up
+
+
+class OpenSession(Protocol):
+    """Opens a contender's engine; raises OpeningError."""
+
+    def __call__(self, contender: Contender, *, log: Path, load_timeout: float) -> AbstractContextManager[Session]: ...
+
+
+@dataclass(frozen=True)
+class BlockStarted:
+    """An engine is about to be opened."""
+
+    block: Block
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial that will be recorded is about to run."""
+
+    trial: Trial
+
+
+Event = Result | BlockStarted | TrialStarted
+
+
+def execute(
+    plan: Plan,
+    *,
+    done: Collection[str],
+    logs: Path,
+    open_session: OpenSession = catalog.open_session,
+    check: Callable[[Contender], Skip | None] = catalog.check_available,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+    deadline: float | None = None,
+) -> Iterator[Event]:
+    """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
+
+    Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has
+    seen what the plan says; what is recorded already is not yielded again. After `deadline` (on the clock `monotonic`)
+    no further trial begins.
+    """
+    run = _Run(plan, set(done), logs, open_session, clock, lambda: deadline is not None and monotonic() >= deadline)
+    for block in plan.blocks:
+        contender = plan.contender(block.contender)
+        if contender.name in run.given_up or not run.pending(block):
+            continue
+        if run.late():
+            return
+        if contender.name not in run.checked:
+            run.checked.add(contender.name)
+            if (skip := check(contender)) is not None:
+                run.given_up.add(contender.name)
+                yield skip
+                continue
+        yield BlockStarted(block)
+        yield from _block(run, block, contender)
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    finished: set[str]
+    logs: Path
+    open_session: OpenSession
+    clock: Callable[[], float]
+    late: Callable[[], bool]
+    checked: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
+    unopened: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.prompts = Prompts(self.plan)
+        trials = (trial.id for block in self.plan.blocks for trial in block.trials)
+        self.order = {name: order for order, name in enumerate(trials)}
+
+    def pending(self, block: Block) -> list[Trial]:
+        return [t for t in block.trials if t.role != "warm-up" and t.id not in self.finished]
+
+
+def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
+    """Open, run, and once more after the engine was lost."""
+    lost: set[str] = set()  # trials that an engine did not survive
+    while run.pending(block) and not run.late():
+        log = _unused(run.logs, f"{block.index:03d}-{re.sub(r'[^A-Za-z0-9.-]+', '-', contender.name)}")
+        started = run.clock()
+        try:
+            with run.open_session(contender, log=log, load_timeout=run.plan.load_timeout) as session:
+                yield _opening(session.info, contender, block, started)
+                yield from _trials(run, block, contender, session, lost)
+        except OpeningError as error:
+            run.unopened[contender.name] += 1
+            final = run.unopened[contender.name] >= _DEATHS
+            if final:
+                run.given_up.add(contender.name)
+            yield _skip(contender, None if final else block.index, error.message, error.hint, error.log_tail)
+            return
+        if len(lost) >= _DEATHS and run.pending(block):
+            why = f"the engine was lost {len(lost)} times in this block"
+            yield _skip(contender, block.index, why, "read its log; the finished trials are kept", None)
+            return
+
+
+def _trials(run: _Run, block: Block, contender: Contender, session: Session, lost: set[str]) -> Iterator[Event]:
+    """Run what is left of the block on one opened engine, until the engine is lost or the time is up."""
+    for trial in block.trials:
+        recorded = trial.id in run.finished
+        if not run.pending(block) or run.late():
+            return
+        if trial.id in lost or (recorded and trial.role != "warm-up" and not contender.learns):
+            continue
+        if not recorded:
+            yield TrialStarted(trial)
+        result = run_trial(
+            trial,
+            place=Place(block.index, run.order[trial.id]),
+            contender=contender,
+            session=session,
+            prompts=run.prompts,
+            clock=run.clock,
+        )
+        if not recorded:
+            run.finished.add(trial.id)
+            yield result
+        if isinstance(result, Failure) and (result.reason in {"engine-died", "timeout"} or not session.alive()):
+            lost.add(trial.id)
+            return
+
+
+def _opening(info: EngineInfo, contender: Contender, block: Block, started: float) -> Opening:
+    return Opening(
+        contender=contender.name,
+        block=block.index,
+        started=started,
+        engine_version=info.version,
+        engine_commit=info.commit,
+        executable=info.executable,
+        executable_sha256=info.executable_sha256,
+        argv=info.argv,
+        environment=dict(info.environment),
+        load_seconds=info.load_seconds,
+        context_size=info.context_size,
+        chat_template_sha256=info.chat_template_sha256,
+        model_type=info.model_type,
+        observed=dict(info.observed),
+        log=info.log,
+    )
+
+
+def _skip(contender: Contender, block: int | None, reason: str, hint: str, log_tail: str | None) -> Skip:
+    return Skip(contender=contender.name, block=block, reason=reason, hint=hint, log_tail=log_tail)
+
+
+def _unused(folder: Path, name: str) -> Path:
+    """A log file that is not there yet: an engine that is opened again must not overwrite its first log."""
+    tries = (folder / (f"{name}.log" if n == 1 else f"{name}-{n}.log") for n in range(1, 10_000))
+    return next(path for path in tries if not path.exists())

@@ -1,0 +1,128 @@
+"""Who is measured: targets x methods x swept settings, each with the command that starts its engine."""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from specbench.engines.profile import Profile, choose, command, effective_settings
+from specbench.errors import InputError
+from specbench.models.facts import ModelFacts
+from specbench.planning.runfile import RunFile, Target
+from specbench.records import Contender, Setting
+
+BASELINE = "none"
+
+
+def contenders(
+    runfile: RunFile,
+    *,
+    profile: Profile,
+    facts: Mapping[str, ModelFacts],
+    context_sizes: Mapping[str, int],
+) -> tuple[tuple[Contender, ...], dict[str, str]]:
+    """All contenders, each target's baseline first, and the methods that were left out with the reason.
+
+    `context_sizes` are tokens by target model, for engines that take such a setting.
+    """
+    targets = runfile.targets or (Target(model=runfile.url or "", label="server"),)
+    labels = [_label(target) for target in targets]
+    if len(set(labels)) < len(labels):
+        raise InputError("two targets have the same label", hint="give each target a label of its own")
+    for method in runfile.method_settings:
+        choose(method, profile.methods, what=f"method of {profile.name}")
+    found: list[Contender] = []
+    left_out: dict[str, str] = {}
+    for target, label in zip(targets, labels, strict=True):
+        prefix = f"{label} · " if len(targets) > 1 else ""
+        settings = dict(runfile.engine_settings)
+        if target.model in context_sizes and "context_size" in profile.settings:
+            settings["context_size"] = context_sizes[target.model]
+        methods = _methods(runfile, profile, target, prefix, left_out)
+        for method in methods:
+            for title, chosen in _sweep(method, runfile.method_settings.get(method, {})):
+                argv, environment = command(
+                    profile,
+                    target_model=target.model,
+                    draft_model=target.draft_model,
+                    method=method,
+                    settings=chosen,
+                    engine_settings=settings,
+                    engine_args=runfile.engine_args,
+                )
+                drafts = "draft_model" in profile.methods[method].needs
+                known = facts.get(target.model)
+                found.append(
+                    Contender(
+                        name=prefix + title,
+                        engine=profile.name,
+                        kind=profile.kind,
+                        target_model=target.model,
+                        target_label=label,
+                        target_note=target.note,
+                        target_quant=known.quant if known else None,
+                        draft_model=target.draft_model if drafts else None,
+                        draft_label=_stem(target.draft_model) if drafts and target.draft_model else None,
+                        method=method,
+                        settings=effective_settings(profile, method, chosen),
+                        engine_settings=settings,
+                        engine_args=runfile.engine_args,
+                        executable=runfile.engine_path or profile.executable,
+                        url=runfile.url,
+                        argv=argv,
+                        environment=environment,
+                        learns=profile.methods[method].learns,
+                        baseline=prefix + BASELINE if method != BASELINE and BASELINE in methods else None,
+                    )
+                )
+    return tuple(found), left_out
+
+
+def _methods(
+    runfile: RunFile, profile: Profile, target: Target, prefix: str, left_out: dict[str, str]
+) -> tuple[str, ...]:
+    """The methods of one target: those asked for, or all that are possible; the baseline first."""
+    if profile.kind == "attach":
+        asked = runfile.methods or (BASELINE,)
+        if len(asked) > 1:
+            raise InputError(
+                "a server that already runs has one method", hint="run once for each server, with --methods NAME"
+            )
+        return tuple(choose(method, profile.methods, what=f"method of {profile.name}") for method in asked)
+    for method in runfile.methods or ():
+        choose(method, profile.methods, what=f"method of {profile.name}")
+    possible = [BASELINE] if BASELINE in profile.methods else []
+    for method in runfile.methods or profile.methods:
+        if "draft_model" in profile.methods[method].needs and target.draft_model is None:
+            if runfile.methods is not None:
+                raise InputError(
+                    f"{prefix}{method} needs a draft model", hint="name it with --draft-model, or leave the method out"
+                )
+            left_out[prefix + method] = "it needs a draft model, and none was given"
+        elif method not in possible:
+            possible.append(method)
+    return tuple(possible)
+
+
+def _sweep(method: str, settings: Mapping[str, tuple[Setting, ...]]) -> Iterator[tuple[str, dict[str, Setting]]]:
+    """A name and the settings for each combination; the name holds what varies."""
+    seen = set()
+    for values in product(*settings.values()):
+        chosen = dict(zip(settings, values, strict=True))
+        varied = [f"{key}={_shown(value)}" for key, value in chosen.items() if len(settings[key]) > 1]
+        name = " ".join([method, *varied])
+        if name in seen:
+            raise InputError(f"{name} is asked for twice", hint="give each value of a sweep once")
+        seen.add(name)
+        yield name, chosen
+
+
+def _shown(value: Setting) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _label(target: Target) -> str:
+    return target.label or _stem(target.model)
+
+
+def _stem(model: str) -> str:
+    return re.split(r"[\\/]", model)[-1].removesuffix(".gguf")

@@ -1,0 +1,247 @@
+"""What was asked for -> the exact list of trials. Everything that affects a number is decided here."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import lcm
+
+from specbench.engines.profile import Profile, choose
+from specbench.errors import InputError
+from specbench.models.facts import ModelFacts
+from specbench.planning import suites
+from specbench.planning.contenders import contenders
+from specbench.planning.runfile import RunFile
+from specbench.planning.suites import Suite
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Trial
+
+_SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
+_WARM_UP_TOKENS = 32
+_WARM_UP_FILL = 1024
+_MARGIN = 128  # tokens: the chat template, and a draft that reaches beyond the end
+_CONTEXT_STEP, _CONTEXT_LEAST = 256, 2048
+_BYTES_A_TOKEN = (2, 8)  # fewest to be prepared for, most that any vocabulary averages on prose
+_SPARE = Prompt(
+    id="warm-up",
+    suite="built-in",
+    category="warm-up",
+    messages=(Message(role="user", content="Name five things that float on water and say why each of them floats."),),
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What blocks are made of: the same for every contender."""
+
+    runfile: RunFile
+    suite: Suite
+    prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
+    warm_ups: Mapping[str, Sequence[Prompt]]
+
+
+def make_plan(
+    runfile: RunFile,
+    *,
+    suite: Suite,
+    profiles: Mapping[str, Profile],
+    facts: Mapping[str, ModelFacts],
+    version: str,
+) -> Plan:
+    """The plan of a run. `facts` are by model path as the run file names it; a server's model may have none."""
+    profile = profiles[choose(runfile.engine_name, profiles, what="engine")]
+    if (profile.kind == "attach") != (runfile.url is not None):
+        wrong, hint = ("needs a url", "give --url") if profile.kind == "attach" else ("takes no url", "use attach")
+        raise InputError(f"engine {profile.name} {wrong}", hint=hint)
+    selected = suites.select(
+        suite, categories=runfile.categories, tags=runfile.tags, limit=runfile.prompts_per_category
+    )
+    by_category: dict[str, list[Prompt]] = defaultdict(list)
+    for prompt in selected:
+        by_category[prompt.category].append(prompt)
+    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile))
+    sizes = {} if runfile.url else {t.model: _context_size(job, facts.get(t.model)) for t in runfile.targets}
+    found, left_out = contenders(runfile, profile=profile, facts=facts, context_sizes=sizes)
+    slow = {model for model, known in facts.items() if known.file_bytes > _SLOW_TO_LOAD}
+    blocks = [*_measured(job, found, slow), *_controls(job, found)]
+    used = {trial.prompt for _, trials in blocks for trial in trials}
+    prompts = [prompt for prompt in (*suite.prompts, _SPARE) if prompt.id in used]
+    return Plan(
+        specbench_version=version,
+        name=runfile.name or suite.name,
+        suites={suite.name: suite.version},
+        contenders=found,
+        prompts=tuple(prompts),
+        blocks=tuple(Block(index=i, contender=c.name, trials=tuple(t)) for i, (c, t) in enumerate(blocks)),
+        thinking=runfile.thinking,
+        record_steps=runfile.record_steps,
+        trial_timeout=runfile.trial_timeout,
+        load_timeout=runfile.load_timeout,
+        budget=runfile.budget,
+        passages_text=suite.passages if any(prompt.passages for prompt in prompts) else None,
+        left_out=left_out,
+    )
+
+
+def remaining(plan: Plan, done: Collection[str]) -> tuple[Block, ...]:
+    """The blocks with what is not in `done` (trial ids), and their warm-ups.
+
+    A drafter that learns must see again what it had seen: finished trials before the first open one become warm-ups.
+    """
+    left: list[Block] = []
+    for block in plan.blocks:
+        open_ = [trial for trial in block.trials if trial.role != "warm-up" and trial.id not in done]
+        if not open_:
+            continue
+        first = block.trials.index(open_[0])
+        again = block.trials[:first] if plan.contender(block.contender).learns else ()
+        before = [
+            t if t.role == "warm-up" else t.model_copy(update={"role": "warm-up", "id": f"{t.id}/again"}) for t in again
+        ] or [t for t in block.trials if t.role == "warm-up"]
+        left.append(block.model_copy(update={"trials": (*before, *open_)}))
+    return tuple(left)
+
+
+def _measured(
+    job: _Job, everyone: Sequence[Contender], slow: Collection[str]
+) -> Iterator[tuple[Contender, list[Trial]]]:
+    """Blocks in the order in which they run: contenders alternate, and each takes its turn at every place."""
+    order = job.runfile.order
+    long_blocks = [
+        c for c in everyone if not c.learns and (order == "by-repeat" or (order is None and c.target_model in slow))
+    ]
+    short_blocks = [c for c in everyone if c not in long_blocks]
+    categories = list(job.prompts)
+    cycle = lcm(len(short_blocks), len(categories)) or 1
+    for repeat in range(job.runfile.repeats):
+        for contender in _rotated(long_blocks, repeat):
+            trials = [t for category in categories for t in _trials(job, contender, category, repeat)]
+            yield contender, [*_warm_up(job, contender, trials), *trials]
+        for index, category in enumerate(categories):
+            turn = repeat * len(categories) + index
+            # After a full cycle one more place, so that a category does not always have the same order.
+            for contender in _rotated(short_blocks, turn + turn // cycle):
+                for trials in _split(contender, _trials(job, contender, category, repeat)):
+                    yield contender, [*_warm_up(job, contender, trials), *trials]
+
+
+def _controls(job: _Job, everyone: Sequence[Contender]) -> Iterator[tuple[Contender, list[Trial]]]:
+    """Each baseline once more, greedy: what differs between equal runs is no fault of a method."""
+    if not job.runfile.control or 0 not in job.runfile.temperatures:
+        return
+    for contender in everyone:
+        if contender.baseline is None:
+            trials = [t for c in job.prompts for t in _trials(job, contender, c, 0, role="control")]
+            yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
+
+
+def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
+    """A B C, then C A B, then B C A."""
+    place = -turn % len(items) if items else 0
+    return [*items[place:], *items[:place]]
+
+
+def _split(contender: Contender, trials: Iterable[Trial]) -> list[list[Trial]]:
+    """A drafter that learns sees a prompt once for each opened engine."""
+    groups: dict[object, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        groups[(trial.temperature, trial.fill if trial.fill is not None else -1) if contender.learns else None].append(
+            trial
+        )
+    return list(groups.values())
+
+
+def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role: Role = "measured") -> Iterator[Trial]:
+    temperatures = [0.0] if role == "control" else job.runfile.temperatures
+    for temperature in temperatures:
+        for prompt in job.prompts[category]:
+            for fill in job.runfile.fill if prompt.passages else (None,):
+                place = prompt.id if fill is None else f"{prompt.id}@{fill}"
+                ending = "/control" if role == "control" else ""
+                yield Trial(
+                    id=f"{category}/{place}/{contender.name}/t{_short(temperature)}/r{repeat}{ending}",
+                    contender=contender.name,
+                    category=category,
+                    prompt=prompt.id,
+                    role=role,
+                    repeat=repeat,
+                    temperature=temperature,
+                    seed=_seed(job.runfile.seed, prompt.id, repeat),
+                    output_tokens=_output_tokens(job, category),
+                    ignore_eos=job.runfile.ignore_eos and not prompt.constrained,
+                    fill=fill,
+                )
+
+
+def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix: str = "") -> Iterator[Trial]:
+    """Short generations with prompts that are not measured, like the block's first trial in everything else."""
+    first = trials[0]
+    fill = min(job.runfile.fill)
+    place = f"{first.category}/warm-up" + ("" if first.fill is None else f"@{first.fill}")
+    for index, prompt in enumerate(job.warm_ups[first.category]):
+        yield first.model_copy(
+            update={
+                "id": f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",
+                "prompt": prompt.id,
+                "role": "warm-up",
+                "seed": _seed(job.runfile.seed, prompt.id, first.repeat),
+                "output_tokens": min(first.output_tokens, _WARM_UP_TOKENS),
+                "ignore_eos": job.runfile.ignore_eos and not prompt.constrained,
+                "fill": min(fill, _WARM_UP_FILL) if prompt.passages else None,
+            }
+        )
+
+
+def _warm_ups(suite: Suite, measured: Mapping[str, Sequence[Prompt]], runfile: RunFile) -> dict[str, list[Prompt]]:
+    """By category: prompts of the suite that are not measured, those with the asked tags first, then the shortest."""
+    tags = set(runfile.tags)
+    found = {}
+    for category, prompts in measured.items():
+        taken = {prompt.id for prompt in prompts}
+        spare = [p for p in suite.prompts if p.category == category and p.id not in taken]
+        spare.sort(key=lambda p: (not tags <= set(p.tags), _bytes(p)))
+        found[category] = [*spare, *[_SPARE] * runfile.warmups][: runfile.warmups]
+    return found
+
+
+def _context_size(job: _Job, known: ModelFacts | None) -> int:
+    """Tokens of context for every contender of a target: the smallest multiple of 256 that holds the longest trial."""
+    least = most = 0
+    for category, prompts in job.prompts.items():
+        output = _output_tokens(job, category)
+        for prompt in (*prompts, *job.warm_ups[category]):
+            fill = max(job.runfile.fill) if prompt.passages else None
+            least = max(least, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[1]))
+            most = max(most, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[0]))
+    trained = known.context_length if known else None
+    asked = job.runfile.engine_settings.get("context_size")
+    limit, whose = (asked, "asked for") if isinstance(asked, int) else (trained, "that the model was trained for")
+    if limit is not None and least > limit:
+        raise InputError(
+            f"the longest trial needs at least {least} tokens of context, more than the {limit} {whose}",
+            hint="lower --fill or --output-tokens, or choose shorter prompts with --tags",
+        )
+    if isinstance(asked, int):
+        if trained is not None and asked > trained:
+            raise InputError(
+                f"context_size is {asked}, but the model was trained for {trained} tokens", hint="lower context_size"
+            )
+        return asked
+    wanted = max(_CONTEXT_LEAST, -(-(most + _MARGIN) // _CONTEXT_STEP) * _CONTEXT_STEP)
+    return wanted if trained is None else min(wanted, trained)
+
+
+def _output_tokens(job: _Job, category: str) -> int:
+    return job.runfile.output_tokens or job.suite.category(category).output_tokens
+
+
+def _bytes(prompt: Prompt) -> int:
+    return sum(len(message.content.encode()) for message in prompt.messages)
+
+
+def _seed(seed: int, prompt: str, repeat: int) -> int:
+    """The same for every contender, so that equal distributions draw equal tokens."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{prompt}/{repeat}".encode()).digest()[:4]) >> 1
+
+
+def _short(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)

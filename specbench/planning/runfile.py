@@ -1,0 +1,120 @@
+"""What the user asks for: one model checks a run file and the command line's flags."""
+
+import tomllib
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from specbench.errors import InputError
+from specbench.planning import faults
+from specbench.records import Setting
+from specbench.units import parse_duration
+
+
+def _seconds(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Values = Annotated[tuple[Setting, ...], BeforeValidator(_listed), Field(min_length=1)]  # more than one is a sweep
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(_Table):
+    """A model to measure, with the draft model for methods that need one. `note` is shown with its results."""
+
+    model: str
+    draft_model: str | None = None
+    label: str | None = None
+    note: str | None = None
+
+
+class RunFile(_Table):
+    """All that can be asked for; what is left None is decided by the suite, the engine's profile or the model.
+
+    A `[methods.NAME]` table names a method and its settings; `methods = [...]` with `method_settings` says the same.
+    `order`: `by-category` opens an engine for each category and repeat, so that contenders alternate often; `by-repeat`
+    once for each repeat, for models that load slowly. By default the model's size decides. `fill` is for prompts whose
+    text is generated.
+    """
+
+    name: str | None = None
+    targets: tuple[Target, ...] = ()
+    engine: str | None = None
+    engine_path: str | None = None
+    url: str | None = None
+    engine_settings: dict[str, Setting] = {}
+    engine_args: tuple[str, ...] = ()
+    methods: tuple[str, ...] | None = Field(default=None, min_length=1)
+    method_settings: dict[str, dict[str, Values]] = {}
+    suite: str = "core"
+    categories: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    prompts_per_category: int | None = Field(default=None, ge=1)
+    output_tokens: int | None = Field(default=None, ge=2)
+    ignore_eos: bool = True
+    temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
+    fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
+    thinking: bool | None = None
+    seed: int = Field(default=1, ge=0)
+    repeats: int = Field(default=1, ge=1)
+    warmups: int = Field(default=1, ge=0)
+    control: bool = True
+    order: Literal["by-category", "by-repeat"] | None = None
+    record_steps: bool = False
+    budget: Seconds | None = None
+    trial_timeout: Seconds = 600.0
+    load_timeout: Seconds = 600.0
+
+    @property
+    def engine_name(self) -> str:
+        """The profile asked for; otherwise the one that `url` or `engine_path` implies, or the embedded one."""
+        return self.engine or ("attach" if self.url else "llama-server" if self.engine_path else "xllamacpp")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _methods_by_table(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("methods"), dict):
+            return values
+        tables = values["methods"]
+        return {**values, "methods": list(tables), "method_settings": {**tables, **values.get("method_settings", {})}}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.targets and self.url is None:
+            raise ValueError("name a model (targets) or a server (url)")
+        if self.url is not None and len(self.targets) > 1:
+            raise ValueError("a server that already runs has one model: give one target with url")
+        for what, values in (("temperatures", self.temperatures), ("fill", self.fill), ("methods", self.methods or ())):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{what} names a value twice")
+        return self
+
+
+def load_runfile(text: str) -> RunFile:
+    """The run file in `text` (TOML). InputError for anything wrong in it."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"the run file is not TOML: {error}", hint="correct the file") from error
+    return validate_runfile(values)
+
+
+def validate_runfile(values: dict[str, Any]) -> RunFile:
+    """The values of a run file or of flags, checked. One InputError lists all that is wrong."""
+    try:
+        return RunFile.model_validate(values)
+    except ValidationError as error:
+        wrong = faults.lines(error, {"": RunFile, "targets": Target})
+        raise InputError(
+            "\n  ".join(["the run cannot be planned:", *wrong]),
+            hint="correct these; `specbench run --help` explains them",
+        ) from error

@@ -1,0 +1,34 @@
+"""The report as Markdown (GitHub's tables)."""
+
+from collections.abc import Iterable
+
+from specbench.analysis.comparison import Comparison
+from specbench.report.text import Section, sections
+
+
+def markdown(comparison: Comparison) -> str:
+    """Every column of every section."""
+    blocks = [f"# {escaped(comparison.name)}", *(block for s in sections(comparison) for block in _blocks(s))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that a table cell shows as it is."""
+    for character in "\\`*_[]|":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("<", "&lt;").replace("\n", " ")
+
+
+def _blocks(section: Section) -> Iterable[str]:
+    yield f"## {escaped(section.title)}"
+    if section.rows:
+        marks = ("---:" if column.justify == "right" else "---" for column in section.columns)
+        lines = [_line(escaped(column.title) for column in section.columns), _line(marks)]
+        yield "\n".join([*lines, *(_line(map(escaped, row)) for row in section.rows)])
+    for listed in (section.lines, section.footnotes):
+        if listed:
+            yield "\n".join(f"- {escaped(line)}" for line in listed)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

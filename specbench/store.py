@@ -1,0 +1,344 @@
+"""A run on disk: plan.json, machine.json, trials.jsonl, openings.jsonl and logs/. A line that is written stays.
+
+Each result is one line, flushed and synced. A line that a crash tore is dropped with a warning, never guessed at.
+"""
+
+import errno
+import gc
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from specbench.errors import InputError, SpecbenchError, UnavailableError
+from specbench.records import SCHEMA_VERSION, Failure, Generation, Machine, Opening, Plan, Result, Skip
+
+PLAN, MACHINE, TRIALS, OPENINGS, LOCK, LOGS = (
+    "plan.json",
+    "machine.json",
+    "trials.jsonl",
+    "openings.jsonl",
+    "lock",
+    "logs",
+)
+_FRESH = 10.0  # seconds in which a lock without content is believed
+_RESULT: TypeAdapter[Result] = TypeAdapter(Result)
+_M = TypeVar("_M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies on disk. Of each trial the first generation, else the last failure; warm-ups are all kept."""
+
+    path: Path
+    plan: Plan
+    machine: Machine
+    results: list[Result]
+    warnings: list[str] = field(default_factory=list)
+
+
+def done(run: Run) -> frozenset[str]:
+    """The ids of trials that need not run again: those that failed do."""
+    return frozenset(r.trial.id for r in run.results if isinstance(r, Generation) and r.trial.role != "warm-up")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run that is being written. One process holds its lock until `close`."""
+
+    path: Path
+    plan: Plan
+    done: frozenset[str]
+    warnings: tuple[str, ...]
+    trials: FileIO
+    openings: FileIO
+
+    @property
+    def logs(self) -> Path:
+        return self.path / LOGS
+
+    def append(self, result: Result) -> None:
+        """Write one line and wait until it is on the disk. After an error the file ends where it ended before."""
+        file = self.openings if isinstance(result, Opening) else self.trials
+        line = result.model_dump_json().encode() + b"\n"
+        before = file.tell()
+        try:
+            written = 0
+            while written < len(line):
+                written += file.write(line[written:])
+            os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                file.truncate(before)
+                file.seek(before)
+            raise _unwritable(self.path, error, hint=f"then: specbench run --resume {self.path}") from error
+
+    def close(self) -> None:
+        """Give the run free for others."""
+        self.trials.close()
+        self.openings.close()
+        (self.path / LOCK).unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create(
+    root: Path, plan: Plan, machine: Machine, *, name: str | None = None, clock: Callable[[], datetime] = _utc_now
+) -> RunFolder:
+    """A new folder below `root`, named by time and `name` (the plan's by default); never one that exists."""
+    title = re.sub(r"[^A-Za-z0-9._-]+", "-", name or plan.name).strip("-.") or "run"
+    stem = f"{clock():%Y%m%d-%H%M%S}-{title}"
+    with _writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        path = _new_folder(root, stem)
+        (path / LOGS).mkdir()
+        _acquire(path)
+        (path / MACHINE).write_text(machine.model_dump_json(indent=1), encoding="utf-8")
+        unfinished = path / f"{PLAN}.new"  # a folder is a run once its plan is whole
+        unfinished.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
+        unfinished.replace(path / PLAN)
+        return RunFolder(path, plan, frozenset(), (), _appending(path / TRIALS), _appending(path / OPENINGS))
+
+
+def resume(path: Path) -> RunFolder:
+    """An existing run, to go on with. A torn last line is cut off and kept in a .torn file."""
+    plan = _document(path / PLAN, Plan)
+    with _writing(path):
+        warnings = _acquire(path)
+        try:
+            warnings += [*_mend(path / TRIALS), *_mend(path / OPENINGS)]
+            run = read(path)
+            (path / LOGS).mkdir(exist_ok=True)
+            files = _appending(path / TRIALS), _appending(path / OPENINGS)
+        except BaseException:
+            (path / LOCK).unlink(missing_ok=True)
+            raise
+    return RunFolder(path, plan, done(run), (*warnings, *run.warnings), *files)
+
+
+def read(path: Path) -> Run:
+    """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
+    plan, machine = _document(path / PLAN, Plan), _document(path / MACHINE, Machine)
+    warnings: list[str] = []
+    with _no_collection():
+        trials = _lines(path / TRIALS, warnings)
+        openings = _lines(path / OPENINGS, warnings)
+        results = _settled(plan, trials, warnings)
+    return Run(path, plan, machine, [*openings, *results], warnings)
+
+
+def runs(root: Path) -> list[Path]:
+    """The run folders below `root`, oldest first."""
+    return sorted(path.parent for path in root.glob(f"*/{PLAN}"))
+
+
+def latest(root: Path) -> Path:
+    """The newest run below `root`."""
+    if not (found := runs(root)):
+        raise InputError(f"there are no runs in {root}", hint="run `specbench run` first, or give a folder")
+    return found[-1]
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def _document(path: Path, kind: type[_M]) -> _M:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} is not a run: {path.name}: {error.strerror}", hint="`specbench runs` lists the runs"
+        ) from error
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        _refuse_newer(path, data)
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path} is damaged: {where} {first['msg']}", hint="start a new run") from error
+
+
+def _lines(path: Path, warnings: list[str]) -> list[Result]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+    found: list[Result] = []
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            found.append(_RESULT.validate_json(line))
+        except ValidationError:
+            _refuse_newer(path, line)
+            torn = number == len(lines)
+            what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
+            warnings.append(f"{path.name}: {what}; `specbench run --resume` measures it again")
+    return found
+
+
+def _refuse_newer(path: Path, data: bytes) -> None:
+    try:
+        version = json.loads(data)["schema_version"]
+    except (ValueError, TypeError, KeyError):
+        return
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {version}; this specbench reads {SCHEMA_VERSION}",
+            hint="read it with the specbench that wrote it, or install a newer one",
+        )
+
+
+def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Result]:
+    """One result for each trial, in the order of the file; skips of what ran later are gone."""
+    by_id: dict[str, Generation | Failure] = {}
+    twice = 0
+    for result in lines:
+        if isinstance(result, Generation | Failure) and result.trial.role != "warm-up":
+            earlier = by_id.get(result.trial.id)
+            if isinstance(earlier, Generation):
+                twice += isinstance(result, Generation)
+            else:
+                by_id[result.trial.id] = result
+    if twice:
+        warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
+    kept = {id(result) for result in by_id.values()}
+    open_ = {
+        (block.contender, block.index)
+        for block in plan.blocks
+        if any(t.role != "warm-up" and not isinstance(by_id.get(t.id), Generation) for t in block.trials)
+    }
+    names = {contender for contender, _ in open_}
+    skips = {
+        (r.contender, r.block): r
+        for r in lines
+        if isinstance(r, Skip) and ((r.contender, r.block) in open_ if r.block is not None else r.contender in names)
+    }
+    kept |= {id(skip) for skip in skips.values()}
+    return [r for r in lines if id(r) in kept or (isinstance(r, Generation | Failure) and r.trial.role == "warm-up")]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+def _new_folder(root: Path, stem: str) -> Path:
+    number = 1
+    while True:
+        path = root / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _appending(path: Path) -> FileIO:
+    file = FileIO(path, "ab")
+    file.seek(0, os.SEEK_END)
+    return file
+
+
+def _mend(path: Path) -> list[str]:
+    """End the file with a whole line: a torn one goes to a .torn file."""
+    if not path.exists():
+        return []
+    with path.open("r+b") as file:
+        data = file.read()
+        end = data.rfind(b"\n") + 1
+        if end == len(data):
+            return []
+        try:
+            _RESULT.validate_json(data[end:])
+        except ValidationError:
+            with path.with_name(f"{path.name}.torn").open("ab") as torn:
+                torn.write(data[end:] + b"\n")
+            file.truncate(end)
+            return [f"{path.name}: the last line was torn; it is kept in {path.name}.torn"]
+        file.write(b"\n")
+    return []
+
+
+def _acquire(path: Path) -> list[str]:
+    """Lock the run for this process. A lock whose process is gone is taken over, with a warning."""
+    import psutil  # noqa: PLC0415  reading a run does not need it
+
+    lock, warnings = path / LOCK, []
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            if _held(lock):
+                raise InputError(
+                    f"{path} is being written by another specbench", hint="wait for it, or stop it and try again"
+                ) from None
+            lock.unlink(missing_ok=True)
+            warnings = [f"{path.name} was left by a process that is gone; going on with it"]
+        else:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(f"{os.getpid()} {psutil.Process().create_time()}")
+            return warnings
+
+
+def _held(lock: Path) -> bool:
+    """Whether the process that wrote the lock still runs: one of the same number that started at the same time."""
+    import psutil  # noqa: PLC0415  as above
+
+    try:
+        number, started = lock.read_text(encoding="ascii").split()
+        return abs(float(psutil.Process(int(number)).create_time()) - float(started)) < 1
+    except ValueError:  # its writer is about to fill it, or died before it could
+        return time.time() - lock.stat().st_mtime < _FRESH
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SpecbenchError:
+        raise
+    except OSError as error:
+        raise _unwritable(path, error, hint="or choose another folder with --results") from error
+
+
+def _unwritable(path: Path, error: OSError, *, hint: str) -> SpecbenchError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UnavailableError(f"the disk is full: cannot write to {path}", hint=f"free some space; {hint}")
+    return InputError(f"cannot write to {path}: {error.strerror or error}", hint=f"check its permissions; {hint}")

@@ -1,0 +1,69 @@
+import pytest
+from analysis.synthetic import generation, prompt
+
+from specbench.analysis import answers
+from specbench.records import Check
+
+SCHEMA = '{"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("def f():\n    return 1", True),
+        ("Here you are:\n```python\nimport re\nre.compile('\\d')\n```\nEnjoy.", True),
+        ("```\nx = 1\n```", True),
+        ("Here you are:\n```python\nx = 1", True),
+        ("```bash\nls -l\n```\n```py\nx = (1\n```", False),
+        ("Here is the function you asked for.", False),
+        ("Sure", False),
+        ("", False),
+        ("x = '\0'", False),
+        ("(" * 5000, False),
+    ],
+)
+def test_python_parses_and_says_something(text: str, right: bool) -> None:  # noqa: FBT001  an expected value
+    assert answers.judge(text, prompt("code-0", check=Check(kind="python"))) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ('{"a": 1}', True),
+        ('```json\n{"a": 1}\n```', True),
+        ('{"a": "1"}', False),
+        ('{"a": 1', False),
+        ('{"a": NaN}', False),
+        ("[" * 100_000, False),
+    ],
+)
+def test_json_parses_and_satisfies_its_schema(text: str, right: bool) -> None:  # noqa: FBT001  an expected value
+    assert answers.judge(text, prompt("json-0", check=Check(kind="json"), json_schema=SCHEMA)) is right
+
+
+def test_json_without_a_schema_has_only_to_parse() -> None:
+    assert answers.judge("[1]", prompt("json-0", check=Check(kind="json")))
+
+
+def test_a_needle_is_found_in_any_case_of_letters() -> None:
+    check = Check(kind="contains", all=("Marta",), any=("ferry", "boat"))
+    assert answers.judge("MARTA took the boat", prompt("rag-0", check=check))
+    assert not answers.judge("Marta walked", prompt("rag-0", check=check))
+    assert not answers.judge("She took the ferry", prompt("rag-0", check=check))
+
+
+def test_a_pattern_is_searched_anywhere() -> None:
+    check = Check(kind="regex", pattern=r"\b42\b")
+    assert answers.judge("so the answer is 42.", prompt("reasoning-0", check=check))
+    assert not answers.judge("421", prompt("reasoning-0", check=check))
+
+
+def test_a_prompt_without_a_check_is_not_judged() -> None:
+    assert answers.judge("anything", prompt("chat-0")) is None
+
+
+def test_a_cut_answer_cannot_be_judged() -> None:
+    assert answers.cut(generation("base", "code-0"))
+    assert answers.cut(generation("base", "code-0", ignore_eos=False, stop_reason="length"))
+    assert answers.cut(generation("base", "code-0", ignore_eos=False, stop_reason=None))
+    assert not answers.cut(generation("base", "code-0", ignore_eos=False, stop_reason="eos"))

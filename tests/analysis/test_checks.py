@@ -1,0 +1,164 @@
+import pytest
+from analysis.synthetic import (
+    BASE,
+    DRAFT,
+    PROMPTS,
+    TEXT,
+    contender,
+    counts,
+    drafted,
+    generation,
+    machine,
+    opening,
+    plan,
+)
+
+from specbench.analysis.checks import ADVICE, LOOP, Note, repetition
+from specbench.analysis.comparison import compare
+from specbench.records import Contender, DraftCounts, Result, Setting
+
+CLEAN = [r for p in PROMPTS for r in (generation("base", p), drafted(p))]
+
+
+def notes(*extra: Result, contenders: tuple[Contender, ...] = (BASE, DRAFT), clean: bool = True) -> list[Note]:
+    results = [*(CLEAN if clean else []), *extra]
+    return list(compare(plan(results, contenders), results, machine=machine()).notes)
+
+
+def only(*extra: Result, contenders: tuple[Contender, ...] = (BASE, DRAFT), clean: bool = True) -> Note:
+    (found,) = notes(*extra, contenders=contenders, clean=clean)
+    assert found.advice == ADVICE[found.code]
+    return found
+
+
+def test_a_clean_run_has_no_notes() -> None:
+    assert notes(opening("base"), opening("draft")) == []
+
+
+def test_wrong_counters_are_noted_with_the_prompt() -> None:
+    found = only(drafted("code-6", counts=counts(50, 60)), generation("base", "code-6"))
+    assert (found.code, found.contender, found.category) == ("COUNTERS_DISAGREE", "draft", "code")
+    assert found.prompts == ("code-6",)
+    assert found.message == "1 of 7 trials violate A <= D"
+
+
+def test_a_stop_that_overcounts_is_noted() -> None:
+    late = DraftCounts(emitted=14, prefill_tokens=1, drafted=20, accepted=16, drafted_steps=4)
+    assert only(drafted("code-6", counts=late, output_tokens=14, stop_reason="word")).code == "STOP_OVERCOUNT"
+
+
+def test_a_prompt_from_the_cache_is_noted() -> None:
+    assert only(drafted("code-6", cached_tokens=12)).message == "1 of 7 prompts came from the cache, up to 12 tokens"
+
+
+def test_a_learning_drafter_that_sees_a_prompt_again_is_noted() -> None:
+    learner = contender("draft", "ngram-mod", baseline="base", learns=True)
+    again = drafted(PROMPTS[0], repeat=1)
+    found = only(again, contenders=(BASE, learner))
+    assert (found.code, found.prompts) == ("DRAFT_REPLAY", (PROMPTS[0],))
+    assert notes(again.model_copy(update={"block": 1}), contenders=(BASE, learner)) == []
+    assert notes(again) == []
+
+
+def test_a_loop_is_noted() -> None:
+    loop = "and the sea and the sea and the sea " * 8
+    assert only(drafted("code-6", text=loop)).code == "DEGENERATE_OUTPUT"
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        (TEXT, 0, 0.05),
+        (" ".join(f'{{"id": {i}, "name": "item {i}", "price": {i * 3}}},' for i in range(12)), 0, 0.4),
+        ("\n".join(f"    self.{n} = {n}\n    if {n} is None:\n        raise ValueError" for n in "abcdefgh"), 0, 0.4),
+        ("the rain fell on the roof and " * 12, 0.8, 1),
+        ("ha" * 200, 0.9, 1),
+    ],
+)
+def test_loops_lie_above_the_threshold_and_ordinary_text_below(text: str, low: float, high: float) -> None:
+    found = repetition(text)
+    assert found is not None
+    assert low <= found <= high
+    assert (found >= LOOP) == (low >= LOOP)
+
+
+def test_a_few_words_are_too_short_to_repeat() -> None:
+    assert repetition("no no no no") is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "message"),
+    [
+        ({"method": "none"}, "draft-model was asked for, the engine shows none"),
+        ({"temperature": 0.8}, "temperature 0 was asked for, the engine shows 0.8"),
+        ({"seed": 7}, "seed 1 was asked for, the engine shows 7"),
+        ({"ignore_eos": False}, "ignore_eos True was asked for, the engine shows False"),
+    ],
+)
+def test_a_setting_that_the_engine_contradicts_is_noted(shown: dict[str, Setting], message: str) -> None:
+    found = only(*(drafted(f"code-{i}", observed=shown) for i in (6, 7)))
+    assert (found.code, found.contender, found.message) == ("SETTING_IGNORED", "draft", message)
+
+
+def test_a_setting_that_the_engine_confirms_is_not_noted() -> None:
+    shown: dict[str, Setting] = {"method": "draft-model", "temperature": 0.8 + 1.2e-8, "seed": 1, "ignore_eos": True}
+    sampled = [drafted(p, temperature=0.8, observed=shown) for p in PROMPTS]
+    assert notes(*sampled, drafted("code-0", observed={"method": "ngram-mod,draft-model"})) == []
+
+
+def test_a_smaller_context_than_asked_for_is_noted() -> None:
+    asked = contender("draft", "draft-model", baseline="base", engine_settings={"context_size": 8192})
+    assert only(opening("draft"), contenders=(BASE, asked)).message == (
+        "a context of 8192 tokens was asked for, the engine has 4096"
+    )
+
+
+def test_a_missing_template_is_noted() -> None:
+    assert only(opening("base", chat_template_sha256=None)).code == "TEMPLATE_MISSING"
+
+
+def test_another_build_of_the_engine_is_noted() -> None:
+    assert only(opening("base"), opening("draft", engine_commit="def")).code == "CONFIGURATION_MISMATCH"
+
+
+def test_a_target_that_is_no_model_of_real_use_is_noted_once() -> None:
+    both = [c.model_copy(update={"target_note": "ballast"}) for c in (BASE, DRAFT)]
+    found = only(contenders=(both[0], both[1]))
+    assert (found.code, found.contender, found.message) == ("SYNTHETIC", None, "target: ballast")
+
+
+def test_acceptance_by_dice_is_noted() -> None:
+    dice = DRAFT.model_copy(update={"engine_args": ("--spec-synth-len", "2")})
+    assert only(contenders=(BASE, dice)).code == "SYNTHETIC"
+
+
+def test_a_busy_machine_is_noted() -> None:
+    assert only(generation("base", "code-6", load_average=5.3)).message == (
+        "the load was above 2 cores in 1 of 1 trials, up to 5.3"
+    )
+    assert notes(generation("base", "code-6", load_average=2.05)) == []
+
+
+def test_a_slow_client_is_noted() -> None:
+    slow = [drafted(p, total=0.7) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
+    assert only(*slow, clean=False).message == "the client waited 17% longer than the engine worked"
+
+
+def test_a_fixed_length_against_a_natural_stop_is_noted() -> None:
+    one_sided = [drafted(p, ignore_eos=False) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
+    assert only(*one_sided, clean=False).message == "one side has a fixed output length, the other stops by itself"
+
+
+def test_a_baseline_of_another_day_is_noted() -> None:
+    late = [drafted(p, started=1_100_000.0) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
+    assert only(*late, clean=False).message == "the baseline was measured 28 hours apart"
+
+
+def test_a_baseline_that_slows_down_is_noted() -> None:
+    hot = [generation("base", p, repeat=1, seconds=1.2 + i / 100) for i, p in enumerate(PROMPTS)]
+    assert only(*hot).code == "THERMAL_DRIFT"
+    assert notes(*(generation("base", p, repeat=1, seconds=1.02) for p in PROMPTS)) == []
+
+
+def test_every_note_has_advice_of_its_own() -> None:
+    assert len(set(ADVICE.values())) == len(ADVICE)

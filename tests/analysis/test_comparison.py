@@ -1,0 +1,268 @@
+import pytest
+from analysis.synthetic import (
+    BASE,
+    DRAFT,
+    PROMPTS,
+    contender,
+    counts,
+    drafted,
+    failure,
+    generation,
+    ids,
+    opening,
+    plan,
+    prompt,
+)
+
+from specbench.analysis.comparison import Comparison, compare
+from specbench.analysis.rows import Row
+from specbench.errors import InputError
+from specbench.records import Check, Contender, Prompt, Result, Skip
+
+
+def compared(
+    results: list[Result], contenders: tuple[Contender, ...] = (BASE, DRAFT), prompts: tuple[Prompt, ...] = ()
+) -> Comparison:
+    return compare(plan(results, contenders, prompts), results)
+
+
+def row(comparison: Comparison, who: str = "draft", category: str | None = "code", temperature: float = 0) -> Row:
+    (found,) = (
+        r
+        for r in comparison.rows + comparison.overall
+        if (r.contender, r.category, r.temperature) == (who, category, temperature)
+    )
+    return found
+
+
+def codes(comparison: Comparison) -> set[str]:
+    return {n.code for n in comparison.notes}
+
+
+def base_and_draft(*seconds: float) -> list[Result]:
+    """Six code prompts; the baseline decodes in 1 s each, the contender in `seconds`."""
+    return [
+        *(generation("base", p) for p in PROMPTS),
+        *(drafted(p, seconds=s) for p, s in zip(PROMPTS, seconds, strict=False)),
+    ]
+
+
+def test_the_speedup_is_the_geometric_mean_over_prompts() -> None:
+    found = row(compared(base_and_draft(0.5, 0.5, 0.5, 1, 1, 2))).speedup
+    assert found is not None
+    assert found.value == pytest.approx((2 * 2 * 2 * 1 * 1 * 0.5) ** (1 / 6))
+    assert found.n == 6
+    assert found.low is not None
+    assert found.low < found.value
+
+
+def test_metrics_are_sums_divided_once() -> None:
+    decode = row(compared(base_and_draft(0.5, 0.5, 0.5, 1, 1, 2))).decode
+    assert decode is not None
+    assert decode.value == pytest.approx(600 / 5.5)
+
+
+def test_only_the_same_prompt_temperature_and_fill_are_paired() -> None:
+    results = [
+        generation("base", "code-0"),
+        generation("base", "code-1", temperature=0.8),
+        generation("base", "code-2", fill=1024),
+        drafted("code-0"),
+        drafted("code-1"),
+        drafted("code-2", fill=4096),
+    ]
+    comparison = compared(results)
+    speedups = [r.speedup.n if r.speedup else None for r in comparison.rows if r.contender == "draft"]
+    assert speedups == [1, None]
+
+
+def test_repeats_are_averaged_within_a_prompt_before_prompts_are() -> None:
+    results: list[Result] = [generation("base", "code-0"), generation("base", "code-1")]
+    results += [drafted("code-0", seconds=s, repeat=i) for i, s in enumerate((0.25, 1.0))]
+    results += [drafted("code-1", seconds=0.5)]
+    found = row(compared(results))
+    assert found.speedup is not None
+    assert found.speedup.value == pytest.approx(2)
+    assert (found.speedup.n, found.prompts, found.trials) == (2, 2, 3)
+
+
+def test_warm_ups_and_controls_are_in_no_metric() -> None:
+    extra: list[Result] = [
+        *(generation("base", p, seconds=9, role=role) for p in PROMPTS for role in ("warm-up", "control")),
+        *(drafted(p, seconds=9, role="warm-up") for p in PROMPTS),
+    ]
+    plain, more = compared(base_and_draft(*[0.5] * 6)), compared(base_and_draft(*[0.5] * 6) + extra)
+    assert row(plain).metrics == row(more).metrics
+    assert row(plain, "base").metrics == row(more, "base").metrics
+    assert row(more).trials == 6
+
+
+@pytest.mark.parametrize("nothing", [counts(0, 0), counts(None, None)])
+def test_a_method_that_drafted_nothing_has_no_result(nothing: object) -> None:
+    results: list[Result] = [
+        *base_and_draft(*[0.5] * 6),
+        *(generation("base", f"chat-{i}") for i in range(6)),
+        *(drafted(f"chat-{i}", counts=nothing) for i in range(6)),
+    ]
+    comparison = compared(results)
+    silent = row(comparison, category="chat")
+    assert not silent.speculating
+    assert set(silent.metrics.values()) == {None}
+    assert (silent.speedup, silent.end_to_end_speedup, silent.prefill_cost, silent.lossless) == (None,) * 4
+    (note,) = (n for n in comparison.notes if n.code == "NOT_SPECULATING")
+    assert (note.contender, note.category) == ("draft", "chat")
+    whole = row(comparison, category=None)
+    assert whole.categories == (1, 2)
+    assert whole.metrics == row(comparison).metrics
+    assert {v.category: v.kind for v in comparison.verdicts} == {"code": "use", "chat": "nothing drafted", None: "use"}
+
+
+def test_a_prompt_without_a_draft_among_others_still_counts() -> None:
+    results = base_and_draft(*[0.5] * 5)
+    found = row(compared([*results, drafted(PROMPTS[5], seconds=1, counts=counts(0, 0))]))
+    assert found.speculating
+    assert found.prompts == 6
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kind"),
+    [
+        ((0.5, 0.4, 0.5, 0.6, 0.5, 0.5), "use"),
+        ((2, 1.9, 2, 2.2, 2, 2), "switch off"),
+        ((1.1, 0.9, 1.05, 0.95, 1.2, 0.8), "no clear gain"),
+        ((0.5, 0.5), "too few prompts"),
+    ],
+)
+def test_the_verdict_follows_the_interval(seconds: tuple[float, ...], kind: str) -> None:
+    (code, _) = compared(base_and_draft(*seconds)).verdicts
+    assert code.kind == kind
+    assert code.contender == "draft"
+
+
+def test_the_fastest_method_wins_and_not_the_one_with_the_higher_acceptance() -> None:
+    keen = contender("ngram", "ngram-mod", baseline="base")
+    results = base_and_draft(*[0.8] * 6)
+    results += [drafted(p, who="ngram", seconds=0.5, counts=counts(200, 50)) for p in PROMPTS]
+    verdict = compared(results, (BASE, DRAFT, keen)).verdicts[0]
+    assert (verdict.kind, verdict.label) == ("use", "ngram")
+
+
+def test_creative_text_is_judged_when_sampled() -> None:
+    results: list[Result] = []
+    for temperature in (0.0, 0.8):
+        for i in range(6):
+            results.append(generation("base", f"creative-{i}", temperature=temperature))
+            results.append(drafted(f"creative-{i}", temperature=temperature))
+    kinds = {v.temperature: v.kind for v in compared(results).verdicts if v.category == "creative"}
+    assert kinds == {0.0: "judged when sampled", 0.8: "use"}
+
+
+def test_one_clock_serves_both_sides_of_a_ratio() -> None:
+    slow = {"decode_seconds": None, "first_token": 0.5, "last_token": 1.5}
+    results: list[Result] = [*(generation("base", p) for p in PROMPTS), *(drafted(p, **slow) for p in PROMPTS)]
+    comparison = compared(results)
+    assert {r.decode_source for r in comparison.rows} == {"decode_client"}
+    found = row(comparison).speedup
+    assert found is not None
+    assert found.value == pytest.approx(1)
+
+
+def test_prefill_cost_is_time_per_prefilled_token_over_the_baselines() -> None:
+    results: list[Result] = [generation("base", p) for p in PROMPTS]
+    results += [drafted(p, prefill_seconds=0.12) for p in PROMPTS]
+    cost = row(compared(results)).prefill_cost
+    assert cost is not None
+    assert (cost.value, cost.low, cost.high) == pytest.approx((1.2, 1.2, 1.2))
+
+
+def test_failures_are_counted_and_a_trial_done_again_is_not() -> None:
+    results = base_and_draft(*[0.5] * 4)
+    lost: list[Result] = [failure("draft", PROMPTS[4]), failure("draft", PROMPTS[0])]
+    found = row(compared([*lost[1:], *results, *lost]))
+    assert (found.trials, found.planned, found.failed) == (4, 7, 1)
+
+
+def test_answers_are_judged_when_they_were_not_cut() -> None:
+    checked = prompt("code-0", check=Check(kind="contains", all=("lantern",)))
+    results: list[Result] = [
+        generation("base", "code-0", ignore_eos=False, stop_reason="eos"),
+        drafted("code-0", ignore_eos=False, stop_reason="eos", text="nothing of it"),
+        generation("base", "code-1"),
+    ]
+    comparison = compared(results, prompts=(checked,))
+    assert (row(comparison, "base").checks_passed, row(comparison, "base").checks_judged) == (1, 1)
+    assert (row(comparison).checks_passed, row(comparison).checks_judged) == (0, 1)
+
+
+def test_the_baseline_run_twice_is_the_floor_of_losslessness() -> None:
+    results = base_and_draft(*[0.5] * 5)
+    results += [generation("base", p, role="control") for p in PROMPTS]
+    results += [drafted(PROMPTS[5], output_ids=ids(12))]
+    comparison = compared(results)
+    assert row(comparison).lossless is not None
+    assert row(comparison).lossless.kind == "diverged"  # type: ignore[union-attr]  asserted above
+    assert row(comparison, "base").lossless.kind == "identical"  # type: ignore[union-attr]  a baseline always has one
+    (note,) = (n for n in comparison.notes if n.code == "DIVERGED")
+    assert (note.contender, note.prompts) == ("draft", (PROMPTS[5],))
+
+    unsteady = compared([*results, generation("base", PROMPTS[0], role="control", repeat=1, output_ids=ids(9))])
+    assert row(unsteady).lossless.kind == "engine not deterministic"  # type: ignore[union-attr]  as above
+    (note,) = (n for n in unsteady.notes if n.code == "DIVERGED")
+    assert note.contender == "base"
+    assert note.message == "engine not deterministic: 1 of 7 control runs differ"
+
+
+def test_an_impossible_speedup_is_noted() -> None:
+    assert "CONFIGURATION_MISMATCH" not in codes(compared(base_and_draft(*[0.5] * 6)))
+    impossible = compared(base_and_draft(*[0.3] * 6))
+    assert "CONFIGURATION_MISMATCH" in codes(impossible)
+    assert {v.kind for v in impossible.verdicts} == {"not credible"}
+
+
+def test_few_prompts_are_noted_and_get_no_interval() -> None:
+    comparison = compared(base_and_draft(0.5, 0.5))
+    assert "UNDERPOWERED" in codes(comparison)
+    assert row(comparison).speedup.low is None  # type: ignore[union-attr]  two prompts have a speedup
+
+
+def test_context_fills_are_rows_of_their_own_and_one_prompt_over_all() -> None:
+    results: list[Result] = []
+    for fill, seconds in ((1024, 0.25), (4096, 1.0)):
+        results += [generation("base", p, fill=fill) for p in PROMPTS]
+        results += [drafted(p, fill=fill, seconds=seconds) for p in PROMPTS]
+    comparison = compared(results)
+    assert [r.fill for r in comparison.rows if r.contender == "draft"] == [1024, 4096]
+    found = row(comparison, category=None).speedup
+    assert found is not None
+    assert (found.value, found.n) == (pytest.approx(2), 6)
+
+
+def test_a_label_is_the_name_without_the_target() -> None:
+    base, draft = (
+        c.model_copy(update={"name": f"target · {c.name}", "baseline": c.baseline and "target · base"})
+        for c in (BASE, DRAFT)
+    )
+    results: list[Result] = [generation(base.name, "code-0"), drafted("code-0", who=draft.name)]
+    assert [r.label for r in compared(results, (base, draft)).rows] == ["base", "draft"]
+
+
+def test_a_run_without_results_has_no_figures_and_does_not_fail() -> None:
+    planned = plan(base_and_draft(*[0.5] * 6)).model_copy(update={"left_out": {"mtp": "it needs a head"}})
+    skip = Skip(contender="draft", block=None, reason="no such flag", hint="update the engine")
+    comparison = compare(planned, [opening("base"), skip])
+    assert [(r.trials, r.planned, r.speedup) for r in comparison.rows] == [(0, 6, None)] * 2
+    assert comparison.measured == 0
+    assert [(s.contender, s.reason) for s in comparison.skipped] == [
+        ("mtp", "it needs a head"),
+        ("draft", "no such flag"),
+    ]
+
+
+def test_results_of_another_plan_are_refused() -> None:
+    with pytest.raises(InputError, match="unknown contender 'draft'"):
+        compare(plan([], (BASE,)), [drafted("code-0")])
+
+
+def test_the_same_records_give_the_same_answer() -> None:
+    results = base_and_draft(0.5, 0.4, 0.5, 0.6, 0.5, 0.5)
+    assert compared(results) == compared(results)

@@ -1,0 +1,70 @@
+import pytest
+from analysis.synthetic import drafted, generation, ids
+
+from specbench.analysis import lossless
+from specbench.analysis.lossless import Lossless
+
+
+def judge(
+    *outputs: tuple[int, ...] | None, quant: str = "F16", gaps: object = None, temperature: float = 0
+) -> Lossless:
+    base = [generation("base", f"code-{i}", output_ids=ids()) for i in range(len(outputs))]
+    controls = [generation("base", f"code-{i}", role="control", top_two_gaps=gaps) for i in range(len(outputs))]
+    tried = [drafted(f"code-{i}", output_ids=out, temperature=temperature) for i, out in enumerate(outputs)]
+    floor = lossless.floor([*base, *controls])
+    return lossless.judge(tried, lossless.references(base, controls), quant=quant, floor=floor)
+
+
+def test_equal_output_is_lossless() -> None:
+    assert judge(ids(), ids()) == Lossless(2, 2, exact=True, control_judged=2)
+    assert judge(ids()).kind == "identical"
+
+
+def test_a_difference_where_two_tokens_were_equally_likely_is_a_tie_flip() -> None:
+    gaps = (5.0,) * 40 + (0.009,) + (5.0,) * 60
+    found = judge(ids(40), ids(), gaps=gaps)
+    assert (found.kind, found.tie_flips, found.tie_prompts, found.first) == ("tie flips", 1, ("code-0",), None)
+    assert judge(ids(41), ids(), gaps=gaps).kind == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("quant", "at", "kind"), [("F16", 64, "diverged"), ("Q4_0", 64, "late divergence"), ("Q4_0", 3, "diverged")]
+)
+def test_a_divergence_counts_as_late_only_on_quantised_weights(quant: str, at: int, kind: str) -> None:
+    found = judge(ids(at), ids(), ids(at + 1), quant=quant)
+    assert (found.kind, found.first, found.diverged, found.judged) == (kind, at, 2, 3)
+
+
+def test_a_gap_that_was_not_recorded_proves_no_tie() -> None:
+    assert judge(ids(40), gaps=(0.0,) * 40).kind == "diverged"
+
+
+def test_a_shorter_output_differs_where_it_ends() -> None:
+    assert judge(ids(length=90)).first == 90
+
+
+def test_sampled_output_and_output_without_ids_are_not_judged() -> None:
+    assert judge(ids(3), temperature=0.8).kind == "not judged"
+    assert judge(None).kind == "not judged"
+
+
+def test_a_method_is_not_blamed_when_the_baseline_differs_from_itself() -> None:
+    base = [generation("base", "code-0", output_ids=ids()), generation("base", "code-1", output_ids=ids())]
+    control = [
+        generation("base", "code-0", role="control", output_ids=ids(50)),
+        generation("base", "code-1", role="control"),
+    ]
+    floor = lossless.floor(base + control)
+    assert floor == (2, 1)
+    assert lossless.of_baseline(floor, floor).kind == "engine not deterministic"
+    reference = lossless.references(base, control)
+    found = lossless.judge([drafted("code-1", output_ids=ids(7))], reference, quant="F16", floor=floor)
+    assert found.kind == "engine not deterministic"
+    assert lossless.judge([drafted("code-1")], reference, quant="F16", floor=floor).kind == "identical"
+
+
+def test_categories_merge_into_one_judgement() -> None:
+    merged = lossless.merge([judge(ids()), judge(ids(30), ids(9))])
+    assert merged is not None
+    assert (merged.judged, merged.diverged, merged.first, merged.kind) == (3, 2, 9, "diverged")
+    assert lossless.merge([]) is None

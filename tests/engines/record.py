@@ -1,0 +1,93 @@
+"""Record what real engines answer: the transcripts that the parser tests read.
+
+usage: python tests/engines/record.py TARGET.gguf DRAFT.gguf [LLAMA_SERVER]     writes tests/engines/transcripts/
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from specbench.engines import catalog, profile, wire
+from specbench.engines.base import Request
+from specbench.engines.llamacpp import LlamaCppSession
+from specbench.engines.stream import Part, dechunked
+from specbench.records import Contender
+
+FOLDER = Path(__file__).with_name("transcripts")
+PROMPT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 6
+CASES = ("none", "draft-model", "ngram-simple", "ngram-cache")
+SETTINGS = {"threads": 1, "context_size": 1024, "batch_size": 64}  # several passes over the prompt
+
+
+def contender(engine: str, method: str, *, target: str, draft: str, executable: str | None) -> Contender:
+    chosen = catalog.profiles(None)[engine]
+    argv, environment = profile.command(
+        chosen,
+        target_model=target,
+        draft_model=draft,
+        method=method,
+        settings={},
+        engine_settings=SETTINGS,
+        engine_args=(),
+    )
+    return Contender(
+        name=f"{engine}-{method}",
+        engine=engine,
+        kind=chosen.kind,
+        target_model=target,
+        target_label="model",
+        draft_model=draft,
+        method=method,
+        engine_settings=SETTINGS,
+        executable=executable or chosen.executable,
+        argv=argv,
+        environment=environment,
+    )
+
+
+def record(subject: Contender) -> None:
+    kept = list[Part]()
+
+    def keep(parts: Iterable[Part]) -> Iterator[Part]:
+        kept[:] = dechunked(parts)
+        return iter(kept)
+
+    wire.dechunked = keep
+    steps, top_two = subject.method == "draft-model", subject.method == "none"
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "engine.log"
+        with catalog.open_session(subject, log=log, load_timeout=60) as session:
+            assert isinstance(session, LlamaCppSession)
+            running, opened = session._running, log.stat().st_size
+            files = {"before.txt": running.wire.exchange("/metrics", timeout=9).body}
+            session.generate(
+                Request(
+                    prompt=PROMPT,
+                    output_tokens=64,
+                    temperature=0,
+                    seed=1,
+                    ignore_eos=True,
+                    timeout=60,
+                    steps=steps,
+                    top_two=top_two,
+                )
+            )
+            files["stream.sse"] = b"".join(part for _, part in kept)
+            files["after.txt"] = running.wire.exchange("/metrics", timeout=9).body
+        lines = log.read_bytes()[opened:].splitlines(keepends=True)
+        files["engine.log"] = b"".join(line for line in lines if b"print_timing" in line or b"statistics" in line)
+    place = FOLDER / subject.name
+    place.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        text = content.decode()
+        for model in (subject.target_model, subject.draft_model):
+            text = text.replace(str(model), "model.gguf")
+        (place / name).write_text(text, encoding="utf-8", newline="")
+
+
+if __name__ == "__main__":
+    target, draft, *server = sys.argv[1:]
+    for engine, executable in {"xllamacpp": None, **({"llama-server": server[0]} if server else {})}.items():
+        for method in CASES:
+            record(contender(engine, method, target=target, draft=draft, executable=executable))
