@@ -7,17 +7,15 @@ import sys
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 
 from . import distil, engine, packing, probe, train, vocabulary, weights
 from .corpus import PHASES
 from .model import DRAFT, TARGET
 
 STEPS = ("vocabulary", "pack", "target", "draft", "probe", "acceptance")
-EXPECTED_SPEED = {
-    "copying": 6500,
-    "main": 5800,
-    "long": 5300,
-}  # training tokens per second on two cores; sets how much is packed
+# Training tokens per second on two quiet cores. Sets how much is packed; a faster machine goes round again.
+EXPECTED_SPEED = {"copying": 6500, "main": 5800, "long": 5300}
 DESCRIPTIONS = {
     "target": "Tiny chat model trained from scratch, the target of specbench's embedded family: "
     "for measuring speculative decoding, not for use",
@@ -25,24 +23,29 @@ DESCRIPTIONS = {
 }
 
 
-def export(run: Path, out: Path, name: str) -> Path:
+def tokenizer_of(run: Path, out: Path) -> Tokenizer:
+    """The new one of this run, or the one inside the committed target."""
+    path = run / "tokenizer.json"
+    return vocabulary.load(path) if path.exists() else weights.read(out / "target-q8_0.gguf").tokenizer
+
+
+def export(run: Path, out: Path, name: str) -> None:
     path = out / f"{name}-q8_0.gguf"
     shape = TARGET if name == "target" else DRAFT
     weights.write(
         path,
         torch.load(run / f"{name}.pt"),
         shape,
-        vocabulary.load(run / "tokenizer.json"),
+        tokenizer_of(run, out),
         name=f"specbench-micro-{name}",
         description=DESCRIPTIONS[name],
     )
     weights.write_checksums(out)
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB", flush=True)
-    return path
 
 
-def pack(run: Path, minutes: float) -> None:
-    tokenizer = vocabulary.load(run / "tokenizer.json")
+def pack(run: Path, out: Path, minutes: float) -> None:
+    tokenizer = tokenizer_of(run, out)
     for phase in PHASES:
         path = run / f"packed-{phase.name}.pt"
         if not path.exists():
@@ -58,15 +61,16 @@ def judge(path: Path, *, count: int, show: int) -> bool:
             ("torch, dequantised", probe.in_torch(loaded.model(), loaded.tokenizer)),
             ("llama.cpp", engine.in_engine(address)),
         ):
-            scores, shown = probe.probe(answer, count=count)
+            found = probe.replies(answer, count=count)
+            scores = probe.scores(found)
             print(f"\n{title}\n{probe.table(scores)}", flush=True)
             passed = passed and all(s.passed for s in scores)
         texts = [probe.chat_prompt(m) for c in probe.CATEGORIES for m in probe.held_out(c, 20)]
         different = sum(engine.tokens_of(address, t) != loaded.tokenizer.encode(t).ids for t in texts)
         print(f"\ntokenization differs from llama.cpp's for {different} of {len(texts)} texts", flush=True)
-    for category, pairs in shown.items():
-        for request, text in pairs[:show]:
-            print(f"\n--- {category}\n{request}\n>>>\n{text}")
+    for category, replies in found.items():
+        for reply in replies[:show]:
+            print(f"\n--- {category}\n{reply.request}\n>>>\n{reply.text}")
     return passed and not different
 
 
@@ -92,9 +96,9 @@ def main() -> None:
         if step == "vocabulary":
             vocabulary.train(a.run / "tokenizer.json")
         elif step == "pack":
-            pack(a.run, a.minutes)
+            pack(a.run, a.out, a.minutes)
         elif step == "target":
-            train.train(a.run, vocabulary.load(a.run / "tokenizer.json"), minutes=a.minutes, threads=a.threads)
+            train.train(a.run, tokenizer_of(a.run, a.out), minutes=a.minutes, threads=a.threads)
             export(a.run, a.out, "target")
         elif step == "draft":
             distil.distil(a.run, weights.read(target), minutes=a.minutes / 5, threads=a.threads)
@@ -105,9 +109,8 @@ def main() -> None:
             passed = judge(target, count=a.count, show=a.show)
         elif step == "losses":
             loaded = weights.read(target)
-            print(
-                train.answer_losses(loaded.model(), packing.held_out_sequences(loaded.tokenizer, count=100), count=100)
-            )
+            held = packing.held_out_sequences(loaded.tokenizer, count=100)
+            print(train.answer_losses(loaded.model(), held, count=100))
         elif step == "acceptance":
             print(engine.table(engine.acceptance(target, draft)))
     sys.exit(0 if passed else 1)

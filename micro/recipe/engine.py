@@ -41,11 +41,11 @@ class Acceptance:
     prompts: int
 
     @property
-    def rate(self) -> float | None:
+    def draft_acceptance_rate(self) -> float | None:
         return self.accepted_tokens / self.draft_tokens if self.draft_tokens else None
 
     @property
-    def mean_length(self) -> float | None:
+    def mean_acceptance_length(self) -> float | None:
         """Output tokens per verification step, the steps being output tokens minus accepted ones."""
         steps = self.output_tokens - self.accepted_tokens
         return self.output_tokens / steps if steps else None
@@ -114,8 +114,8 @@ def complete(address: str, prompt: str, *, limit: int, temperature: float = 0.0,
 
 
 def in_engine(address: str) -> Answer:
-    def answer(prompt: str) -> tuple[str, bool]:
-        reply = complete(address, prompt, limit=LIMIT)
+    def answer(prompt: str, temperature: float) -> tuple[str, bool]:
+        reply = complete(address, prompt, limit=LIMIT, temperature=temperature, seed=len(prompt))
         return reply["content"], reply["stop_type"] == "eos"
 
     return answer
@@ -167,7 +167,7 @@ def table(results: list[Acceptance]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for a in results:
-        rate, length = (("" if v is None else f"{v:.2f}") for v in (a.rate, a.mean_length))
+        rate, length = (("" if v is None else f"{v:.2f}") for v in (a.draft_acceptance_rate, a.mean_acceptance_length))
         same = f"{a.same_output} of {a.prompts}" if a.temperature == 0 else ""
         counts = f"{a.output_tokens} | {a.draft_tokens} | {a.accepted_tokens}"
         lines.append(f"| {a.category} | {a.temperature:g} | {counts} | {rate} | {length} | {same} |")

@@ -142,12 +142,19 @@ class LanguageModel(nn.Module):
 
 
 @torch.inference_mode()
-def generate(model: LanguageModel, prompt: list[int], *, stop: int, limit: int = 256) -> tuple[list[int], bool]:
-    """Greedy. -> tokens without the stop token, and whether the answer ended by itself."""
+def generate(
+    model: LanguageModel, prompt: list[int], *, stop: int, limit: int = 256, temperature: float = 0.0, seed: int = 0
+) -> tuple[list[int], bool]:
+    """-> tokens without the stop token, and whether the answer ended by itself. Temperature 0 is greedy."""
+    dice = torch.Generator().manual_seed(seed)
     x, cache, out = torch.tensor([prompt]), None, []
     for _ in range(limit):
         hidden, cache = model.states(x, cache)
-        token = int(model.head(hidden[-1][:, -1]).argmax())
+        logits = model.head(hidden[-1][0, -1])
+        if temperature:
+            token = int(torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=dice))
+        else:
+            token = int(logits.argmax())
         if token == stop:
             return out, True
         out.append(token)

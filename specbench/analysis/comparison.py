@@ -196,7 +196,9 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
     losses: dict[Cell, Lossless | None] = {}
     for cell in cells:
         base = recorded.baseline(cell)
-        if base is None:
+        if base is None and recorded.contenders[cell.contender].method != "none":
+            losses[cell] = None  # nothing to compare it to
+        elif base is None:
             losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))

@@ -8,7 +8,7 @@ from specbench.engines.base import Session
 from specbench.records import Contender, Message, Plan, Prompt, Trial
 
 _TOLERANCE = 0.02
-_ATTEMPTS = 8
+_ATTEMPTS = 10
 _CHARACTERS_PER_TOKEN = 4.0  # where the search begins
 
 
@@ -47,14 +47,22 @@ def filled(made: Callable[[int], str], fill: int, *, count: Callable[[str], int]
 
     The closest found when sentences are too coarse for that, or when even the shortest text is longer.
     """
-    characters, best, best_off = fill * _CHARACTERS_PER_TOKEN, "", float("inf")
-    for _ in range(_ATTEMPTS):
+    best, best_off = "", float("inf")
+    characters = fill * _CHARACTERS_PER_TOKEN
+    low, high = (0.0, 0), (0.0, 0)  # characters and tokens of the longest text that is too short, the shortest too long
+    for attempt in range(_ATTEMPTS):
         text = made(round(characters))
         tokens = count(text)
         off = abs(tokens - fill)
         if off < best_off:
             best, best_off = text, off
-        if off <= fill * _TOLERANCE / 2:  # half: room for what the next attempt could only worsen
+        if off <= fill * _TOLERANCE / 2:  # half: room for an engine that counts a whole prompt a little differently
             break
-        characters = max(0.0, characters + (fill - tokens) * len(text) / max(1, tokens))
+        low, high = (low, (characters, tokens)) if tokens > fill else ((characters, tokens), high)
+        if not high[0]:
+            characters *= fill / max(1, tokens)
+        elif attempt % 2:
+            characters = (low[0] + high[0]) / 2
+        else:
+            characters = low[0] + (high[0] - low[0]) * (fill - low[1]) / (high[1] - low[1])
     return best

@@ -62,7 +62,7 @@ def _speedup(row: Row) -> str:
         return "did not draft"
     if not row.trials:
         return "not measured"
-    return "baseline" if row.baseline is None else cells.with_interval(row.speedup)
+    return "baseline" if row.baseline is None and row.method == "none" else cells.with_interval(row.speedup)
 
 
 _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (

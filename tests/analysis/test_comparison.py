@@ -200,13 +200,13 @@ def test_the_baseline_run_twice_is_the_floor_of_losslessness() -> None:
     results += [drafted(PROMPTS[5], output_ids=ids(12))]
     comparison = compared(results)
     assert row(comparison).lossless is not None
-    assert row(comparison).lossless.kind == "diverged"  # type: ignore[union-attr]  asserted above
-    assert row(comparison, "base").lossless.kind == "identical"  # type: ignore[union-attr]  a baseline always has one
+    assert row(comparison).lossless.kind == "diverged"
+    assert row(comparison, "base").lossless.kind == "identical"
     (note,) = (n for n in comparison.notes if n.code == "DIVERGED")
     assert (note.contender, note.prompts) == ("draft", (PROMPTS[5],))
 
     unsteady = compared([*results, generation("base", PROMPTS[0], role="control", repeat=1, output_ids=ids(9))])
-    assert row(unsteady).lossless.kind == "engine not deterministic"  # type: ignore[union-attr]  as above
+    assert row(unsteady).lossless.kind == "engine not deterministic"
     (note,) = (n for n in unsteady.notes if n.code == "DIVERGED")
     assert note.contender == "base"
     assert note.message == "engine not deterministic: 1 of 7 control runs differ"
@@ -222,7 +222,7 @@ def test_an_impossible_speedup_is_noted() -> None:
 def test_few_prompts_are_noted_and_get_no_interval() -> None:
     comparison = compared(base_and_draft(0.5, 0.5))
     assert "UNDERPOWERED" in codes(comparison)
-    assert row(comparison).speedup.low is None  # type: ignore[union-attr]  two prompts have a speedup
+    assert row(comparison).speedup.low is None
 
 
 def test_context_fills_are_rows_of_their_own_and_one_prompt_over_all() -> None:
@@ -244,6 +244,15 @@ def test_a_label_is_the_name_without_the_target() -> None:
     )
     results: list[Result] = [generation(base.name, "code-0"), drafted("code-0", who=draft.name)]
     assert [r.label for r in compared(results, (base, draft)).rows] == ["base", "draft"]
+
+
+def test_a_method_without_a_baseline_has_neither_speedup_nor_losslessness() -> None:
+    alone = contender("draft", "draft-model")
+    results: list[Result] = [*(drafted(p) for p in PROMPTS), drafted(PROMPTS[0], role="control")]
+    found = row(compared(results, (alone,)))
+    assert (found.speedup, found.lossless) == (None, None)
+    assert found.decode is not None
+    assert compared(results, (alone,)).verdicts == ()
 
 
 def test_a_run_without_results_has_no_figures_and_does_not_fail() -> None:

@@ -83,11 +83,11 @@ def test_an_engine_is_started_asked_and_stopped(session: Session, tmp_path: Path
 
 
 def test_no_process_is_left_behind_when_the_body_raises(contender: MakeContender, tmp_path: Path) -> None:
-    def interrupted() -> None:
-        with catalog.open_session(contender(), log=tmp_path / "log", load_timeout=30):
-            raise KeyboardInterrupt
-
-    pytest.raises(KeyboardInterrupt, interrupted)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        catalog.open_session(contender(), log=tmp_path / "log", load_timeout=30),
+    ):
+        raise KeyboardInterrupt
     assert children() == []
 
 
@@ -180,7 +180,7 @@ def test_a_running_server_can_be_attached_to(contender: MakeContender, session: 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.0.0.1:99999", "ftp://x", ""])
 def test_attaching_to_nothing_is_a_clear_error(contender: MakeContender, tmp_path: Path, url: str) -> None:
     with (
-        pytest.raises((OpeningError, catalog.InputError), match="nothing answers|is not an address"),
+        pytest.raises((OpeningError, catalog.InputError), match=r"nothing answers|is not an address"),
         catalog.open_session(contender(kind="attach", url=url, argv=()), log=tmp_path / "log", load_timeout=1),
     ):
         pass

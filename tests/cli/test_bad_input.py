@@ -1,0 +1,99 @@
+"""Wrong input gets one line what and one line what to do, the right exit status, and no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from specbench import datafiles
+
+TARGET = datafiles.path("micro/weights/target-q8_0.gguf")
+DRAFT = datafiles.path("micro/weights/draft-q8_0.gguf")
+
+
+def specbench(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "specbench", *map(str, words)]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, known_answer_models: object) -> Path:
+    (tmp_path / "target.gguf").symlink_to(TARGET)
+    (tmp_path / "draft.gguf").symlink_to(DRAFT)
+    (tmp_path / "truncated.gguf").write_bytes(TARGET.read_bytes()[:1_000_000])
+    (tmp_path / "headless.gguf").write_bytes(TARGET.read_bytes()[:100])
+    (tmp_path / "text.gguf").write_text("this is no model\n")
+    (tmp_path / "empty.gguf").touch()
+    (tmp_path / "other.gguf").symlink_to(known_answer_models.draft)  # type: ignore[attr-defined]
+    (tmp_path / "file").touch()
+    (tmp_path / "keys.toml").write_text('temperatur = [0]\nbudgett = "5m"\n[[targets]]\nmodel = "micro"\ndraft = "x"\n')
+    (tmp_path / "broken.toml").write_text("targets = [\n")
+    (tmp_path / "not-executable").touch()
+    return tmp_path
+
+
+QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says", "advises"),
+    [
+        (["--model", "missing.gguf"], 2, "missing.gguf", ""),
+        (["--model", "truncated.gguf"], 2, "truncated", ""),
+        (["--model", "headless.gguf"], 2, "headless.gguf", ""),
+        (["--model", "text.gguf"], 2, "not a GGUF", ""),
+        (["--model", "empty.gguf"], 2, "empty.gguf", ""),
+        (["--model", "target.gguf", "--draft-model", "other.gguf"], 2, "vocabulary", ""),
+        (["--draft-model", "draft.gguf"], 2, "--draft-model without --model", "--model"),
+        (["--model", "target.gguf", "--methods", "draft-model"], 2, "needs a draft model", "--draft-model"),
+        (["--methods", "ngram-simpel"], 2, "ngram-simpel", "did you mean ngram-simple"),
+        (["--categories", "cod"], 2, "cod", "did you mean code"),
+        (["--engine", "llama-sever"], 2, "llama-sever", "did you mean llama-server"),
+        (["--suite", "cor"], 2, "cor", "core"),
+        (["--tags", "smok"], 2, "smok", "did you mean smoke"),
+        (["--set", "draft-model.draft_token_max=4"], 2, "draft_token_max", "did you mean draft_tokens_max"),
+        (["--set", "draft_tokens_max=4"], 2, "not METHOD.KEY=VALUE", "draft-model.draft_tokens_max"),
+        (["--engine-set", "thread=4"], 2, "thread", "did you mean threads"),
+        (["--engine-set", "threads"], 2, "not KEY=VALUE", "threads=8"),
+        (["--temperature", "warm"], 2, "'warm' is not a number", ""),
+        (["--temperature", "-1"], 2, "temperatures", ""),
+        (["--budget", "soon"], 2, "soon", "5m"),
+        (["--output-tokens", "0"], 2, "output_tokens", ""),
+        (["--fill", "128k", "--categories", "rag-long"], 2, "context", "--fill"),
+        (["--resume", "nowhere"], 2, "nowhere", "specbench runs"),
+        (["--results", "file"], 2, "file", "--results"),
+        (["nowhere.toml"], 2, "nowhere.toml", ""),
+        (["broken.toml"], 2, "broken.toml", ""),
+        (["keys.toml"], 2, "temperatur", "docs/runfile.md"),
+        (["--engine", "llama-server", "--engine-path", "missing-server"], 3, "missing-server", "--engine-path"),
+        (["--engine", "llama-server", "--engine-path", "not-executable"], 3, "not-executable", ""),
+        (["--url", "http://127.0.0.1:9"], 3, "127.0.0.1:9", ""),
+        (["--url", "nonsense://x"], 2, "nonsense://x", "http://"),
+    ],
+)
+def test_wrong_words_are_explained(folder: Path, words: list[str], status: int, says: str, advises: str) -> None:
+    result = specbench("run", *words, *(() if "-c" in words or "--categories" in words else QUICK), cwd=folder)
+    assert result.returncode == status, result.stderr
+    assert says in result.stderr
+    assert advises in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout.count("\n") <= 40
+
+
+def test_every_wrong_key_of_a_run_file_is_named_at_once(folder: Path) -> None:
+    result = specbench("run", "keys.toml", cwd=folder)
+    assert all(
+        f"did you mean {name}" in result.stderr for name in ("temperatures", "budget", "draft_model")
+    ), result.stderr
+
+
+def test_a_report_of_nothing_says_what_to_do_first(tmp_path: Path) -> None:
+    result = specbench("report", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "specbench run" in result.stderr
+
+
+def test_an_unknown_format_lists_the_known_ones(tmp_path: Path) -> None:
+    for words in (("run", "--frmat", "x"), ("frob",)):
+        assert specbench(*words, cwd=tmp_path).returncode == 2

@@ -1,0 +1,117 @@
+"""A run that is stopped, killed or out of time loses nothing that was measured, and goes on where it stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.engine
+
+RUN = ("run", "--methods", "draft-model,ngram-mod", "-c", "code,creative", "--prompts", "4", "-o", "48", "--model", "micro")
+RUN = (*RUN, "--draft-model", "micro-draft", "--tags", "smoke", "--engine-set", "threads=1", "--results", "results")
+
+
+def start(cwd: Path, *words: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "specbench", *words]
+    return subprocess.Popen(argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def records(cwd: Path) -> list[dict[str, Any]]:
+    files = list((cwd / "results").glob("*/trials.jsonl"))
+    if not files:
+        return []
+    return [json.loads(line) for line in files[0].read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def wait_for_trials(cwd: Path, process: subprocess.Popen[str], number: int) -> None:
+    while len(records(cwd)) < number:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def counts(cwd: Path) -> dict[str, tuple[object, ...]]:
+    """What must be the same in both runs: greedy and seeded sampling give the same tokens and the same drafts."""
+    return {
+        r["trial"]["id"]: (r["output_ids"], r["counts"]["drafted"], r["counts"]["accepted"], r["counts"]["drafted_steps"])
+        for r in records(cwd)
+        if r["kind"] == "generation" and r["trial"]["role"] != "warm-up"
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    process = start(folder, *RUN)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return folder
+
+
+@pytest.mark.parametrize("killed_after", [3, 17, 40])
+def test_a_killed_run_resumes_to_the_same_counts(tmp_path: Path, whole: Path, killed_after: int) -> None:
+    process = start(tmp_path, *RUN)
+    wait_for_trials(tmp_path, process, killed_after)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == [], "an engine outlived specbench"
+    before = counts(tmp_path)
+
+    run = next((tmp_path / "results").iterdir()).name
+    resumed = start(tmp_path, "run", "--resume", run, "--results", "results")
+    _, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
+    after = counts(tmp_path)
+    assert {key: after[key] for key in before} == before
+    assert after == counts(whole)
+    ids = [r["trial"]["id"] for r in records(tmp_path) if r["trial"]["role"] != "warm-up"]
+    assert len(ids) == len(set(ids)), "a trial was recorded twice"
+
+
+def test_ctrl_c_keeps_everything_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = start(tmp_path, *RUN)
+    wait_for_trials(tmp_path, process, 5)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "specbench run --resume" in errors
+    assert "Traceback" not in errors
+    assert "trials measured" in out
+    assert len(records(tmp_path)) >= 5
+
+
+def test_a_budget_ends_a_run_in_time_and_the_rest_can_follow(tmp_path: Path) -> None:
+    process = start(tmp_path, *RUN, "--budget", "1s")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "the budget is used up" in errors
+    assert "specbench run --resume" in errors
+
+
+def test_an_engine_that_is_killed_costs_one_trial(tmp_path: Path) -> None:
+    process = start(tmp_path, *RUN)
+    wait_for_trials(tmp_path, process, 5)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        os.kill(child.pid, signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    failures = [r for r in records(tmp_path) if r["kind"] == "failure"]
+    assert process.returncode == (1 if failures else 0), errors
+    assert len(failures) <= 1
+    assert all(failure["reason"] == "engine-died" for failure in failures)
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
+    quick = (*RUN, "--categories", "code", "--prompts", "1", "--methods", "ngram-mod")
+    both = [start(tmp_path, *quick) for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert len(list((tmp_path / "results").iterdir())) == 2
