@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from specbench.hardware.detect import detect
 
 START_TIMEOUT = 300.0
@@ -49,8 +50,9 @@ def serving(
     count = str(threads)
     argv = [str(binary), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-np", "1", "--metrics"]
     argv += ["-t", count, "-tb", count, "-c", str(context), *arguments]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LLAMA_ARG_")}
     with log.open("wb") as output:
-        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             server = Server(f"http://127.0.0.1:{port}", process.pid)
             _await_ready(server, process, log)

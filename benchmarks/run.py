@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,14 +27,14 @@ from specbench.analysis import metrics
 from specbench.engines import catalog
 from specbench.engines.base import Request
 from specbench.models import micro
-from specbench.records import Contender, Generation, Opening
+from specbench.records import Contender, Generation, Opening, Result
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECBENCH = [sys.executable, "-m", "specbench"]
 EMPTY_APP = """
 import typer
 
-app = typer.Typer()
+app = typer.Typer({options})
 
 @app.command()
 def first() -> None: ...
@@ -72,8 +73,8 @@ def overhead(asked: argparse.Namespace) -> Iterator[Figure]:
         raise SystemExit("no llama-server: give --llama-server PATH, or run `make engines`")
     model = asked.model or embedded("ballast")
     prompt, output_tokens = list(range(300, 364)), 256
-    url = {"prompt": prompt, "n_predict": output_tokens, "temperature": 0, "seed": 1}
-    url |= {"cache_prompt": False, "ignore_eos": True}
+    body = {"prompt": prompt, "n_predict": output_tokens, "temperature": 0, "seed": 1}
+    body |= {"cache_prompt": False, "ignore_eos": True}
     bench = rig.program("llama-bench", beside=asked.llama_server)
     ratios, bench_ratios, speeds = [], [], []
     with tempfile.TemporaryDirectory() as name:
@@ -98,7 +99,7 @@ def overhead(asked: argparse.Namespace) -> Iterator[Figure]:
                     return tokens / seconds
 
                 def raw() -> float:
-                    timings = rig.post(server, "/completion", url)["timings"]
+                    timings = rig.post(server, "/completion", body)["timings"]
                     return (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
 
                 reported(), raw()  # warm-up
@@ -136,39 +137,35 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
 
 
 def help_time(asked: argparse.Namespace) -> Iterator[Figure]:
-    """`specbench --help` against a Typer app with two empty commands."""
-    with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "empty_app.py").write_text(EMPTY_APP, encoding="utf-8")
-        empty = [sys.executable, "-m", "empty_app", "--help"]
+    """`specbench --help` against a Typer app with two empty commands, whose help is made by Rich or is plain."""
+    for kind, options in {"": "", " with plain help": "rich_markup_mode=None"}.items():
+        with tempfile.TemporaryDirectory() as name:
+            (Path(name) / "empty_app.py").write_text(EMPTY_APP.format(options=options), encoding="utf-8")
 
-        def seconds(argv: list[str]) -> float:
-            start = time.perf_counter()
-            subprocess.run(argv, check=True, capture_output=True, cwd=name)
-            return time.perf_counter() - start
+            def seconds(*argv: str, folder: str = name) -> float:
+                start = time.perf_counter()
+                subprocess.run([sys.executable, "-m", *argv, "--help"], check=True, capture_output=True, cwd=folder)
+                return time.perf_counter() - start
 
-        ours, theirs = lambda: seconds([*SPECBENCH, "--help"]), lambda: seconds(empty)
-        ours(), theirs()
-        pairs = list(alternating(ours, theirs, pairs=asked.pairs))
-    detail = f"{statistics.median(a for a, _ in pairs):.3f} s / {statistics.median(b for _, b in pairs):.3f} s"
-    yield Figure(
-        "`specbench --help` / an empty two-command Typer app",
-        statistics.median(a / b for a, b in pairs),
-        "times",
-        1.5,
-        detail=f"{detail}, {len(pairs)} pairs",
-    )
+            ours, theirs = partial(seconds, "specbench"), partial(seconds, "empty_app")
+            ours(), theirs()
+            pairs = list(alternating(ours, theirs, pairs=asked.pairs))
+        medians = [statistics.median(side) for side in zip(*pairs, strict=True)]
+        yield Figure(
+            f"`specbench --help` / an empty two-command Typer app{kind}",
+            statistics.median(a / b for a, b in pairs),
+            "times",
+            1.5,
+            detail=f"{medians[0]:.3f} s / {medians[1]:.3f} s, {len(pairs)} pairs",
+        )
 
 
 def first_token(asked: argparse.Namespace) -> Iterator[Figure]:
     """From the start of the program to the first token of the first trial, without the loading of the engine."""
-    few = ["--categories", "code", "--prompts", "1", "--methods", "none", "--output-tokens", "16", "--temperature", "0"]
     found = []
     for _ in range(1 + min(asked.pairs, 5)):
-        with tempfile.TemporaryDirectory() as name:
-            start = time.time()
-            subprocess.run([*SPECBENCH, "run", *few, "--results", name], check=True, capture_output=True)
-            (path,) = store.runs(Path(name))
-            results = store.read(path).results
+        start = time.time()
+        results = small_run("--prompts", "1", "--output-tokens", "16")
         load = next(r.load_seconds for r in results if isinstance(r, Opening))
         first = next(r for r in results if isinstance(r, Generation))
         found.append(first.started + first.first_token - start - load)
@@ -179,6 +176,15 @@ def first_token(asked: argparse.Namespace) -> Iterator[Figure]:
         1.0,
         detail=f"{len(found) - 1} runs, the embedded target, derived models cached",
     )
+
+
+def small_run(*options: str) -> list[Result]:
+    """What a run of the embedded targets without speculation recorded."""
+    few = ["--categories", "code", "--methods", "none", "--temperature", "0", *options]
+    with tempfile.TemporaryDirectory() as name:
+        subprocess.run([*SPECBENCH, "run", *few, "--results", name], check=True, capture_output=True)
+        (path,) = store.runs(Path(name))
+        return store.read(path).results
 
 
 def default_run(_: argparse.Namespace) -> Iterator[Figure]:
@@ -193,7 +199,7 @@ def default_run(_: argparse.Namespace) -> Iterator[Figure]:
                 peak = max(peak, process.memory_info().rss)
             except psutil.NoSuchProcess:
                 break
-            time.sleep(0.02)
+            time.sleep(0.05)
         status, seconds = process.wait(), time.perf_counter() - start
         output.flush()
         if status != 0:
@@ -230,19 +236,23 @@ def analysis(_: argparse.Namespace) -> Iterator[Figure]:
 
 
 def durability(_: argparse.Namespace) -> Iterator[Figure]:
-    """What it costs to flush and fsync each record, against the shortest generation worth measuring."""
+    """What it costs to flush and fsync each record, as a share of a short generation."""
+    generations = [r for r in small_run("--prompts", "4", "--output-tokens", "64") if isinstance(r, Generation)]
+    generation = statistics.median(g.total for g in generations)
     with tempfile.TemporaryDirectory(dir=ROOT) as name:
         plan, costs = synthetic.plan(), []
         with store.create(Path(name), plan, synthetic.MACHINE) as folder:
-            for generation in itertools.islice(synthetic.generations(plan), 300):
+            for record in itertools.islice(synthetic.generations(plan), 300):
                 start = time.perf_counter()
-                folder.append(generation)
+                folder.append(record)
                 costs.append(time.perf_counter() - start)
+    median = statistics.median(costs)
     yield Figure(
-        "appending one record with flush and fsync",
-        statistics.median(costs) * 1000,
-        "ms",
-        detail=f"{len(costs)} records, 95 % below {statistics.quantiles(costs, n=20)[-1] * 1000:.2f} ms",
+        "flush and fsync of a record / a generation of 64 tokens",
+        median / generation * 100,
+        "%",
+        detail=f"{median * 1000:.2f} ms (95 % below {statistics.quantiles(costs, n=20)[-1] * 1000:.2f} ms) of "
+        f"{generation * 1000:.0f} ms, embedded targets; between trials, so no generation waits for it",
     )
 
 

@@ -3,6 +3,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specbench import datafiles, passages
 from specbench.planning.suites import parse_suite
 from specbench.records import Passages

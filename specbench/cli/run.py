@@ -86,6 +86,7 @@ def run(
         with console.Progress(store.read(path).plan) as progress:
             outcome = pipeline.resume(path, observe=progress.observe)
     measured, comparison = pipeline.read(outcome.path)
-    console.show_comparison(measured, comparison, format_="json" if json else "text")
+    if comparison.measured:
+        console.show_comparison(measured, comparison, format_="json" if json else "text")
     console.show_outcome(outcome, measured)
     raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=strict))

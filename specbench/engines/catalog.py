@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -138,7 +139,8 @@ def _texts(folder: Path) -> dict[str, str]:
 
 
 def _executable(contender: Contender) -> Path | None:
-    found = shutil.which(str(Path(contender.executable or contender.engine).expanduser()))
+    name = os.path.expanduser(contender.executable or contender.engine)  # noqa: PTH111  Path would drop the ./ of ./name
+    found = shutil.which(name)
     return None if found is None else Path(found).absolute()
 
 

@@ -85,7 +85,7 @@ class LlamaCppSession:
         return prompt
 
     def generate(self, request: Request) -> Answer:
-        if not self._idle:
+        if not self._idle or self._running.process is None:  # others may use a server that is not ours
             self._metrics = self._metrics_when_idle()
         self._idle = False
         with self._faults(request.timeout):

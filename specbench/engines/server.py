@@ -79,7 +79,7 @@ def started(
         process = _start(argv, whole, sink, foreign=foreign)
         try:
             wire = Wire(url)
-            _wait_until_ready(wire, process, log, deadline=began + load_timeout)
+            _wait_until_ready(wire, process, log, began=began, timeout=load_timeout)
             recorded = {key: value for key, value in whole.items() if key in environment or _matches(key, _RECORDED)}
             yield Running(wire, process, log, tuple(argv), recorded, time.perf_counter() - began)
         finally:
@@ -113,8 +113,7 @@ def _start(
         ) from error
 
 
-def _wait_until_ready(wire: Wire, process: subprocess.Popen[bytes], log: Path, *, deadline: float) -> None:
-    pause = 0.002
+def _wait_until_ready(wire: Wire, process: subprocess.Popen[bytes], log: Path, *, began: float, timeout: float) -> None:
     while True:
         if (status := process.poll()) is not None:
             raise OpeningError(
@@ -127,14 +126,13 @@ def _wait_until_ready(wire: Wire, process: subprocess.Popen[bytes], log: Path, *
                 return
         except (OSError, HTTPException):
             pass  # not listening yet
-        if time.perf_counter() > deadline:
+        if (waited := time.perf_counter() - began) > timeout:
             raise OpeningError(
-                "the engine was not ready in time",
+                f"the engine was not ready in {timeout:g} s",
                 hint="give it more time, or a smaller model or context",
                 log_tail=_tail(log),
             )
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        time.sleep(min(0.1, 0.002 + waited / 20))  # the load time is known to 5 %
 
 
 def _ended(status: int) -> str:

@@ -48,6 +48,6 @@ def require_same_vocabulary(target: Path, draft: Path) -> None:
     """InputError when the draft model cannot draft for the target."""
     if (reason := draft_fits(read_header(target), read_header(draft))) is not None:
         raise InputError(
-            f"{draft.name} cannot draft for {target.name}: {reason}",
+            f"{draft.name} cannot draft for {target.name}, their vocabularies differ: {reason}",
             hint="take a draft model of the same family, with the same tokenizer",
         )

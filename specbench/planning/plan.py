@@ -82,25 +82,6 @@ def make_plan(
     )
 
 
-def remaining(plan: Plan, done: Collection[str]) -> tuple[Block, ...]:
-    """The blocks with what is not in `done` (trial ids), and their warm-ups.
-
-    A drafter that learns must see again what it had seen: finished trials before the first open one become warm-ups.
-    """
-    left: list[Block] = []
-    for block in plan.blocks:
-        open_ = [trial for trial in block.trials if trial.role != "warm-up" and trial.id not in done]
-        if not open_:
-            continue
-        first = block.trials.index(open_[0])
-        again = block.trials[:first] if plan.contender(block.contender).learns else ()
-        before = [
-            t if t.role == "warm-up" else t.model_copy(update={"role": "warm-up", "id": f"{t.id}/again"}) for t in again
-        ] or [t for t in block.trials if t.role == "warm-up"]
-        left.append(block.model_copy(update={"trials": (*before, *open_)}))
-    return tuple(left)
-
-
 def _measured(
     job: _Job, everyone: Sequence[Contender], slow: Collection[str]
 ) -> Iterator[tuple[Contender, list[Trial]]]:

@@ -91,6 +91,8 @@ class RunFile(_Table):
     def _consistent(self) -> Self:
         if not self.targets and self.url is None:
             raise ValueError("name a model (targets) or a server (url)")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url: {self.url} does not begin with http:// or https://")
         if self.url is not None and len(self.targets) > 1:
             raise ValueError("a server that already runs has one model: give one target with url")
         for what, values in (("temperatures", self.temperatures), ("fill", self.fill), ("methods", self.methods or ())):
@@ -116,5 +118,5 @@ def validate_runfile(values: dict[str, Any]) -> RunFile:
         wrong = faults.lines(error, {"": RunFile, "targets": Target})
         raise InputError(
             "\n  ".join(["the run cannot be planned:", *wrong]),
-            hint="correct these; `specbench run --help` explains them",
+            hint="docs/runfile.md explains every key",
         ) from error

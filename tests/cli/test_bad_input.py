@@ -44,14 +44,14 @@ QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
         (["--model", "headless.gguf"], 2, "headless.gguf", ""),
         (["--model", "text.gguf"], 2, "not a GGUF", ""),
         (["--model", "empty.gguf"], 2, "empty.gguf", ""),
-        (["--model", "target.gguf", "--draft-model", "other.gguf"], 2, "vocabulary", ""),
+        (["--model", "target.gguf", "--draft-model", "other.gguf"], 2, "vocabular", "same tokenizer"),
         (["--draft-model", "draft.gguf"], 2, "--draft-model without --model", "--model"),
         (["--model", "target.gguf", "--methods", "draft-model"], 2, "needs a draft model", "--draft-model"),
         (["--methods", "ngram-simpel"], 2, "ngram-simpel", "did you mean ngram-simple"),
-        (["--categories", "cod"], 2, "cod", "did you mean code"),
+        (["--categories", "cod"], 2, "cod", "did you mean 'code'"),
         (["--engine", "llama-sever"], 2, "llama-sever", "did you mean llama-server"),
         (["--suite", "cor"], 2, "cor", "core"),
-        (["--tags", "smok"], 2, "smok", "did you mean smoke"),
+        (["--tags", "smok"], 2, "smok", "did you mean 'smoke'"),
         (["--set", "draft-model.draft_token_max=4"], 2, "draft_token_max", "did you mean draft_tokens_max"),
         (["--set", "draft_tokens_max=4"], 2, "not METHOD.KEY=VALUE", "draft-model.draft_tokens_max"),
         (["--engine-set", "thread=4"], 2, "thread", "did you mean threads"),
@@ -65,7 +65,7 @@ QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
         (["--results", "file"], 2, "file", "--results"),
         (["nowhere.toml"], 2, "nowhere.toml", ""),
         (["broken.toml"], 2, "broken.toml", ""),
-        (["keys.toml"], 2, "temperatur", "docs/runfile.md"),
+        (["keys.toml"], 2, "temperatur", "specbench run --help"),
         (["--engine", "llama-server", "--engine-path", "missing-server"], 3, "missing-server", "--engine-path"),
         (["--engine", "llama-server", "--engine-path", "not-executable"], 3, "not-executable", ""),
         (["--url", "http://127.0.0.1:9"], 3, "127.0.0.1:9", ""),
@@ -73,18 +73,18 @@ QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
     ],
 )
 def test_wrong_words_are_explained(folder: Path, words: list[str], status: int, says: str, advises: str) -> None:
-    result = specbench("run", *words, *(() if "-c" in words or "--categories" in words else QUICK), cwd=folder)
+    result = specbench("run", *QUICK, *words, cwd=folder)
     assert result.returncode == status, result.stderr
     assert says in result.stderr
     assert advises in result.stderr
     assert "Traceback" not in result.stderr
-    assert result.stdout.count("\n") <= 40
+    assert result.stdout == ""
 
 
 def test_every_wrong_key_of_a_run_file_is_named_at_once(folder: Path) -> None:
     result = specbench("run", "keys.toml", cwd=folder)
     assert all(
-        f"did you mean {name}" in result.stderr for name in ("temperatures", "budget", "draft_model")
+        f"did you mean '{name}'" in result.stderr for name in ("temperatures", "budget", "draft_model")
     ), result.stderr
 
 

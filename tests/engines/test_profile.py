@@ -22,7 +22,7 @@ def argv(engine: str, method: str, **more: object) -> tuple[str, ...]:
         "engine_args": (),
         **more,
     }
-    return command(PACKAGED[engine], method=method, **keywords)[0]  # type: ignore[arg-type]  # see above
+    return command(PACKAGED[engine], method=method, **keywords)[0]
 
 
 @pytest.mark.parametrize("engine", ["llama-server", "xllamacpp", "attach"])

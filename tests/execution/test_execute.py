@@ -161,5 +161,5 @@ def test_an_interrupt_closes_the_engine_and_passes_through(engine: FakeEngine, t
         if isinstance(event, Generation):
             break
     with pytest.raises(KeyboardInterrupt):
-        events.throw(KeyboardInterrupt())  # type: ignore[attr-defined]  a generator behind its interface
+        events.throw(KeyboardInterrupt())
     assert engine.calls == ["open a", "p", "close a"]

@@ -1,6 +1,7 @@
 """A real engine on known-answer models: what specbench reports must be what the simulator computes, exactly."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,18 +33,14 @@ def engine(request: pytest.FixtureRequest) -> tuple[str, str | None]:
     return name, executable
 
 
-def answer(
+def contender(
     engine: tuple[str, str | None],
     models: KnownAnswer,
     *,
-    log: Path,
     method: str,
-    output_tokens: int,
     draft_model: Path | None = None,
     settings: dict[str, Setting] | None = None,
-    steps: bool = False,
-) -> Answer:
-    """One greedy generation behind the first tokens of the walk."""
+) -> Contender:
     name, executable = engine
     profile = catalog.profiles(None)[name]
     chosen = effective_settings(profile, method, settings or {})
@@ -58,7 +55,7 @@ def answer(
         engine_settings=engine_settings,
         engine_args=(),
     )
-    contender = Contender(
+    return Contender(
         name=method,
         engine=name,
         kind=profile.kind,
@@ -72,7 +69,11 @@ def answer(
         argv=argv,
         environment=environment,
     )
-    asked = Request(
+
+
+def asked(models: KnownAnswer, output_tokens: int, *, steps: bool = False) -> Request:
+    """A greedy generation behind the first tokens of the walk."""
+    return Request(
         prompt=prompt(models),
         output_tokens=output_tokens,
         temperature=0.0,
@@ -81,8 +82,11 @@ def answer(
         timeout=60.0,
         steps=steps,
     )
-    with catalog.open_session(contender, log=log, load_timeout=60.0) as session:
-        return session.generate(asked)
+
+
+def answer(chosen: Contender, request: Request, *, log: Path) -> Answer:
+    with catalog.open_session(chosen, log=log, load_timeout=60.0) as session:
+        return session.generate(request)
 
 
 def prompt(models: KnownAnswer) -> tuple[int, ...]:
@@ -119,15 +123,14 @@ def test_a_draft_model_gives_the_counts_that_the_simulator_computes(
     output_tokens: int,
 ) -> None:
     models = known_answer_family(cycle, wrong)
-    got = answer(
+    drafting = contender(
         engine,
         models,
-        log=tmp_path / "engine.log",
         method="draft-model",
-        output_tokens=output_tokens,
         draft_model=models.perfect_draft if perfect else models.draft,
         settings={"draft_tokens_max": draft_tokens_max},
     )
+    got = answer(drafting, asked(models, output_tokens), log=tmp_path / "engine.log")
     last, maps = prompt(models)[-1], models.maps
     want = simulate(
         last,
@@ -153,15 +156,8 @@ def test_a_draft_model_gives_the_counts_that_the_simulator_computes(
 def test_the_recorded_steps_add_up_to_the_counts(
     engine: tuple[str, str | None], known_answer_models: KnownAnswer, tmp_path: Path
 ) -> None:
-    got = answer(
-        engine,
-        known_answer_models,
-        log=tmp_path / "engine.log",
-        method="draft-model",
-        output_tokens=100,
-        draft_model=known_answer_models.draft,
-        steps=True,
-    )
+    drafting = contender(engine, known_answer_models, method="draft-model", draft_model=known_answer_models.draft)
+    got = answer(drafting, asked(known_answer_models, 100, steps=True), log=tmp_path / "engine.log")
     assert got.steps is not None
     assert len(got.steps) == got.counts.verification_steps
     assert sum(step.drafted for step in got.steps) == got.counts.drafted
@@ -172,7 +168,8 @@ def test_the_recorded_steps_add_up_to_the_counts(
 def test_without_drafting_every_step_emits_one_token(
     engine: tuple[str, str | None], known_answer_models: KnownAnswer, tmp_path: Path
 ) -> None:
-    got = answer(engine, known_answer_models, log=tmp_path / "engine.log", method="none", output_tokens=50)
+    plain = contender(engine, known_answer_models, method="none")
+    got = answer(plain, asked(known_answer_models, 50), log=tmp_path / "engine.log")
     last = prompt(known_answer_models)[-1]
     assert got.output_ids == generate(last, output_tokens=50, target=known_answer_models.maps.target)
     assert got.counts.verification_steps == 49
@@ -199,13 +196,8 @@ def test_n_gram_drafters_give_the_recorded_counts(
     accepted_by_position: tuple[int, ...],
 ) -> None:
     """Recorded on llama.cpp b11448 and b11549, equal on both. Once the walk has gone round, they are always right."""
-    got = answer(
-        engine,
-        known_answer_models,
-        log=tmp_path / "engine.log",
-        method=method,
-        output_tokens=RECORDED_OUTPUT_TOKENS,
-    )
+    drafting = contender(engine, known_answer_models, method=method)
+    got = answer(drafting, asked(known_answer_models, RECORDED_OUTPUT_TOKENS), log=tmp_path / "engine.log")
     accepted = sum(accepted_by_position)
     last = prompt(known_answer_models)[-1]
     assert got.output_ids == generate(
@@ -219,3 +211,18 @@ def test_n_gram_drafters_give_the_recorded_counts(
         drafted_steps,
     )
     assert got.counts.accepted_by_position == accepted_by_position
+
+
+def test_an_attached_server_counts_our_requests_and_nobody_elses(
+    engine: tuple[str, str | None], known_answer_models: KnownAnswer, tmp_path: Path
+) -> None:
+    models, request = known_answer_models, asked(known_answer_models, 100)
+    drafting = contender(engine, models, method="draft-model", draft_model=models.draft)
+    with catalog.open_session(drafting, log=tmp_path / "engine.log", load_timeout=60.0) as other:
+        port = re.search(r"port[= ](\d+)", " ".join(other.info.argv))
+        assert port is not None
+        attached = drafting.model_copy(update={"kind": "attach", "url": f"http://127.0.0.1:{port[1]}"})
+        with catalog.open_session(attached, log=tmp_path / "attached.log", load_timeout=60.0) as session:
+            first = session.generate(request)
+            other.generate(request)
+            assert session.generate(request).counts == first.counts

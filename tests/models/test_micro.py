@@ -1,0 +1,125 @@
+from dataclasses import replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from specbench import datafiles
+from specbench.engines import catalog
+from specbench.engines.base import Request
+from specbench.errors import InputError, UnavailableError
+from specbench.models import micro
+from specbench.models.compatibility import require_same_vocabulary
+from specbench.models.gguf import read_facts
+from specbench.planning.plan import make_plan
+from specbench.planning.runfile import validate_runfile
+from specbench.planning.suites import parse_suite, select
+
+
+@pytest.fixture(scope="module")
+def weights() -> Path:
+    return datafiles.path("micro/weights")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def tensors(path: Path) -> dict[str, np.ndarray]:
+    return {t.name: gguf.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(path).tensors}
+
+
+def test_every_member_of_the_family_is_a_whole_model_and_the_draft_fits(weights: Path, cache: Path) -> None:
+    files = {name: micro.model_file(name, weights=weights, cache=cache) for name in micro.NAMES}
+    quants = {name: read_facts(file).quant for name, file in files.items()}
+    assert quants == {"micro": "Q8_0", "micro-draft": "Q8_0", "micro-f16": "F16", "micro-f32": "F32", "ballast": "F16"}
+    for name in ("micro", "micro-f16", "ballast"):
+        require_same_vocabulary(files[name], files["micro-draft"])
+
+
+def test_a_derived_file_says_what_it_is_and_keeps_tokenizer_and_template(weights: Path, cache: Path) -> None:
+    source, made = (read_facts(micro.model_file(n, weights=weights, cache=cache)) for n in ("micro", "ballast"))
+    assert made.name is not None
+    assert made.name.endswith("ballast-8")
+    same = {"parameters": 0, "file_bytes": 0, "path": "", "name": None, "quant": None, "quantised": False}
+    assert replace(made, **same) == replace(source, **same)
+    assert made.parameters > 4 * source.parameters
+
+
+def test_f32_holds_the_values_of_the_source(weights: Path, cache: Path) -> None:
+    source = tensors(weights / "target-q8_0.gguf")
+    for name, values in tensors(micro.derive("f32", weights=weights, cache=cache)).items():
+        np.testing.assert_array_equal(values, source[name])
+
+
+def test_ballast_computes_the_same_feed_forward(weights: Path, cache: Path) -> None:
+    plain, wide = (tensors(micro.derive(kind, weights=weights, cache=cache)) for kind in ("f16", "ballast-4"))
+    state = np.random.default_rng(1).standard_normal(plain["blk.0.ffn_up.weight"].shape[1]).astype(np.float64)
+
+    def feed_forward(of: dict[str, np.ndarray]) -> np.ndarray:
+        gate, up, down = (of[f"blk.0.ffn_{part}.weight"].astype(np.float64) for part in ("gate", "up", "down"))
+        gated = gate @ state
+        result: np.ndarray = down @ (gated / (1 + np.exp(-gated)) * (up @ state))
+        return result
+
+    assert wide["blk.0.ffn_up.weight"].shape[0] == 4 * plain["blk.0.ffn_up.weight"].shape[0]
+    np.testing.assert_allclose(feed_forward(wide), feed_forward(plain), rtol=1e-6, atol=1e-6)
+
+
+def test_a_file_is_derived_once(weights: Path, tmp_path: Path) -> None:
+    made = micro.derive("f16", weights=weights, cache=tmp_path)
+    before = made.stat().st_mtime_ns
+    assert micro.derive("f16", weights=weights, cache=tmp_path) == made
+    assert made.stat().st_mtime_ns == before
+    assert list(tmp_path.iterdir()) == [made]
+
+
+@pytest.mark.parametrize("kind", ["f17", "ballast-", "ballast-0", "ballast-x", ""])
+def test_an_unknown_kind_is_refused(weights: Path, tmp_path: Path, kind: str) -> None:
+    with pytest.raises(InputError, match="unknown derived model"):
+        micro.derive(kind, weights=weights, cache=tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError) as caught:
+        micro.derive("f16", weights=weights, cache=tmp_path / "file")
+    assert "SPECBENCH_CACHE" in caught.value.hint
+    with pytest.raises(InputError, match="cannot read"):
+        micro.derive("f16", weights=tmp_path, cache=tmp_path)
+
+
+@pytest.mark.engine
+def test_ballast_gives_the_greedy_answers_of_f16_through_a_real_engine(
+    weights: Path, cache: Path, tmp_path: Path
+) -> None:
+    suite = parse_suite(datafiles.texts(datafiles.path("suites/core")))
+    prompts = [prompt for prompt in select(suite, tags=["smoke"], limit=1) if prompt.messages]
+    targets = [{"model": str(micro.model_file(n, weights=weights, cache=cache))} for n in ("micro-f16", "ballast")]
+    plan = make_plan(
+        validate_runfile({"targets": targets, "methods": ["none"], "engine_settings": {"threads": 1}}),
+        suite=suite,
+        profiles=catalog.profiles(None),
+        facts={},
+        version="0",
+    )
+    answers = []
+    for contender in plan.contenders:
+        with catalog.open_session(contender, log=tmp_path / "engine.log", load_timeout=60) as session:
+            texts = [session.apply_template(prompt.messages, thinking=None) for prompt in prompts]
+            answers.append([session.generate(greedy(text)) for text in texts])
+    assert len(answers[0]) == 7
+    for plain, wide in zip(*answers, strict=True):
+        assert plain.output_ids is not None
+        assert wide.output_ids is not None
+        assert plain.top_two_gaps is not None
+        pairs = zip(plain.output_ids, wide.output_ids, plain.top_two_gaps, strict=True)
+        gap = next((gap for one, other, gap in pairs if one != other), 0)  # at the first difference
+        assert gap is not None
+        assert gap < 0.01, "only the order of additions may differ"
+
+
+def greedy(text: str) -> Request:
+    return Request(prompt=text, output_tokens=32, temperature=0, seed=1, ignore_eos=True, timeout=60, top_two=True)
