@@ -55,15 +55,15 @@ class Wire:
             headers = {"Connection": "close", "Content-Type": "application/json"}
             sent = time.perf_counter()
             connection.request("GET" if text is None else "POST", self._prefix + path, text, headers)
-            response = connection.getresponse()
-            parts, read, missing = list[Part](), response.fp.read1, response.length
-            while missing != 0 and (part := read(_READ)):
-                now = time.perf_counter()
-                parts.append((now, part))
-                missing = None if missing is None else missing - len(part)
-                if (left := sent + timeout - now) <= 0:
-                    raise TimeoutError
-                socket.settimeout(left)
+            with connection.getresponse() as response:
+                parts, read, missing = list[Part](), response.fp.read1, response.length
+                while missing != 0 and (part := read(_READ)):
+                    now = time.perf_counter()
+                    parts.append((now, part))
+                    missing = None if missing is None else missing - len(part)
+                    if (left := sent + timeout - now) <= 0:
+                        raise TimeoutError
+                    socket.settimeout(left)
         finally:
             connection.close()
         if response.chunked:

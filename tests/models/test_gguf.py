@@ -1,5 +1,6 @@
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from specbench.models.gguf import PackedArray, parts, read_facts, read_header
 TOKENS = [f"token{i}" for i in range(300)]
 
 
+Value = str | int | Sequence[str]  # bool is an int
+
+
 def text(value: str) -> bytes:
     return struct.pack("<Q", len(value.encode())) + value.encode()
 
 
-def pair(key: str, value: str | int | bool | Sequence[str]) -> bytes:
+def pair(key: str, value: Value) -> bytes:
     if isinstance(value, bool):
         return text(key) + struct.pack("<I?", 7, value)
     if isinstance(value, int):
@@ -69,7 +73,7 @@ def test_facts_are_read_from_the_header(file: Path) -> None:
     ],
 )
 def test_the_stated_file_type_counts_unless_the_tensors_say_otherwise(
-    file: Path, kind: int, stated: int, quant: str, quantised: bool
+    file: Path, kind: int, stated: int, quant: str, *, quantised: bool
 ) -> None:
     file.write_bytes(model(kind=kind, general__file_type=stated))
     facts = read_facts(file)
@@ -92,12 +96,12 @@ def test_a_file_cut_anywhere_is_refused_as_truncated_or_no_gguf(file: Path) -> N
     whole = model()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        with pytest.raises(InputError, match="is truncated|is not a GGUF"):
+        with pytest.raises(InputError, match=r"is truncated|is not a GGUF"):
             read_header(file)
 
 
 @given(st.integers(0, 200), st.integers(0, 255))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_a_damaged_header_gives_a_clear_error_or_a_header(
     tmp_path_factory: pytest.TempPathFactory, place: int, byte: int
 ) -> None:
@@ -105,10 +109,8 @@ def test_a_damaged_header_gives_a_clear_error_or_a_header(
     data[place] = byte
     file = tmp_path_factory.getbasetemp() / "damaged.gguf"
     file.write_bytes(bytes(data))
-    try:
-        read_facts(file)
-    except InputError as error:
-        assert str(file) in error.message
+    with suppress(InputError):
+        assert read_facts(file).path == str(file)
 
 
 def test_what_is_no_model_file_is_named(tmp_path: Path) -> None:
