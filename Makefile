@@ -10,7 +10,7 @@ run: $(VENV)/.run
 	$(BIN)/specbench run
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not hardware"
+	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python -m pytest -m "not hardware"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format

@@ -90,6 +90,7 @@ def with_specbench(session: Session, prompt: str, output_tokens: int) -> tuple[S
             seed=0,
             ignore_eos=True,
             timeout=TIMEOUT,
+            stream=True,
         )
     )
     require_identity(answer.counts)

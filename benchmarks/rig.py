@@ -36,7 +36,6 @@ class Server:
     """A llama-server that is ready."""
 
     url: str
-    pid: int
 
 
 @contextlib.contextmanager
@@ -54,7 +53,7 @@ def serving(
     with log.open("wb") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
-            server = Server(f"http://127.0.0.1:{port}", process.pid)
+            server = Server(f"http://127.0.0.1:{port}")
             _await_ready(server, process, log)
             yield server
         finally:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,12 +109,13 @@ def _carry_out(folder: store.RunFolder, observe: Observer) -> Outcome:
     stopped = None
     with folder:
         try:
-            for result in execute(plan, done=folder.done, logs=folder.logs, deadline=deadline):
-                if not isinstance(result, BlockStarted | TrialStarted):
-                    folder.append(result)
-                if isinstance(result, Generation):
-                    left.discard(result.trial.id)
-                observe(result)
+            with closing(execute(plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
+                for result in results:
+                    if not isinstance(result, BlockStarted | TrialStarted):
+                        folder.append(result)
+                    if isinstance(result, Generation):
+                        left.discard(result.trial.id)
+                    observe(result)
         except KeyboardInterrupt:
             stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:

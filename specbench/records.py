@@ -125,6 +125,7 @@ class Plan(Record):
     blocks: tuple[Block, ...]
     thinking: bool | None = None
     record_steps: bool = False
+    stream: bool = False
     trial_timeout: float = 600.0
     load_timeout: float = 600.0
     budget: float | None = None

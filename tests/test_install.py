@@ -46,9 +46,7 @@ def test_a_fresh_environment_runs_the_wheel_from_another_folder(wheel: Path, tmp
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     words = ["run", "--methods", "draft-model", "-c", "code", "--prompts", "1", "-o", "24", "--temperature", "0"]
-    result = subprocess.run(
-        [scripts / "specbench", *words], cwd=elsewhere, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([scripts / "specbench", *words], cwd=elsewhere, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "draft-model" in result.stdout
     assert list((elsewhere / "results").iterdir())

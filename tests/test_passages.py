@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specbench import datafiles, passages
@@ -24,9 +24,11 @@ hidden = st.builds(
     instruction=st.sampled_from([None, "Answer briefly."]),
     seed=st.integers(0, 2**32 - 1),
 )
+unhurried = settings(deadline=None)
 sizes = st.integers(0, 20_000)
 
 
+@unhurried
 @given(hidden, sizes)
 def test_a_text_holds_every_needle_in_order_and_ends_with_the_question(asked: Passages, size: int) -> None:
     text = passages.render(FRAMES, asked, characters=size)
@@ -35,23 +37,27 @@ def test_a_text_holds_every_needle_in_order_and_ends_with_the_question(asked: Pa
     assert text.endswith("\n\n".join(filter(None, (asked.question, asked.instruction))))
 
 
+@unhurried
 @given(hidden, sizes)
 def test_the_same_seed_and_size_give_the_same_text(asked: Passages, size: int) -> None:
     assert passages.render(FRAMES, asked, characters=size) == passages.render(FRAMES, asked, characters=size)
 
 
+@unhurried
 @given(hidden, sizes, sizes)
 def test_a_wish_for_more_characters_never_gives_fewer(asked: Passages, one: int, other: int) -> None:
     few, many = sorted((one, other))
     assert len(passages.render(FRAMES, asked, characters=few)) <= len(passages.render(FRAMES, asked, characters=many))
 
 
+@unhurried
 @given(hidden, st.integers(500, 20_000))
 def test_a_text_has_about_the_wanted_length(asked: Passages, size: int) -> None:
     length = len(passages.render(FRAMES, asked, characters=size))
     assert size - 120 < length <= size
 
 
+@unhurried
 @given(hidden, st.integers(2_000, 20_000), st.integers(2_000, 20_000))
 def test_two_sizes_share_the_text_before_the_first_needle(asked: Passages, one: int, other: int) -> None:
     texts = [passages.render(FRAMES, asked, characters=size) for size in (one, other)]

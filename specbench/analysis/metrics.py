@@ -46,8 +46,13 @@ def end_to_end(g: Generation) -> Parts | None:
 
 
 def first_token(g: Generation) -> Parts | None:
-    """Seconds to the first output, and 1: the ratio of the sums is the mean."""
-    return None if g.first_token is None else (g.first_token, 1)
+    """Seconds to the first output, and 1: the ratio of the sums is the mean.
+
+    Where the answer was not streamed: the whole time less the engine's decode time, which begins at the first token.
+    """
+    if g.first_token is not None:
+        return g.first_token, 1
+    return None if g.total is None or g.decode_seconds is None else (g.total - g.decode_seconds, 1)
 
 
 def prefill(g: Generation) -> Parts | None:

@@ -83,6 +83,10 @@ Thinking = Annotated[
     bool | None, _option("--thinking/--no-thinking", group=_HOW, text="Chat template switch; recorded.")
 ]
 Steps = Annotated[bool | None, _option("--steps/--no-steps", group=_HOW, text="Record every verification step.")]
+Stream = Annotated[
+    bool | None,
+    _option("--stream/--no-stream", group=_HOW, text="Stream answers: times at the client, a little slower."),
+]
 Budget = Annotated[
     str | None, _option("--budget", "-b", group=_HOW, text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]

@@ -32,6 +32,7 @@ def run(
     seed: o.Seed = None,
     thinking: o.Thinking = None,
     steps: o.Steps = None,
+    stream: o.Stream = None,
     budget: o.Budget = None,
     dry_run: o.DryRun = False,
     name: o.Name = None,
@@ -72,6 +73,7 @@ def run(
             seed=seed,
             thinking=thinking,
             record_steps=steps,
+            stream=stream,
             budget=flags.seconds(budget),
             name=name,
         )

@@ -30,7 +30,10 @@ class OpeningError(UnavailableError):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One generation. `prompt` is text or token ids; `timeout` is seconds for the whole answer."""
+    """One generation. `prompt` is text or token ids; `timeout` is seconds for the whole answer.
+
+    `stream`: token by token, with the times of arrival; it costs the engine time on every token.
+    """
 
     prompt: str | Sequence[int]
     output_tokens: int
@@ -41,6 +44,12 @@ class Request:
     json_schema: str | None = None
     top_two: bool = False
     steps: bool = False
+    stream: bool = False
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer comes token by token: asked for, or needed for what was asked."""
+        return self.stream or self.steps or self.top_two
 
 
 @dataclass(frozen=True, kw_only=True)

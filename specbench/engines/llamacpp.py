@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from http.client import HTTPException
 from itertools import pairwise
 from typing import Any
 
@@ -63,7 +62,7 @@ class LlamaCppSession:
             return self._running.exit_status() is None
         try:
             return self._running.wire.exchange("/health", timeout=_TIMEOUT).status == 200  # noqa: PLR2004  HTTP OK
-        except (OSError, HTTPException):
+        except OSError:
             return False
 
     def log_tail(self) -> str | None:
@@ -89,8 +88,8 @@ class LlamaCppSession:
             self._metrics = self._metrics_when_idle()
         self._idle = False
         with self._faults(request.timeout):
-            exchange = self._running.wire.exchange("/completion", _body(request), timeout=request.timeout)
-        chunks = read_chunks(exchange)
+            exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
+        chunks = read_chunks(exchange, stream=request.streamed)
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
@@ -151,7 +150,7 @@ class LlamaCppSession:
             raise TrialError(
                 "timeout", f"no complete answer in {timeout:g} s", hint="allow more time, or ask for fewer tokens"
             ) from error
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             if (status := self._running.exit_status(within=1.0)) is not None:
                 how = f"signal {-status}" if status < 0 else f"exit status {status}"
                 raise TrialError(
@@ -172,13 +171,13 @@ def read_answer(
     before: counters.Metrics | None,
     after: counters.Metrics | None,
 ) -> Answer:
-    """What a stream of `/completion` shows; `chunks` are (time of arrival, decoded chunk), the last one with `stop`."""
+    """What `/completion` answered; `chunks` are (time of arrival, decoded chunk), the last one with `stop`."""
     ended, last = chunks[-1]
     timings: dict[str, Any] = last["timings"]
     emitted: int | None = timings.get("predicted_n")
     progress = [c["prompt_progress"]["processed"] for _, c in chunks if "prompt_progress" in c]  # the first is a start
     tokens = [(at, c) for at, c in chunks[:-1] if "prompt_progress" not in c and c.get("tokens")]
-    ids = [token for _, c in tokens for token in c["tokens"]]
+    ids = [token for _, c in tokens for token in c["tokens"]] if request.streamed else last.get("tokens", [])
     complete = len(ids) == emitted  # the server withholds tokens that end within a UTF-8 character
     if last.get("truncated"):
         raise TrialError(
@@ -209,7 +208,7 @@ def read_answer(
         decode_seconds=_seconds(timings.get("predicted_ms")),
         draft_seconds=None,
         first_token=None if first is None else first - sent,
-        last_token=last_token - sent if tokens else None,
+        last_token=last_token - sent if tokens else None,  # of a stream only: the whole answer also carries the text
         total=last_token - sent,
         first_chunk_tokens=max((c.get("tokens_predicted", 1) for at, c in tokens if at == first), default=None),
         stop_reason=_STOP_REASONS.get(last.get("stop_type", "")),
@@ -224,8 +223,13 @@ def read_answer(
     )
 
 
-def read_chunks(exchange: Exchange) -> list[tuple[float, dict[str, Any]]]:
-    """The decoded chunks of a streamed answer. TrialError for an error in it, and when it does not come to an end."""
+def read_chunks(exchange: Exchange, *, stream: bool) -> list[tuple[float, dict[str, Any]]]:
+    """The decoded chunks of an answer, the last one with `stop`. TrialError for an error, and when it breaks off."""
+    if not stream:
+        whole = _json(exchange)
+        if not isinstance(whole.get("timings"), dict):
+            raise _bad_answer("no timings")
+        return [(exchange.parts[-1][0], whole)]
     if exchange.status != 200:  # noqa: PLR2004  HTTP OK
         _json(exchange)
         raise _bad_answer(f"status {exchange.status} without an error")
@@ -245,8 +249,9 @@ def read_chunks(exchange: Exchange) -> list[tuple[float, dict[str, Any]]]:
     return chunks
 
 
-def _body(request: Request) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def body(request: Request) -> dict[str, Any]:
+    """What is sent to `/completion`."""
+    asked: dict[str, Any] = {
         "prompt": request.prompt,
         "n_predict": request.output_tokens,
         "temperature": request.temperature,
@@ -254,16 +259,17 @@ def _body(request: Request) -> dict[str, Any]:
         "ignore_eos": request.ignore_eos,
         "cache_prompt": False,
         "return_tokens": True,
-        "stream": True,
-        "return_progress": True,  # one chunk for each pass over the prompt
+        "stream": request.streamed,
     }
+    if request.streamed:
+        asked["return_progress"] = True  # one chunk for each pass over the prompt
     if request.json_schema is not None:
-        body["json_schema"] = json.loads(request.json_schema)
+        asked["json_schema"] = json.loads(request.json_schema)
     if request.top_two:
-        body["n_probs"] = 2
+        asked["n_probs"] = 2
     if request.steps:
-        body["timings_per_token"] = True
-    return body
+        asked["timings_per_token"] = True
+    return asked
 
 
 def _steps(chunks: Sequence[Mapping[str, Any]], final: Mapping[str, Any]) -> tuple[Step, ...] | None:

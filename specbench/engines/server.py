@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
@@ -91,7 +90,7 @@ def attached(url: str) -> Running:
     wire = Wire(url)
     try:
         status = wire.exchange("/health", timeout=_HEALTH_TIMEOUT).status
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         raise OpeningError(
             f"nothing answers at {url}: {error}", hint="start the server, or check the address"
         ) from error
@@ -124,7 +123,7 @@ def _wait_until_ready(wire: Wire, process: subprocess.Popen[bytes], log: Path, *
         try:
             if wire.exchange("/health", timeout=_HEALTH_TIMEOUT).status == _OK:
                 return
-        except (OSError, HTTPException):
+        except OSError:
             pass  # not listening yet
         if (waited := time.perf_counter() - began) > timeout:
             raise OpeningError(

@@ -15,32 +15,6 @@ class Event:
     data: str
 
 
-def dechunked(parts: Iterable[Part]) -> Iterator[Part]:
-    """Undo HTTP/1.1 chunked transfer coding. ValueError when it is malformed or ends early."""
-    waiting, wanted, ended = bytearray(), -1, False  # wanted: bytes of the current chunk still to come; -1: a size line
-    for at, part in parts:
-        waiting += part
-        body = bytearray()
-        while waiting and not ended:
-            if wanted < 0:
-                line, newline, rest = bytes(waiting).partition(b"\r\n")
-                if not newline:
-                    break
-                if line:  # empty: the end of the chunk before
-                    wanted = int(line.partition(b";")[0], 16)
-                    ended = wanted == 0
-                waiting[:] = rest
-            else:
-                body += waiting[:wanted]
-                taken = min(wanted, len(waiting))
-                del waiting[:taken]
-                wanted = wanted - taken or -1
-        if body:
-            yield at, bytes(body)
-    if not ended:
-        raise ValueError("the answer ends in the middle")
-
-
 def events(parts: Iterable[Part]) -> Iterator[Event]:
     """Events in the order they came. Comments, ids and a closing `[DONE]` are left out; so is an event cut short."""
     waiting = b""

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ def execute(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     deadline: float | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
 
     Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has

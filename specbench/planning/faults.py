@@ -8,10 +8,10 @@ from pydantic_core import ErrorDetails
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean x?`, or the list of what is known."""
+    """`did you mean 'x'?`, or the list of what is known."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(names) or 'none'}"
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
 def lines(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> list[str]:

@@ -74,6 +74,7 @@ def make_plan(
         blocks=tuple(Block(index=i, contender=c.name, trials=tuple(t)) for i, (c, t) in enumerate(blocks)),
         thinking=runfile.thinking,
         record_steps=runfile.record_steps,
+        stream=runfile.stream,
         trial_timeout=runfile.trial_timeout,
         load_timeout=runfile.load_timeout,
         budget=runfile.budget,

@@ -70,6 +70,7 @@ class RunFile(_Table):
     control: bool = True
     order: Literal["by-category", "by-repeat"] | None = None
     record_steps: bool = False
+    stream: bool = False
     budget: Seconds | None = None
     trial_timeout: Seconds = 600.0
     load_timeout: Seconds = 600.0
@@ -118,5 +119,5 @@ def validate_runfile(values: dict[str, Any]) -> RunFile:
         wrong = faults.lines(error, {"": RunFile, "targets": Target})
         raise InputError(
             "\n  ".join(["the run cannot be planned:", *wrong]),
-            hint="docs/runfile.md explains every key",
+            hint="`specbench run --help` and docs/runfile.md explain every key",
         ) from error

@@ -83,9 +83,9 @@ def test_wrong_words_are_explained(folder: Path, words: list[str], status: int, 
 
 def test_every_wrong_key_of_a_run_file_is_named_at_once(folder: Path) -> None:
     result = specbench("run", "keys.toml", cwd=folder)
-    assert all(
-        f"did you mean '{name}'" in result.stderr for name in ("temperatures", "budget", "draft_model")
-    ), result.stderr
+    assert all(f"did you mean '{name}'" in result.stderr for name in ("temperatures", "budget", "draft_model")), (
+        result.stderr
+    )
 
 
 def test_a_report_of_nothing_says_what_to_do_first(tmp_path: Path) -> None:

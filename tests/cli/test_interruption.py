@@ -14,8 +14,9 @@ import pytest
 
 pytestmark = pytest.mark.engine
 
-RUN = ("run", "--methods", "draft-model,ngram-mod", "-c", "code,creative", "--prompts", "4", "-o", "48", "--model", "micro")
-RUN = (*RUN, "--draft-model", "micro-draft", "--tags", "smoke", "--engine-set", "threads=1", "--results", "results")
+WHAT = ("--methods", "draft-model,ngram-mod", "-c", "code,creative", "--tags", "smoke", "--prompts", "4", "-o", "48")
+WHICH = ("--model", "micro", "--draft-model", "micro-draft", "--engine-set", "threads=1", "--results", "results")
+RUN = ("run", *WHAT, *WHICH)
 
 
 def start(cwd: Path, *words: str) -> subprocess.Popen[str]:
@@ -39,7 +40,7 @@ def wait_for_trials(cwd: Path, process: subprocess.Popen[str], number: int) -> N
 def counts(cwd: Path) -> dict[str, tuple[object, ...]]:
     """What must be the same in both runs: greedy and seeded sampling give the same tokens and the same drafts."""
     return {
-        r["trial"]["id"]: (r["output_ids"], r["counts"]["drafted"], r["counts"]["accepted"], r["counts"]["drafted_steps"])
+        r["trial"]["id"]: (r["output_ids"], *(r["counts"][key] for key in ("drafted", "accepted", "drafted_steps")))
         for r in records(cwd)
         if r["kind"] == "generation" and r["trial"]["role"] != "warm-up"
     }

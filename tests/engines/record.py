@@ -5,13 +5,11 @@ usage: python tests/engines/record.py TARGET.gguf DRAFT.gguf [LLAMA_SERVER]     
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from specbench.engines import catalog, profile, wire
+from specbench.engines import catalog, llamacpp, profile
 from specbench.engines.base import Request
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.engines.stream import Part, dechunked
 from specbench.records import Contender
 
 FOLDER = Path(__file__).with_name("transcripts")
@@ -47,33 +45,31 @@ def contender(engine: str, method: str, *, target: str, draft: str, executable: 
 
 
 def record(subject: Contender) -> None:
-    kept = list[Part]()
-
-    def keep(parts: Iterable[Part]) -> Iterator[Part]:
-        kept[:] = dechunked(parts)
-        return iter(kept)
-
-    wire.dechunked = keep
-    steps, top_two = subject.method == "draft-model", subject.method == "none"
+    whole, steps, top_two = subject.method == "ngram-simple", subject.method == "draft-model", subject.method == "none"
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "engine.log"
         with catalog.open_session(subject, log=log, load_timeout=60) as session:
             assert isinstance(session, LlamaCppSession)
             running, opened = session._running, log.stat().st_size
             files = {"before.txt": running.wire.exchange("/metrics", timeout=9).body}
-            session.generate(
-                Request(
-                    prompt=PROMPT,
-                    output_tokens=64,
-                    temperature=0,
-                    seed=1,
-                    ignore_eos=True,
-                    timeout=60,
-                    steps=steps,
-                    top_two=top_two,
-                )
+            exchange = running.wire.exchange(
+                "/completion",
+                llamacpp.body(
+                    Request(
+                        prompt=PROMPT,
+                        output_tokens=64,
+                        temperature=0,
+                        seed=1,
+                        ignore_eos=True,
+                        timeout=60,
+                        steps=steps,
+                        top_two=top_two,
+                        stream=not whole,
+                    )
+                ),
+                timeout=60,
             )
-            files["stream.sse"] = b"".join(part for _, part in kept)
+            files["answer.json" if whole else "stream.sse"] = exchange.body
             files["after.txt"] = running.wire.exchange("/metrics", timeout=9).body
         lines = log.read_bytes()[opened:].splitlines(keepends=True)
         files["engine.log"] = b"".join(line for line in lines if b"print_timing" in line or b"statistics" in line)

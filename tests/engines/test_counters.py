@@ -17,10 +17,11 @@ TRANSCRIPTS = Path(__file__).with_name("transcripts")
 def recorded(case: str) -> Answer:
     """What our adapter makes of a recorded exchange; byte n arrives at second n, 50 at a time."""
     folder = TRANSCRIPTS / case
-    body = (folder / "stream.sse").read_bytes()
+    stream = (folder / "stream.sse").exists()
+    body = (folder / ("stream.sse" if stream else "answer.json")).read_bytes()
     exchange = Exchange(200, 0.0, tuple((float(n), body[n : n + 50]) for n in range(0, len(body), 50)))
     return read_answer(
-        read_chunks(exchange),
+        read_chunks(exchange, stream=stream),
         sent=0.0,
         request=Request(
             prompt="",
@@ -31,6 +32,7 @@ def recorded(case: str) -> Answer:
             timeout=1,
             top_two=case.endswith("none"),
             steps=case.endswith("draft-model"),
+            stream=stream,
         ),
         before=counters.parse_metrics((folder / "before.txt").read_text()),
         after=counters.parse_metrics((folder / "after.txt").read_text()),
@@ -60,7 +62,8 @@ def test_the_counts_of_a_recorded_answer_reconcile(
     assert counts.accepted_by_position == positions
     assert counts.emitted == counts.prefill_tokens + steps + accepted
     assert sum(positions) == accepted
-    assert counts.sources["verification_steps"].startswith("observed")
+    streamed = (TRANSCRIPTS / case / "stream.sse").exists()
+    assert counts.sources["verification_steps"].startswith("observed" if streamed else "derived")
 
 
 @pytest.mark.parametrize("case", ["llama-server-none", "xllamacpp-none"])
@@ -94,8 +97,8 @@ def test_the_steps_of_the_stream_add_up_to_the_totals(case: str) -> None:
 
 def test_tokens_that_arrive_with_the_first_one_are_counted_with_it() -> None:
     body = (TRANSCRIPTS / "xllamacpp-none" / "stream.sse").read_bytes()
-    chunks = read_chunks(Exchange(200, 0.0, ((1.0, body[:-1]), (2.0, body[-1:]))))
-    request = Request(prompt="", output_tokens=64, temperature=0, seed=1, ignore_eos=True, timeout=1)
+    chunks = read_chunks(Exchange(200, 0.0, ((1.0, body[:-1]), (2.0, body[-1:]))), stream=True)
+    request = Request(prompt="", output_tokens=64, temperature=0, seed=1, ignore_eos=True, timeout=1, stream=True)
     answer = read_answer(chunks, sent=0.5, request=request, before=None, after=None)
     assert (answer.first_token, answer.last_token, answer.first_chunk_tokens) == (0.5, 0.5, 64)
 

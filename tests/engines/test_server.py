@@ -61,7 +61,7 @@ def session(contender: MakeContender, tmp_path: Path) -> Iterator[Session]:
 
 def ask(session: Session, prompt: str, *, timeout: float = 30.0) -> Answer:
     return session.generate(
-        Request(prompt=prompt, output_tokens=5, temperature=0, seed=1, ignore_eos=True, timeout=timeout)
+        Request(prompt=prompt, output_tokens=5, temperature=0, seed=1, ignore_eos=True, timeout=timeout, stream=True)
     )
 
 

@@ -52,7 +52,7 @@ def session(known_answer_models: KnownAnswer, tmp_path: Path) -> Iterator[Sessio
 
 def ask(session: Session, **more: Any) -> Answer:
     values: dict[str, Any] = {"prompt": "ba be bi", "output_tokens": 40, "temperature": 0.0, "timeout": 60.0, **more}
-    return session.generate(Request(seed=1, ignore_eos=True, **values))
+    return session.generate(Request(**{"seed": 1, "ignore_eos": True, "stream": True, **values}))
 
 
 def test_the_engine_says_who_it_is(session: Session) -> None:

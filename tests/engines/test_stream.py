@@ -1,10 +1,9 @@
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.engines.stream import Event, Part, dechunked, events
+from specbench.engines.stream import Event, Part, events
 
 
 def cut(body: bytes, places: list[int]) -> list[Part]:
@@ -13,24 +12,7 @@ def cut(body: bytes, places: list[int]) -> list[Part]:
     return [(float(n), body[a:b]) for n, (a, b) in enumerate(pairwise(ends))]
 
 
-def chunked(body: bytes, places: list[int]) -> bytes:
-    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for _, part in cut(body, places)) + b"0\r\n\r\n"
-
-
 places = st.lists(st.integers(min_value=0, max_value=10_000), max_size=12)
-
-
-@given(body=st.binary(max_size=300), inner=places, outer=places)
-def test_chunked_coding_is_undone_wherever_the_network_cuts(body: bytes, inner: list[int], outer: list[int]) -> None:
-    parts = cut(chunked(body, inner), outer)
-    assert b"".join(part for _, part in dechunked(parts)) == body
-
-
-@given(body=st.binary(min_size=1, max_size=60), inner=places, lost=st.integers(min_value=1, max_value=1000))
-def test_a_chunked_body_that_breaks_off_is_an_error(body: bytes, inner: list[int], lost: int) -> None:
-    whole = chunked(body, inner)[:-2]  # the terminator's last line carries nothing
-    with pytest.raises(ValueError, match=r"ends in the middle|invalid literal"):
-        list(dechunked([(0.0, whole[: -3 - lost % (len(whole) - 3)])]))
 
 
 @given(

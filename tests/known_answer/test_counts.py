@@ -81,6 +81,7 @@ def asked(models: KnownAnswer, output_tokens: int, *, steps: bool = False) -> Re
         ignore_eos=True,
         timeout=60.0,
         steps=steps,
+        stream=True,  # the engine's count of decode passes needs the progress events
     )
 
 

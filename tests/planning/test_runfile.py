@@ -35,12 +35,12 @@ def test_all_wrong_keys_and_values_are_reported_at_once() -> None:
         load_runfile('temperture = 1\nfil = 3\nrepeats = 0\nbudget = "soon"\ntargets = [{ modl = "a" }]\n')
     message = caught.value.message
     for part in (
-        "unknown key 'temperture': did you mean temperatures?",
-        "unknown key 'fil': did you mean fill?",
+        "unknown key 'temperture': did you mean 'temperatures'?",
+        "unknown key 'fil': did you mean 'fill'?",
         "repeats: ",
         "budget: 'soon' is not a duration",
         "'targets[1].model' is missing",
-        "unknown key 'targets[1].modl': did you mean model?",
+        "unknown key 'targets[1].modl': did you mean 'model'?",
     ):
         assert part in message
 

@@ -57,9 +57,9 @@ def test_every_fault_of_every_file_is_reported_at_once_with_its_place() -> None:
         passages=PASSAGES.replace("{person}", "{persn}"),
         extra="x = 1",
     )
-    assert "talk.toml: talk-a: unknown key 'usr': did you mean user?" in message
+    assert "talk.toml: talk-a: unknown key 'usr': did you mean 'user'?" in message
     assert "talk.toml: talk-a: the pattern is wrong" in message
-    assert "passages.toml: 't': unknown placeholder {persn}: did you mean person?" in message
+    assert "passages.toml: 't': unknown placeholder {persn}: did you mean 'person'?" in message
     assert "extra.toml" in message
 
 
@@ -78,7 +78,7 @@ def test_every_fault_of_every_file_is_reported_at_once_with_its_place() -> None:
         ('user = "a"\ncheck = { kind = "contains" }', "a contains check needs all or any"),
         ('user = "a"\ncheck = { kind = "regex" }', "a regex check needs a pattern"),
         ('user = "a"\ncheck = { kind = "xml" }', "check.kind"),
-        ('user = "a"\nschem = "{}"', "did you mean schema?"),
+        ('user = "a"\nschem = "{}"', "did you mean 'schema'?"),
         ("user = 3", "user: input should be a valid string"),
     ],
 )
@@ -111,10 +111,10 @@ def test_selection_keeps_the_order_and_limits_each_category(core: Suite) -> None
 def test_an_unknown_category_or_tag_is_refused_with_a_suggestion(core: Suite) -> None:
     with pytest.raises(InputError) as caught:
         select(core, categories=["cod"])
-    assert "did you mean code?" in caught.value.hint
+    assert "did you mean 'code'?" in caught.value.hint
     with pytest.raises(InputError) as caught:
         select(core, tags=["smok"])
-    assert "did you mean smoke?" in caught.value.hint
+    assert "did you mean 'smoke'?" in caught.value.hint
 
 
 def test_a_selection_of_nothing_is_refused(core: Suite) -> None:
