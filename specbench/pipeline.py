@@ -27,11 +27,15 @@ Observer = Callable[[Result | BlockStarted | TrialStarted], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its folder, the trials that are left, and what stopped it before them (None: nothing)."""
+    """How a run ended: its folder, the trials that are left, and what stopped it before them (None: nothing).
+
+    `warnings`: what was wrong with the folder when it was resumed.
+    """
 
     path: Path
     remaining: int
     stopped: str | None
+    warnings: tuple[str, ...]
 
 
 def find_suite(name: str) -> Suite:
@@ -120,7 +124,7 @@ def _carry_out(folder: store.RunFolder, observe: Observer) -> Outcome:
             stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
         stopped = "budget"
-    return Outcome(folder.path, len(left), stopped)
+    return Outcome(folder.path, len(left), stopped, folder.warnings)
 
 
 def read(path: Path) -> tuple[store.Run, Comparison]:

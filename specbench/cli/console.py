@@ -160,6 +160,8 @@ def show_plan(plan: Plan) -> None:
 
 def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
     """Where the records are, what went wrong, and how to go on; on standard error."""
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for result in run.results:
         if isinstance(result, Failure):
             print(f"failed: {result.trial.id}: {result.message} ({result.hint})", file=sys.stderr)

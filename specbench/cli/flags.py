@@ -23,10 +23,18 @@ def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | No
         base["targets"] = [{"model": m, **({"draft_model": draft_model} if draft_model else {})} for m in model]
     elif draft_model is not None:
         raise InputError("--draft-model without --model", hint="name the target too: --model TARGET.gguf")
+    if "methods" in given and isinstance(tables := base.get("methods"), dict):
+        base = {**base, "methods": list(tables), "method_settings": {**tables, **base.get("method_settings", {})}}
     for key, value in given.items():
         merge = key in ("engine_settings", "method_settings") and key in base
-        base[key] = {**base[key], **value} if merge else value
+        base[key] = _merged(base[key], value) if merge else value
     return validate_runfile(base)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, tables within them key by key."""
+    both = {k: {**below[k], **v} for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)}
+    return {**below, **above, **both}
 
 
 def _toml(path: Path) -> dict[str, Any]:

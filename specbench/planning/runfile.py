@@ -92,7 +92,7 @@ class RunFile(_Table):
     def _consistent(self) -> Self:
         if not self.targets and self.url is None:
             raise ValueError("name a model (targets) or a server (url)")
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
+        if self.url is not None and "://" in self.url and not self.url.startswith(("http://", "https://")):
             raise ValueError(f"url: {self.url} does not begin with http:// or https://")
         if self.url is not None and len(self.targets) > 1:
             raise ValueError("a server that already runs has one model: give one target with url")

@@ -50,7 +50,7 @@ def test_all_wrong_keys_and_values_are_reported_at_once() -> None:
     [
         "",
         'url = "http://x"\ntargets = [{ model = "a" }, { model = "b" }]',
-        'url = "localhost:8080"',
+        'url = "nonsense://localhost"',
         TARGET + "temperatures = [0, 0]",
         TARGET + "temperatures = [-1]",
         TARGET + "temperatures = [nan]",
