@@ -188,5 +188,5 @@ def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
     for key in rows[0]:
         table.add_column(key)
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row.values()))
+        table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

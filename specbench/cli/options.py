@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-_MODEL, _WHAT, _HOW, _WHERE = "Models and engine", "What is measured", "How it is measured", "Results"
 
-
-def _option(*names: str, group: str, text: str, metavar: str | None = None) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(*names, help=text, rich_help_panel=group, metavar=metavar)
+def _option(*names: str, text: str, metavar: str | None = None) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(*names, help=text, metavar=metavar)
     return option
 
 
@@ -21,85 +19,63 @@ RunPath = Annotated[
 ]
 Model = Annotated[
     list[str] | None,
-    _option("--model", "-m", group=_MODEL, text="Target GGUF, or `micro`; may be repeated.", metavar="GGUF"),
+    _option("--model", "-m", text="Target GGUF, or `micro`; may be repeated.", metavar="GGUF"),
 ]
-DraftModel = Annotated[
-    str | None, _option("--draft-model", "-d", group=_MODEL, text="Draft GGUF for `draft-model`.", metavar="GGUF")
-]
+DraftModel = Annotated[str | None, _option("--draft-model", "-d", text="Draft GGUF for `draft-model`.", metavar="GGUF")]
 Engine = Annotated[
-    str | None, _option("--engine", "-e", group=_MODEL, text="Engine profile; see `specbench engines`.", metavar="NAME")
+    str | None, _option("--engine", "-e", text="Engine profile; see `specbench engines`.", metavar="NAME")
 ]
 EnginePath = Annotated[
     str | None,
-    _option("--engine-path", group=_MODEL, text="The engine's program, if it is not on PATH.", metavar="FILE"),
+    _option("--engine-path", text="The engine's program, if it is not on PATH.", metavar="FILE"),
 ]
 EnginesFolder = Annotated[
-    Path | None, _option("--engines", group=_MODEL, text="Folder with engine profiles of your own.", metavar="DIR")
+    Path | None, _option("--engines", text="Folder with engine profiles of your own.", metavar="DIR")
 ]
-Url = Annotated[str | None, _option("--url", group=_MODEL, text="Measure a server that already runs.", metavar="URL")]
+Url = Annotated[str | None, _option("--url", text="Measure a server that already runs.", metavar="URL")]
 EngineSetting = Annotated[
     list[str] | None,
-    _option("--engine-set", group=_MODEL, text="Target setting, e.g. threads=8, gpu_layers=99.", metavar="KEY=VALUE"),
+    _option("--engine-set", text="Target setting, e.g. threads=8, gpu_layers=99.", metavar="KEY=VALUE"),
 ]
 EngineArg = Annotated[
     list[str] | None,
-    _option("--engine-arg", group=_MODEL, text="Passed to the engine as it is; recorded.", metavar="TEXT"),
+    _option("--engine-arg", text="Passed to the engine as it is; recorded.", metavar="TEXT"),
 ]
 Methods = Annotated[
     str | None,
-    _option("--methods", "-M", group=_WHAT, text="Comma list; default: all that are possible.", metavar="NAMES"),
+    _option("--methods", "-M", text="Comma list; default: all that are possible.", metavar="NAMES"),
 ]
 MethodSetting = Annotated[
     list[str] | None,
-    _option(
-        "--set", "-s", group=_WHAT, text="Method setting, e.g. draft-model.draft_tokens_max=4,8.", metavar="KEY=VALUE"
-    ),
+    _option("--set", "-s", text="Method setting, e.g. draft-model.draft_tokens_max=4,8.", metavar="KEY=VALUE"),
 ]
-SuiteName = Annotated[str | None, _option("--suite", group=_WHAT, text="Suite name or folder.", metavar="NAME")]
-Categories = Annotated[
-    str | None, _option("--categories", "-c", group=_WHAT, text="Comma list; default: all.", metavar="NAMES")
-]
-Tags = Annotated[
-    str | None, _option("--tags", group=_WHAT, text="Only prompts with all of these tags.", metavar="NAMES")
-]
-Prompts = Annotated[
-    int | None, _option("--prompts", "-n", group=_WHAT, text="At most so many prompts a category.", metavar="N")
-]
-Fill = Annotated[
-    str | None, _option("--fill", group=_WHAT, text="Context fill of rag-long, in tokens, e.g. 1k,8k.", metavar="LIST")
-]
-Temperatures = Annotated[
-    str | None, _option("--temperature", "-t", group=_HOW, text="Comma list; default 0,0.8.", metavar="LIST")
-]
-OutputTokens = Annotated[
-    int | None, _option("--output-tokens", "-o", group=_HOW, text="Length of each answer.", metavar="N")
-]
+SuiteName = Annotated[str | None, _option("--suite", text="Suite name or folder.", metavar="NAME")]
+Categories = Annotated[str | None, _option("--categories", "-c", text="Comma list; default: all.", metavar="NAMES")]
+Tags = Annotated[str | None, _option("--tags", text="Only prompts with all of these tags.", metavar="NAMES")]
+Prompts = Annotated[int | None, _option("--prompts", "-n", text="At most so many prompts a category.", metavar="N")]
+Fill = Annotated[str | None, _option("--fill", text="Context fill of rag-long, in tokens, e.g. 1k,8k.", metavar="LIST")]
+Temperatures = Annotated[str | None, _option("--temperature", "-t", text="Comma list; default 0,0.8.", metavar="LIST")]
+OutputTokens = Annotated[int | None, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
 NaturalStop = Annotated[
-    bool | None, _option("--natural-stop/--fixed-length", group=_HOW, text="Let answers end where the model ends them.")
+    bool | None, _option("--natural-stop/--fixed-length", text="Let answers end where the model ends them.")
 ]
-Repeats = Annotated[int | None, _option("--repeats", "-r", group=_HOW, text="Repeats of every trial.", metavar="N")]
-Seed = Annotated[int | None, _option("--seed", group=_HOW, text="Seed of prompts and sampling.", metavar="N")]
-Thinking = Annotated[
-    bool | None, _option("--thinking/--no-thinking", group=_HOW, text="Chat template switch; recorded.")
-]
-Steps = Annotated[bool | None, _option("--steps/--no-steps", group=_HOW, text="Record every verification step.")]
+Repeats = Annotated[int | None, _option("--repeats", "-r", text="Repeats of every trial.", metavar="N")]
+Seed = Annotated[int | None, _option("--seed", text="Seed of prompts and sampling.", metavar="N")]
+Thinking = Annotated[bool | None, _option("--thinking/--no-thinking", text="Chat template switch; recorded.")]
+Steps = Annotated[bool | None, _option("--steps/--no-steps", text="Record every verification step.")]
 Stream = Annotated[
     bool | None,
-    _option("--stream/--no-stream", group=_HOW, text="Stream answers: times at the client, a little slower."),
+    _option("--stream/--no-stream", text="Stream answers: times at the client, a little slower."),
 ]
 Budget = Annotated[
-    str | None, _option("--budget", "-b", group=_HOW, text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
+    str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]
-DryRun = Annotated[bool, _option("--dry-run", group=_HOW, text="Show the plan and run nothing.")]
-Name = Annotated[str | None, _option("--name", group=_WHERE, text="Name of the run folder.", metavar="NAME")]
-Results = Annotated[Path, _option("--results", group=_WHERE, text="Folder of all runs.", metavar="DIR")]
-Resume = Annotated[
-    Path | None, _option("--resume", group=_WHERE, text="Go on with a run that was stopped.", metavar="RUN")
-]
-Hostname = Annotated[bool, _option("--hostname", group=_WHERE, text="Record the host's name (off by default).")]
-Strict = Annotated[bool, _option("--strict", group=_WHERE, text="A note that doubts a number is a failure.")]
-Json = Annotated[bool, _option("--json", group=_WHERE, text="JSON on standard output.")]
-Format = Annotated[str, _option("--format", "-f", group=_WHERE, text="text, markdown, csv or json.", metavar="NAME")]
-Output = Annotated[
-    Path | None, _option("--output", group=_WHERE, text="Write to a file instead of standard output.", metavar="FILE")
-]
+DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
+Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
+Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
+Resume = Annotated[Path | None, _option("--resume", text="Go on with a run that was stopped.", metavar="RUN")]
+Hostname = Annotated[bool, _option("--hostname", text="Record the host's name (off by default).")]
+Strict = Annotated[bool, _option("--strict", text="A note that doubts a number is a failure.")]
+Json = Annotated[bool, _option("--json", text="JSON on standard output.")]
+Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or json.", metavar="NAME")]
+Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]
