@@ -17,6 +17,7 @@ from .model import LanguageModel, generate
 from .vocabulary import END_ID, chat_prompt
 
 Answer = Callable[[str, float], tuple[str, bool]]  # prompt, temperature -> answer, and whether it ended by itself
+ASKED = (*CATEGORIES, "rag-long")
 LIMIT = 400  # tokens of an answer
 CREATIVE_TEMPERATURE = 0.8  # greedy prose of a model this small runs in circles
 
@@ -118,7 +119,7 @@ def replies(answer: Answer, *, count: int = 40) -> dict[str, list[Reply]]:
             Reply(m, *answer(chat_prompt(m[:-1]), CREATIVE_TEMPERATURE if category == "creative" else 0.0))
             for m in questions(category, count)
         ]
-        for category in CATEGORIES
+        for category in ASKED
     }
 
 
@@ -133,7 +134,8 @@ def scores(found: dict[str, list[Reply]]) -> list[Score]:
         share("json: parses", [is_json(r.text) for r in found["json"]], 0.9),
         share("prose: words known to the corpus", [w in corpus_words() for w in words], 0.95),
         share("rag: quote copied exactly", [copied(r.wanted, r.text) for r in found["rag"]], 0.6),
-        share("all: answer ends by itself", [r.ended for category in CATEGORIES for r in found[category]], 0.9),
+        share("rag, documents of 300 to 900 tokens: the same", [copied(r.wanted, r.text) for r in found["rag-long"]]),
+        share("all: answer ends by itself", [r.ended for category in ASKED for r in found[category]], 0.9),
         *(
             share(f"{c}: answer equals the held-out one", [r.text == r.wanted for r in found[c]])
             for c in ("code", "json", "edit", "summarise", "chat", "reasoning")
