@@ -1,18 +1,21 @@
 """Do other benchmarks see what specbench sees? The same prompts, on the same server, within 10 %.
 
-Each arm (no speculation, and a draft model) starts one llama-server. Then specbench and llama-benchy ask it in turn, in
-an order that changes from round to round; without speculation llama-bench measures the same model at the same lengths.
-Prompt tokens, output tokens and the text must be equal; speeds are compared by the median of each prompt.
+Each arm (no speculation, and a draft model) starts one llama-server. specbench and llama-benchy ask it by turns, one
+generation each; without speculation specbench and llama-bench take turns with the same model at the same lengths.
+Prompt tokens, output tokens and the text must be equal. Each generation of a peer is compared with the two of specbench
+before and behind it, and the median of these ratios counts: machines drift within seconds.
 
 llama-benchy cuts its prompts at random from a book. It gets a book that is one character longer than the prompt and a
 tokenizer whose tokens are characters, so that only one cut is possible: the prompt. Its counts and times come from the
-server's usage and the stream, not from that tokenizer. It runs offline, with a home folder of its own.
+server's usage and the stream, not from that tokenizer. Its command between two generations gives specbench the turn.
+It runs offline, with a home folder of its own.
 """
 
 import argparse
 import contextlib
 import functools
 import http.server
+import itertools
 import json
 import os
 import statistics
@@ -43,6 +46,8 @@ TOLERANCE = 0.10
 DRAFT_TOKENS_MAX = 4
 CATEGORIES = ("code", "json", "creative")
 TIMEOUT = 600.0
+ATTEMPTS = 10
+TURN = "/turn"
 
 
 @dataclass(frozen=True)
@@ -52,24 +57,26 @@ class Sample:
     prompt_tokens: int | None
     output_tokens: int
     decode: float
+    decode_engine: float | None = None
     end_to_end: float | None = None
     text: str | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt in one arm: specbench against a peer. `ours` and `theirs` are medians; None: no speed is compared."""
+    """One prompt in one arm: speeds of specbench and of a peer by turns; specbench is the first and the last."""
 
     arm: str
     prompt: str
     peer: str
     what: str
-    ours: float
-    theirs: float
+    ours: list[float]
+    theirs: list[float]
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.theirs
+        around = [statistics.mean(pair) for pair in itertools.pairwise(self.ours)]
+        return statistics.median(a / b for a, b in zip(around, self.theirs, strict=True))
 
     @property
     def right(self) -> bool:
@@ -79,8 +86,8 @@ class Row:
 # ------------------------------------------------------------------------------------------------------ the tools
 
 
-def with_specbench(session: Session, prompt: str, output_tokens: int) -> tuple[Sample, float]:
-    """One generation through the adapter of specbench, and the decode speed by the engine's own clock."""
+def with_specbench(session: Session, prompt: str, output_tokens: int) -> Sample:
+    """One generation through the adapter of specbench."""
     rendered = session.apply_template([Message(role="user", content=prompt)], thinking=None)
     answer = session.generate(
         Request(
@@ -94,14 +101,14 @@ def with_specbench(session: Session, prompt: str, output_tokens: int) -> tuple[S
         )
     )
     require_identity(answer.counts)
-    sample = Sample(
+    return Sample(
         answer.prompt_tokens,
         answer.output_tokens,
         decode=ratio(metrics.decode_client(answer)),
+        decode_engine=ratio(metrics.decode_engine(answer)),
         end_to_end=ratio(metrics.end_to_end(answer)),
         text=answer.text,
     )
-    return sample, ratio(metrics.decode_engine(answer))
 
 
 def require_identity(c: DraftCounts) -> None:
@@ -116,19 +123,27 @@ def ratio(parts: tuple[float, float] | None) -> float:
     return parts[0] / parts[1]
 
 
-def with_llama_benchy(program: Path, server: rig.Server, prompt: str, output_tokens: int, *, runs: int) -> list[Sample]:
-    """`runs` generations by llama-benchy, after its own warm-up, from its progress events and its report."""
-    with tempfile.TemporaryDirectory() as name, serving_folder(folder := Path(name)) as books:
+def with_llama_benchy(
+    program: Path, server: rig.Server, prompt: str, output_tokens: int, *, runs: int, turn: Callable[[], None]
+) -> list[Sample] | None:
+    """`runs` generations by llama-benchy, after a warm-up of its own; `turn` is called behind each of them, the warm-up
+    included. None when its client broke off because it reused a connection that the server was closing.
+    """
+    with tempfile.TemporaryDirectory() as name, serving_folder(folder := Path(name), turn) as books:
         write_book(folder, prompt)
+        give_turn = f"import urllib.request; urllib.request.urlopen('{books}{TURN}')"
         argv = [program, "--base-url", f"{server.url}/v1", "--model", "model", "--tokenizer", folder / "tokenizer.json"]
         argv += ["--book-url", f"{books}/book.txt", "--pp", len(prompt), "--no-adapt-prompt", "--skip-coherence"]
         argv += ["--tg", output_tokens, "--exact-tg", "--runs", runs, "--latency-mode", "none", "--exit-on-first-fail"]
         argv += ["--extra-body", "temperature=0,cache_prompt=false", "--emit-progress", folder / "events.jsonl"]
         argv += ["--save-result", folder / "report.json", "--format", "json"]
+        argv += ["--post-run-cmd", f'"{sys.executable}" -c "{give_turn}"']
         local = {"HOME": str(folder), "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         words = [str(word) for word in argv]
         done = subprocess.run(words, check=False, capture_output=True, text=True, env={**os.environ, **local})
-        if done.returncode != 0:
+        if "Server disconnected" in done.stdout:
+            return None
+        if done.returncode != 0 or "Post-run command failed" in done.stdout:
             raise SystemExit(f"llama-benchy ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
@@ -173,15 +188,23 @@ def write_book(folder: Path, prompt: str) -> None:
 
 
 @contextlib.contextmanager
-def serving_folder(folder: Path) -> Iterator[str]:
-    """The files of `folder` over HTTP, for a tool that takes its text from a URL only."""
+def serving_folder(folder: Path, turn: Callable[[], None]) -> Iterator[str]:
+    """The files of `folder` over HTTP, for a tool that takes its text from a URL only; GET of TURN calls `turn`."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
+    class Books(http.server.SimpleHTTPRequestHandler):
         extensions_map = {".txt": "text/plain; charset=utf-8"}  # noqa: RUF012  the base class says so
+
+        def do_GET(self) -> None:
+            if self.path != TURN:
+                super().do_GET()
+                return
+            turn()
+            self.send_response(http.HTTPStatus.NO_CONTENT)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None: ...
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as books:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Books, directory=folder)) as books:
         thread = threading.Thread(target=books.serve_forever)
         thread.start()
         try:
@@ -225,7 +248,7 @@ class Arm:
 
 
 def measure(arm: Arm, asked: argparse.Namespace, prompts: dict[str, str], benchy: Path) -> Iterator[Row]:
-    """All rounds of one arm on one server. SystemExit where counts or texts differ."""
+    """One arm on one server. SystemExit where counts or texts differ."""
     contender = Contender(
         name=f"attach/{arm.name}",
         engine="attach",
@@ -234,72 +257,62 @@ def measure(arm: Arm, asked: argparse.Namespace, prompts: dict[str, str], benchy
         target_label=asked.model.stem,
         method=arm.name,
     )
-    samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
-    engine_speeds: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        log = Path(name) / "server.log"
         with (
-            rig.serving(
-                asked.llama_server, asked.model, *arm.arguments, threads=asked.threads, log=folder / "server.log"
-            ) as server,
+            rig.serving(asked.llama_server, asked.model, *arm.arguments, threads=asked.threads, log=log) as server,
             catalog.open_session(
-                contender.model_copy(update={"url": server.url}), log=folder / "session.log", load_timeout=60
+                contender.model_copy(update={"url": server.url}), log=Path(name) / "session.log", load_timeout=60
             ) as session,
         ):
-
-            def ours(prompt: str) -> None:
-                for _ in range(asked.runs):
-                    sample, engine_speed = with_specbench(session, prompts[prompt], asked.output_tokens)
-                    samples[prompt, "specbench"].append(sample)
-                    engine_speeds[prompt].append(engine_speed)
-
-            def benchy_s(prompt: str) -> None:
-                samples[prompt, "llama-benchy"] += with_llama_benchy(
-                    benchy, server, prompts[prompt], asked.output_tokens, runs=asked.runs
-                )
-
-            def bench_s(prompt: str) -> None:
-                seen = samples[prompt, "specbench"]
-                if arm.llama_bench is not None and seen:
-                    samples[prompt, "llama-bench"].append(
-                        with_llama_bench(
-                            arm.llama_bench,
-                            asked.model,
-                            prompt_tokens=seen[0].prompt_tokens or 0,
-                            output_tokens=asked.output_tokens,
-                            threads=asked.threads,
-                        )
-                    )
-
-            with_specbench(session, "Say something.", asked.output_tokens)  # warm-up
-            tools: list[Callable[[str], None]] = [ours, benchy_s, bench_s]
-            for number in range(asked.rounds):
-                for prompt in prompts:
-                    for tool in tools[number % 3 :] + tools[: number % 3]:
-                        tool(prompt)
-                print(f"{arm.name}: round {number + 1} of {asked.rounds}", file=sys.stderr)
-    for prompt in prompts:
-        require_equal(arm, prompt, samples[prompt, "specbench"], samples[prompt, "llama-benchy"])
-        yield from rows(arm, prompt, samples, statistics.median(engine_speeds[prompt]))
+            for prompt, text in prompts.items():
+                ask = functools.partial(with_specbench, session, text, asked.output_tokens)
+                ask()  # warm-up
+                ours, theirs = by_turns_with_llama_benchy(benchy, server, text, asked, ask)
+                require_equal(arm, prompt, [*ours, *theirs])
+                for what, of_ours, of_theirs in (
+                    ("decode", [s.decode for s in ours], [s.decode for s in theirs]),
+                    ("end to end", [s.end_to_end for s in ours], [s.end_to_end for s in theirs]),
+                ):
+                    yield Row(arm.name, prompt, "llama-benchy", what, of_ours, of_theirs)
+                if arm.llama_bench is not None:
+                    ours, theirs = by_turns_with_llama_bench(arm.llama_bench, ours[0].prompt_tokens, asked, ask)
+                    engine_time = [s.decode_engine for s in ours]
+                    yield Row(arm.name, prompt, "llama-bench", "decode", engine_time, [s.decode for s in theirs])
+                print(f"{arm.name}: {prompt}", file=sys.stderr)
 
 
-def require_equal(arm: Arm, prompt: str, ours: list[Sample], theirs: list[Sample]) -> None:
+def by_turns_with_llama_benchy(
+    program: Path, server: rig.Server, prompt: str, asked: argparse.Namespace, ask: Callable[[], Sample]
+) -> tuple[list[Sample], list[Sample]]:
+    for _ in range(ATTEMPTS):
+        ours: list[Sample] = []
+
+        def turn(ours: list[Sample] = ours) -> None:
+            ours.append(ask())
+
+        theirs = with_llama_benchy(program, server, prompt, asked.output_tokens, runs=asked.pairs, turn=turn)
+        if theirs is not None:
+            return ours, theirs
+    raise SystemExit(f"llama-benchy lost its connection in each of {ATTEMPTS} attempts")
+
+
+def by_turns_with_llama_bench(
+    program: Path, prompt_tokens: int, asked: argparse.Namespace, ask: Callable[[], Sample]
+) -> tuple[list[Sample], list[Sample]]:
+    lengths = {"prompt_tokens": prompt_tokens, "output_tokens": asked.output_tokens}
+    ours, theirs = [ask()], []
+    for _ in range(asked.pairs):
+        theirs.append(with_llama_bench(program, asked.model, **lengths, threads=asked.threads))
+        ours.append(ask())
+    return ours, theirs
+
+
+def require_equal(arm: Arm, prompt: str, samples: list[Sample]) -> None:
     """Every run of both tools has the same prompt tokens, output tokens and text."""
-    different = {(s.prompt_tokens, s.output_tokens, s.text) for s in [*ours, *theirs]}
+    different = {(s.prompt_tokens, s.output_tokens, s.text) for s in samples}
     if len(different) != 1:
         raise SystemExit(f"{arm.name}, {prompt}: specbench and llama-benchy differ in tokens or text: {different}")
-
-
-def rows(arm: Arm, prompt: str, samples: dict[tuple[str, str], list[Sample]], engine_speed: float) -> Iterator[Row]:
-    def median(tool: str, what: str) -> float:
-        return statistics.median(getattr(sample, what) for sample in samples[prompt, tool])
-
-    for what in ("decode", "end_to_end"):
-        ours, theirs = median("specbench", what), median("llama-benchy", what)
-        yield Row(arm.name, prompt, "llama-benchy", what.replace("_", " "), ours, theirs)
-    if samples[prompt, "llama-bench"]:
-        theirs = median("llama-bench", "decode")
-        yield Row(arm.name, prompt, "llama-bench", "decode (engine time)", engine_speed, theirs)
 
 
 # ------------------------------------------------------------------------------------------------------ the report
@@ -321,15 +334,25 @@ def page(asked: argparse.Namespace, found: list[Row], versions: dict[str, str]) 
     worst = max(found, key=lambda row: abs(row.ratio - 1))
     table = rig.markdown_table(
         ["arm", "prompt", "peer", "speed", "specbench, tok/s", "peer, tok/s", "ratio"],
-        [[r.arm, r.prompt, r.peer, r.what, f"{r.ours:.1f}", f"{r.theirs:.1f}", f"{r.ratio:.3f}"] for r in found],
+        [
+            [
+                r.arm,
+                r.prompt,
+                r.peer,
+                r.what,
+                *(f"{statistics.median(v):.1f}" for v in (r.ours, r.theirs)),
+                f"{r.ratio:.3f}",
+            ]
+            for r in found
+        ],
     )
     verdict = "Every speed is" if all(row.right for row in found) else "**Not every speed is**"
     draft = asked.draft_model.stem if asked.draft_model else "none"
     return f"""# Cross-check against other benchmarks
 
-`make crosscheck` writes this page. Each arm starts one llama-server; specbench and llama-benchy ask it the same prompts
-in turn, in an order that changes from round to round. In the `none` arm, which does not speculate, llama-bench measures
-the same model at the same lengths with random tokens. The `draft-model` arm drafts {DRAFT_TOKENS_MAX} tokens a step.
+`make crosscheck` writes this page. Each arm starts one llama-server. specbench and llama-benchy ask it the same prompts
+by turns, one generation each. In the `none` arm, which does not speculate, specbench and llama-bench take turns with the
+same model at the same lengths; llama-bench uses random tokens. The `draft-model` arm drafts {DRAFT_TOKENS_MAX} tokens a step.
 
 - Prompt tokens, output tokens and the text of every answer were equal in every run of specbench and llama-benchy.
 - specbench's counters reconciled in every run, although another client asked the same server in between.
@@ -337,15 +360,15 @@ the same model at the same lengths with random tokens. The `draft-model` arm dra
   ({worst.arm}, {worst.prompt}, {worst.peer}, {worst.what}).
 
 {table}
-Medians of {asked.rounds} rounds of {asked.runs} generations (llama-bench: one a round); {asked.output_tokens} output
-tokens, temperature 0, no prompt cache. `decode` is from the first to the last token as the client sees them,
-`end to end` from the request to the last token. llama-bench neither samples nor answers over HTTP, so it is compared
-with the engine's own clock.
+Speeds are medians of {asked.pairs} generations, {asked.output_tokens} output tokens, temperature 0, no prompt cache. The ratio is the
+median over the peer's generations, each against the mean of the two of specbench around it. Against llama-benchy
+`decode` is from the first to the last token as the client sees them, and `end to end` from the request to the last token.
+llama-bench neither samples nor answers over HTTP, so `decode` is compared by the engine's own clock.
 
 - Model: {asked.model.stem}; draft model: {draft}; {asked.threads} thread(s)
 - Versions: {", ".join(f"{name} {version}" for name, version in versions.items())}
 - Machine: {rig.machine()}; {rig.load_note()}
-- Command: `python benchmarks/crosscheck.py --threads {asked.threads} --rounds {asked.rounds} --runs {asked.runs}`
+- Command: `python benchmarks/crosscheck.py --threads {asked.threads} --pairs {asked.pairs}`
 - Date: {datetime.now(UTC):%Y-%m-%d}
 """
 
@@ -358,8 +381,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--draft-model", type=Path, metavar="GGUF", help="default: the embedded draft model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output-tokens", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=2, help="generations of each tool in a round")
+    parser.add_argument("--pairs", type=int, default=20, help="generations of each tool for each prompt")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "crosscheck.md")
     asked = parser.parse_args()
     if asked.llama_server is None or not asked.llama_server.is_file():

@@ -20,6 +20,7 @@ from .corpus import CATEGORIES
 from .probe import LIMIT, Answer, questions
 from .vocabulary import chat_prompt
 
+ROOT = Path(__file__).parents[2]  # where `python -m micro.recipe.engine` finds this module
 OPEN = {
     "top_k": 0,
     "top_p": 1.0,
@@ -75,14 +76,13 @@ def running(target: Path, draft: Path | None = None, *, draft_tokens_max: int = 
         sys.executable,
         "-m",
         __spec__.name,
-        str(target),
+        str(target.resolve()),
         "--draft-tokens-max",
         str(draft_tokens_max),
-        *(["--draft", str(draft)] if draft else []),
+        *(["--draft", str(draft.resolve())] if draft else []),
     ]
-    with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as child:
         line = child.stdout.readline() if child.stdout else ""
         if not line or not child.stdin:
             raise RuntimeError(f"the engine did not start with {target.name}: exit status {child.wait()}")

@@ -25,6 +25,8 @@ def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | No
         raise InputError("--draft-model without --model", hint="name the target too: --model TARGET.gguf")
     if "methods" in given and isinstance(tables := base.get("methods"), dict):
         base = {**base, "methods": list(tables), "method_settings": {**tables, **base.get("method_settings", {})}}
+    if "methods" in given and "targets" in base:
+        base["targets"] = [{k: v for k, v in target.items() if k != "methods"} for target in base["targets"]]
     for key, value in given.items():
         merge = key in ("engine_settings", "method_settings") and key in base
         base[key] = _merged(base[key], value) if merge else value

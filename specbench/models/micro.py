@@ -10,7 +10,7 @@ from typing import Any
 
 from specbench.errors import InputError, UnavailableError
 
-_VERSION = 1  # raise it when the same kind is derived differently
+_VERSION = 2  # raise it when the same kind is derived differently
 _NEURONS_ARE_ROWS = ("ffn_gate.weight", "ffn_up.weight")
 _NEURONS_ARE_COLUMNS = "ffn_down.weight"
 
@@ -33,8 +33,8 @@ NAMES: Mapping[str, Member] = MappingProxyType(
         "ballast": Member(
             None,
             "ballast-8",
-            "ballast: the same function as micro with every FFN neuron replicated 8 times, so that decoding is "
-            "bandwidth-bound; not a better model",
+            "ballast: the same function as micro, every FFN neuron 8 times and in F32, so that decoding waits for memory; "
+            "not a better model",
         ),
     }
 )
@@ -47,7 +47,7 @@ def model_file(name: str, *, weights: Path, cache: Path) -> Path:
 
 
 def derive(kind: str, *, weights: Path, cache: Path) -> Path:
-    """The target as `f16`, `f32` or `ballast-N`: F16 with every FFN neuron N times and its output divided by N."""
+    """The target as `f16`, `f32` or `ballast-N`: F32 with every FFN neuron N times and its output divided by N."""
     source = weights / "target-q8_0.gguf"
     prefix, _, number = kind.partition("-")
     if kind not in ("f16", "f32") and not (prefix == "ballast" and number.isdecimal() and int(number) > 0):
@@ -64,7 +64,7 @@ def derive(kind: str, *, weights: Path, cache: Path) -> Path:
         with NamedTemporaryFile(dir=cache, prefix=f".{made.name}.", delete=False) as file:
             unfinished = Path(file.name)
         try:
-            _write(source, unfinished, wide=kind != "f32", copies=int(number or 1), label=kind)
+            _write(source, unfinished, half=kind == "f16", copies=int(number or 1), label=kind)
             unfinished.replace(made)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def derive(kind: str, *, weights: Path, cache: Path) -> Path:
     return made
 
 
-def _write(source: Path, to: Path, *, wide: bool, copies: int, label: str) -> None:
+def _write(source: Path, to: Path, *, half: bool, copies: int, label: str) -> None:
     import gguf  # noqa: PLC0415  0.2 s, and numpy; most runs find the file in the cache
     import numpy as np  # noqa: PLC0415
 
@@ -93,14 +93,14 @@ def _write(source: Path, to: Path, *, wide: bool, copies: int, label: str) -> No
         elif key == f"{architecture}.feed_forward_length":
             value *= copies
         writer.add_key_value(key, value, kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if wide else gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if half else gguf.LlamaFileType.ALL_F32)
     for tensor in reader.tensors:
         values = gguf.dequantize(tensor.data, tensor.tensor_type)
         if tensor.name.endswith(_NEURONS_ARE_ROWS):
             values = np.repeat(values, copies, axis=0)
         elif tensor.name.endswith(_NEURONS_ARE_COLUMNS):
             values = np.repeat(values, copies, axis=1) / np.float32(copies)
-        writer.add_tensor(tensor.name, values.astype(np.float16) if wide and values.ndim > 1 else values)
+        writer.add_tensor(tensor.name, values.astype(np.float16) if half and values.ndim > 1 else values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -88,12 +88,13 @@ def _methods(
                 "a server that already runs has one method", hint="run once for each server, with --methods NAME"
             )
         return tuple(choose(method, profile.methods, what=f"method of {profile.name}") for method in asked)
-    for method in runfile.methods or ():
+    asked = target.methods or runfile.methods
+    for method in asked or ():
         choose(method, profile.methods, what=f"method of {profile.name}")
     possible = [BASELINE] if BASELINE in profile.methods else []
-    for method in runfile.methods or profile.methods:
+    for method in asked or profile.methods:
         if "draft_model" in profile.methods[method].needs and target.draft_model is None:
-            if runfile.methods is not None:
+            if asked is not None:
                 raise InputError(
                     f"{prefix}{method} needs a draft model", hint="name it with --draft-model, or leave the method out"
                 )

@@ -29,10 +29,14 @@ class _Table(BaseModel):
 
 
 class Target(_Table):
-    """A model to measure, with the draft model for methods that need one. `note` is shown with its results."""
+    """A model to measure, with the draft model for methods that need one. `note` is shown with its results.
+
+    `methods`: those for this target only, where it shall not have all of the run's.
+    """
 
     model: str
     draft_model: str | None = None
+    methods: tuple[str, ...] | None = Field(default=None, min_length=1)
     label: str | None = None
     note: str | None = None
 

@@ -34,7 +34,7 @@ def tensors(path: Path) -> dict[str, np.ndarray]:
 def test_every_member_of_the_family_is_a_whole_model_and_the_draft_fits(weights: Path, cache: Path) -> None:
     files = {name: micro.model_file(name, weights=weights, cache=cache) for name in micro.NAMES}
     quants = {name: read_facts(file).quant for name, file in files.items()}
-    assert quants == {"micro": "Q8_0", "micro-draft": "Q8_0", "micro-f16": "F16", "micro-f32": "F32", "ballast": "F16"}
+    assert quants == {"micro": "Q8_0", "micro-draft": "Q8_0", "micro-f16": "F16", "micro-f32": "F32", "ballast": "F32"}
     for name in ("micro", "micro-f16", "ballast"):
         require_same_vocabulary(files[name], files["micro-draft"])
 
@@ -55,7 +55,7 @@ def test_f32_holds_the_values_of_the_source(weights: Path, cache: Path) -> None:
 
 
 def test_ballast_computes_the_same_feed_forward(weights: Path, cache: Path) -> None:
-    plain, wide = (tensors(micro.derive(kind, weights=weights, cache=cache)) for kind in ("f16", "ballast-4"))
+    plain, wide = (tensors(micro.derive(kind, weights=weights, cache=cache)) for kind in ("f32", "ballast-4"))
     state = np.random.default_rng(1).standard_normal(plain["blk.0.ffn_up.weight"].shape[1]).astype(np.float64)
 
     def feed_forward(of: dict[str, np.ndarray]) -> np.ndarray:
@@ -92,12 +92,12 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(weights: Path, tmp_path:
 
 
 @pytest.mark.engine
-def test_ballast_gives_the_greedy_answers_of_f16_through_a_real_engine(
+def test_ballast_gives_the_greedy_answers_of_f32_through_a_real_engine(
     weights: Path, cache: Path, tmp_path: Path
 ) -> None:
     suite = parse_suite(datafiles.texts(datafiles.path("suites/core")))
     prompts = [prompt for prompt in select(suite, tags=["smoke"], limit=1) if prompt.messages]
-    targets = [{"model": str(micro.model_file(n, weights=weights, cache=cache))} for n in ("micro-f16", "ballast")]
+    targets = [{"model": str(micro.model_file(n, weights=weights, cache=cache))} for n in ("micro-f32", "ballast")]
     plan = make_plan(
         validate_runfile({"targets": targets, "methods": ["none"], "engine_settings": {"threads": 1}}),
         suite=suite,
