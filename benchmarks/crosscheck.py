@@ -126,8 +126,9 @@ def ratio(parts: tuple[float, float] | None) -> float:
 def with_llama_benchy(
     program: Path, server: rig.Server, prompt: str, output_tokens: int, *, runs: int, turn: Callable[[], None]
 ) -> list[Sample] | None:
-    """`runs` generations by llama-benchy, after a warm-up of its own; `turn` is called behind each of them, the warm-up
-    included. None when its client broke off because it reused a connection that the server was closing.
+    """`runs` generations by llama-benchy, with a call of `turn` behind each of them and behind its own warm-up.
+
+    None when its client broke off because it reused a connection that the server was closing.
     """
     with tempfile.TemporaryDirectory() as name, serving_folder(folder := Path(name), turn) as books:
         write_book(folder, prompt)
@@ -329,30 +330,25 @@ def prompts_of_the_suite() -> dict[str, str]:
     return {prompt.id: prompt.messages[0].content for prompt in chosen.values()}
 
 
+def middle(speeds: list[float]) -> str:
+    return f"{statistics.median(speeds):.1f}"
+
+
 def page(asked: argparse.Namespace, found: list[Row], versions: dict[str, str]) -> str:
     """docs/crosscheck.md."""
     worst = max(found, key=lambda row: abs(row.ratio - 1))
     table = rig.markdown_table(
         ["arm", "prompt", "peer", "speed", "specbench, tok/s", "peer, tok/s", "ratio"],
-        [
-            [
-                r.arm,
-                r.prompt,
-                r.peer,
-                r.what,
-                *(f"{statistics.median(v):.1f}" for v in (r.ours, r.theirs)),
-                f"{r.ratio:.3f}",
-            ]
-            for r in found
-        ],
+        [[r.arm, r.prompt, r.peer, r.what, middle(r.ours), middle(r.theirs), f"{r.ratio:.3f}"] for r in found],
     )
     verdict = "Every speed is" if all(row.right for row in found) else "**Not every speed is**"
     draft = asked.draft_model.stem if asked.draft_model else "none"
     return f"""# Cross-check against other benchmarks
 
 `make crosscheck` writes this page. Each arm starts one llama-server. specbench and llama-benchy ask it the same prompts
-by turns, one generation each. In the `none` arm, which does not speculate, specbench and llama-bench take turns with the
-same model at the same lengths; llama-bench uses random tokens. The `draft-model` arm drafts {DRAFT_TOKENS_MAX} tokens a step.
+by turns, one generation each. In the `none` arm, which does not speculate, specbench and llama-bench take turns with
+the same model at the same lengths; llama-bench uses random tokens. The `draft-model` arm drafts at most
+{DRAFT_TOKENS_MAX} tokens a step.
 
 - Prompt tokens, output tokens and the text of every answer were equal in every run of specbench and llama-benchy.
 - specbench's counters reconciled in every run, although another client asked the same server in between.
@@ -360,10 +356,10 @@ same model at the same lengths; llama-bench uses random tokens. The `draft-model
   ({worst.arm}, {worst.prompt}, {worst.peer}, {worst.what}).
 
 {table}
-Speeds are medians of {asked.pairs} generations, {asked.output_tokens} output tokens, temperature 0, no prompt cache. The ratio is the
-median over the peer's generations, each against the mean of the two of specbench around it. Against llama-benchy
-`decode` is from the first to the last token as the client sees them, and `end to end` from the request to the last token.
-llama-bench neither samples nor answers over HTTP, so `decode` is compared by the engine's own clock.
+Speeds are medians of {asked.pairs} generations of {asked.output_tokens} tokens at temperature 0 without a prompt cache.
+The ratio is the median over the peer's generations, each against the mean of the two of specbench around it. Against
+llama-benchy `decode` is from the first to the last token as the client sees them, and `end to end` from the request to
+the last token. llama-bench neither samples nor answers over HTTP, so `decode` is compared by the engine's own clock.
 
 - Model: {asked.model.stem}; draft model: {draft}; {asked.threads} thread(s)
 - Versions: {", ".join(f"{name} {version}" for name, version in versions.items())}
@@ -381,7 +377,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--draft-model", type=Path, metavar="GGUF", help="default: the embedded draft model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output-tokens", type=int, default=128)
-    parser.add_argument("--pairs", type=int, default=20, help="generations of each tool for each prompt")
+    parser.add_argument("--pairs", type=int, default=30, help="generations of each tool for each prompt")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "crosscheck.md")
     asked = parser.parse_args()
     if asked.llama_server is None or not asked.llama_server.is_file():

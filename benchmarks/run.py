@@ -4,6 +4,7 @@ Where two programs are compared they run in alternating pairs in one go, and the
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import statistics
@@ -68,61 +69,61 @@ class Figure:
 
 
 def overhead(asked: argparse.Namespace) -> Iterator[Figure]:
-    """Decode tok/s that specbench reports, against the same server asked with nothing in between."""
+    """Decode tok/s that specbench reports, against the same server asked with nothing in between.
+
+    The fast embedded target shows a fixed cost best. The server asked twice with nothing in between is the control.
+    """
     if asked.llama_server is None:
         raise SystemExit("no llama-server: give --llama-server PATH, or run `make engines`")
-    model = asked.model or embedded("ballast")
-    prompt, output_tokens = list(range(300, 364)), 256
+    model = asked.model or embedded("micro")
+    prompt, output_tokens = list(range(300, 364)), 128
+    request = Request(prompt=prompt, output_tokens=output_tokens, temperature=0.0, seed=1, ignore_eos=True, timeout=600)
     body = {"prompt": prompt, "n_predict": output_tokens, "temperature": 0, "seed": 1}
     body |= {"cache_prompt": False, "ignore_eos": True}
-    bench = rig.program("llama-bench", beside=asked.llama_server)
-    ratios, bench_ratios, speeds = [], [], []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with rig.serving(asked.llama_server, model, threads=asked.threads, log=folder / "server.log") as server:
-            contender = Contender(
-                name="attach",
-                engine="attach",
-                kind="attach",
-                target_model=str(model),
-                target_label=model.stem,
-                method="none",
-                url=server.url,
-            )
-            with catalog.open_session(contender, log=folder / "session.log", load_timeout=60) as session:
-                request = Request(
-                    prompt=prompt, output_tokens=output_tokens, temperature=0.0, seed=1, ignore_eos=True, timeout=600
-                )
 
-                def reported() -> float:
-                    tokens, seconds = metrics.decode_engine(session.generate(request)) or (0, 0)
-                    return tokens / seconds
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as opened:
+        log = Path(name) / "server.log"
+        server = opened.enter_context(rig.serving(asked.llama_server, model, threads=asked.threads, log=log))
+        contender = Contender(
+            name="attach",
+            engine="attach",
+            kind="attach",
+            target_model=str(model),
+            target_label=model.stem,
+            method="none",
+            url=server.url,
+        )
+        session = opened.enter_context(catalog.open_session(contender, log=log, load_timeout=60))
 
-                def raw() -> float:
-                    timings = rig.post(server, "/completion", body)["timings"]
-                    return (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
+        def reported() -> float:
+            tokens, seconds = metrics.decode_engine(session.generate(request))
+            return tokens / seconds
 
-                reported(), raw()  # warm-up
-                for ours, theirs in alternating(reported, raw, pairs=asked.pairs):
-                    ratios.append(ours / theirs)
-                    speeds.append(ours)
-                    if bench is not None:
-                        bench_ratios.append(ours / llama_bench(bench, model, prompt, output_tokens, asked.threads))
-    detail = f"{model.stem}, {statistics.median(speeds):.0f} tok/s, {len(ratios)} pairs"
+        def raw() -> float:
+            timings = rig.post(server, "/completion", body)["timings"]
+            return (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
+
+        reported(), raw()  # warm-up
+        ratios = [ours / theirs for ours, theirs in alternating(reported, raw, pairs=20 * asked.pairs)]
+        control = [one / other for one, other in alternating(raw, raw, pairs=20 * asked.pairs)]
+        bench = rig.program("llama-bench", beside=asked.llama_server)
+        alone = partial(llama_bench, bench, model, prompt, output_tokens, asked.threads)
+        against_bench = [] if bench is None else list(alternating(reported, alone, pairs=asked.pairs))
     yield Figure(
         "decode tok/s reported by specbench / raw server timings",
         statistics.median(ratios),
         "times",
         0.995,
         at_least=True,
-        detail=f"{detail}, quartiles {quartiles(ratios)}",
+        detail=f"{model.stem}, {len(ratios)} pairs, {interval(ratios)}; "
+        f"control, raw / raw: {statistics.median(control):.3f}, {interval(control)}",
     )
-    if bench_ratios:
+    if against_bench:
         yield Figure(
             "decode tok/s reported by specbench / llama-bench",
-            statistics.median(bench_ratios),
+            statistics.median(a / b for a, b in against_bench),
             "times",
-            detail=f"{detail}; the server also samples and answers, quartiles {quartiles(bench_ratios)}",
+            detail=f"{len(against_bench)} pairs; the server also samples and turns tokens into text",
         )
 
 
@@ -163,12 +164,13 @@ def help_time(asked: argparse.Namespace) -> Iterator[Figure]:
 def first_token(asked: argparse.Namespace) -> Iterator[Figure]:
     """From the start of the program to the first token of the first trial, without the loading of the engine."""
     found = []
-    for _ in range(1 + min(asked.pairs, 5)):
+    for _number in range(1 + min(asked.pairs, 5)):
         start = time.time()
         results = small_run("--prompts", "1", "--output-tokens", "16")
         load = next(r.load_seconds for r in results if isinstance(r, Opening))
         first = next(r for r in results if isinstance(r, Generation))
-        found.append(first.started + first.first_token - start - load)
+        seconds, _ = metrics.first_token(first)
+        found.append(first.started + seconds - start - load)
     yield Figure(
         "`specbench run` to the first token of the first trial, engine load excluded",
         statistics.median(found[1:]),
@@ -276,9 +278,11 @@ def alternating(
             yield a, second()
 
 
-def quartiles(values: list[float]) -> str:
-    low, _, high = statistics.quantiles(values, n=4)
-    return f"{low:.3f} to {high:.3f}"
+def interval(values: list[float]) -> str:
+    """The 95 % interval of the median, from order statistics."""
+    ordered, spread = sorted(values), 0.98 * len(values) ** 0.5
+    low, high = (ordered[round(len(values) / 2 + side * spread)] for side in (-1, 1))
+    return f"95 % interval {low:.3f} to {high:.3f}"
 
 
 MEASURES = {

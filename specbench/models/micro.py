@@ -33,7 +33,7 @@ NAMES: Mapping[str, Member] = MappingProxyType(
         "ballast": Member(
             None,
             "ballast-8",
-            "ballast: the same function as micro, every FFN neuron 8 times and in F32, so that decoding waits for memory; "
+            "ballast: the function of micro, every FFN neuron 8 times and in F32, so that decoding waits for memory; "
             "not a better model",
         ),
     }

@@ -32,7 +32,8 @@ def test_ratios_are_those_of_the_glossary() -> None:
         ("decode_engine", {"output_tokens": 1}),
         ("decode_client", {"first_chunk_tokens": None}),
         ("end_to_end", {"total": None}),
-        ("first_token", {"first_token": None}),
+        ("first_token", {"first_token": None, "total": None}),
+        ("first_token", {"first_token": None, "decode_seconds": None}),
         ("prefill", {"prefilled_tokens": 0}),
         ("draft_acceptance_rate", {"counts": counts(0, 0)}),
         ("draft_acceptance_rate", {"counts": counts(None, None)}),
@@ -44,6 +45,10 @@ def test_ratios_are_those_of_the_glossary() -> None:
 )
 def test_a_missing_part_makes_the_metric_missing_and_not_zero(name: str, missing: dict[str, object]) -> None:
     assert value(name, **missing) is None
+
+
+def test_without_a_stream_the_first_token_is_the_whole_time_less_the_decode_time() -> None:
+    assert value("first_token", first_token=None, total=2.0, decode_seconds=1.5) == 0.5
 
 
 def test_acceptance_by_position_is_over_steps_with_a_draft() -> None:
