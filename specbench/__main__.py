@@ -1,5 +1,6 @@
 """`python -m specbench` and the `specbench` command. Errors are shown here, once."""
 
+import io
 import sys
 
 from specbench.errors import SpecbenchError
@@ -7,6 +8,9 @@ from specbench.errors import SpecbenchError
 
 def main() -> None:
     """Run the command line; an error that the user can act on becomes two lines and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")  # tables have signs that some code pages lack
     from specbench.cli.main import app  # noqa: PLC0415  the errors above must not wait for Typer
 
     try:

@@ -98,17 +98,24 @@ def _with_model_files(runfile: RunFile) -> RunFile:
 
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
-    return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe)
+    return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe, plan.budget)
 
 
-def resume(path: Path, *, observe: Observer) -> Outcome:
-    """Carry out what a run has not done yet."""
-    return _carry_out(store.resume(path), observe)
+def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
+    """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
+    there, here = store.read(path).machine, detect()
+    if (there.cpu, there.cores_logical, there.gpus) != (here.cpu, here.cores_logical, here.gpus):
+        raise InputError(
+            f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
+            hint="resume it there, or start a new run here",
+        )
+    folder = store.resume(path)
+    return _carry_out(folder, observe, budget)
 
 
-def _carry_out(folder: store.RunFolder, observe: Observer) -> Outcome:
+def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None) -> Outcome:
     plan = folder.plan
-    deadline = None if plan.budget is None else time.monotonic() + plan.budget
+    deadline = None if budget is None else time.monotonic() + budget
     left = {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
     with folder:
@@ -134,13 +141,17 @@ def read(path: Path) -> tuple[store.Run, Comparison]:
 
 
 def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:
-    """0 done, 1 some trials failed or a note under `strict`, 3 nothing could run here, 4 every trial failed, 130."""
+    """0 done, 1 some trials failed or were skipped, or a note under `strict`, 3 nothing could run here, 4 all failed.
+
+    130 when interrupted. A budget that was too short for a single trial is 1.
+    """
     if outcome.stopped == "interrupted":
         return 130
-    failed = any(isinstance(result, Failure) for result in run.results)
+    trials = [r for r in run.results if isinstance(r, Generation | Failure) and r.trial.role != "warm-up"]
+    failed = any(isinstance(result, Failure) for result in trials)
     skipped = any(isinstance(result, Skip) for result in run.results)
-    if not any(isinstance(result, Generation) for result in run.results):
-        return 4 if failed else 3 if skipped else 0
+    if not any(isinstance(result, Generation) for result in trials):
+        return 4 if failed else 3 if skipped else 1
     doubted = strict and any(note.code not in HARMLESS for note in comparison.notes)
     return int(failed or skipped or doubted)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Literal
 
 from specbench.records import Generation
@@ -10,6 +11,7 @@ Kind = Literal["identical", "tie flips", "late divergence", "diverged", "engine 
 
 TIE = 0.01  # nats between the two likeliest tokens: below it, the order of additions decides
 LATE = 16  # tokens; rounding needs a near-tie first, a broken method does not wait for one
+UNLIKELY = 0.01
 EXACT = frozenset({"F32", "F16", "BF16"})  # weights for which batch size 1 and batch size k are held to the same tokens
 
 
@@ -39,11 +41,21 @@ class Lossless:
     def kind(self) -> Kind:
         if not self.judged:
             return "not judged"
-        if self.diverged and self.control_differing:
+        if self.diverged and self.control_differing and self._explained_by_control():
             return "engine not deterministic"
         if self.diverged:
             return "late divergence" if not self.exact and (self.first or 0) >= LATE else "diverged"
         return "tie flips" if self.tie_flips else "identical"
+
+    def _explained_by_control(self) -> bool:
+        """Whether so many differences are likely at the rate at which the baseline differs from itself (binomial tail).
+
+        The rate is (k + 1) / (n + 2), Laplace's estimate from n controls of which k differ.
+        """
+        rate = (self.control_differing + 1) / (self.control_judged + 2)
+        n = self.judged
+        tail = sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(self.diverged, n + 1))
+        return tail >= UNLIKELY
 
 
 @dataclass(frozen=True)
@@ -55,12 +67,17 @@ class Reference:
 
 
 def references(measured: Iterable[Generation], controls: Iterable[Generation]) -> dict[str, Reference]:
-    """By prompt: the first greedy output of the baseline, with the gaps of the control if it has them."""
-    gaps = {g.trial.prompt: g.top_two_gaps for g in controls if g.top_two_gaps}
+    """By prompt: the first greedy output of the baseline, with the gaps of the control if it has them.
+
+    The gaps hold as far as the control has the same text before them.
+    """
+    seen = {g.trial.prompt: g for g in controls if g.top_two_gaps}
     found: dict[str, Reference] = {}
     for g in measured:
         if g.output_ids is not None and g.trial.prompt not in found:
-            found[g.trial.prompt] = Reference(g.output_ids, gaps.get(g.trial.prompt) or g.top_two_gaps or ())
+            control = seen.get(g.trial.prompt, g)
+            same = first_difference(control.output_ids or (), g.output_ids)
+            found[g.trial.prompt] = Reference(g.output_ids, (control.top_two_gaps or ())[: same + 1])
     return found
 
 

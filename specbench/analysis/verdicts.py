@@ -27,7 +27,7 @@ class Verdict:
     """For one category (None: all) of one target: what to do, and the fastest method by decode speedup.
 
     `use`: its interval lies above 1. `switch off`: the interval of every method lies below 1. `not credible`: every
-    speedup lies above its bound; a method with such a figure is never the one to use.
+    speedup lies above its bound or comes with other output than the baseline's; such a method is never the one to use.
     """
 
     target: str
@@ -57,11 +57,18 @@ def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
     return tuple(found)
 
 
+def _wrong(row: Row) -> bool:
+    """Whether the output is not the target model's: no speed makes up for that."""
+    return row.lossless is not None and row.lossless.kind == "diverged"
+
+
 def _verdict(target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row]) -> Verdict:
+    if category is None:  # methods that drafted in some categories only cannot be compared over all of them
+        rows = [row for row in rows if row.categories[0] == row.categories[1]]
     found = [row for row in rows if row.speedup is not None]
-    timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.credible]
+    timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.credible and not _wrong(row)]
     if not timed:
-        silent = not all(row.speculating for row in rows)
+        silent = not rows or not all(row.speculating for row in rows)
         kind: Kind = "not credible" if found else "nothing drafted" if silent else "not measured"
         return Verdict(target, category, temperature, fill, kind)
     fastest = max(timed, key=lambda pair: pair[0])[1]

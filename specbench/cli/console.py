@@ -110,8 +110,11 @@ def show_comparison(run: Run, comparison: Comparison, *, format_: str, output: P
     if format_ != "text" and format_ not in FORMATS:
         raise InputError(f"unknown format {format_!r}", hint=f"known: text, {', '.join(FORMATS)}")
     if output is not None:
-        with output.open("w", encoding="utf-8") as file:
-            _write(comparison, format_, Console(file=file, width=160))
+        try:
+            with output.open("w", encoding="utf-8") as file:
+                _write(comparison, format_, Console(file=file, width=160))
+        except OSError as error:
+            raise InputError(f"cannot write {output}: {error.strerror}", hint="choose another --output") from error
     else:
         _write(comparison, format_, Console(width=None if sys.stdout.isatty() else 160))
 

@@ -1,6 +1,7 @@
 """Command-line words -> the values of a run file. Nothing is decided here: the run file's model checks everything."""
 
 import tomllib
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | No
         merge = key in ("engine_settings", "method_settings") and key in base
         base[key] = _merged(base[key], value) if merge else value
     return validate_runfile(base)
+
+
+def refuse_with_resume(path: Path | None, **flags: Any) -> None:
+    """A run that goes on does what its plan says: only a budget and the way of showing it can be new."""
+    if path is not None or any(value not in (None, False) for value in flags.values()):
+        raise InputError("--resume goes on with a run as it was planned", hint="leave out what would change the plan")
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +78,12 @@ def token_counts(text: str | None) -> list[int] | None:
 
 def _number(word: str) -> float:
     try:
-        return float(word)
-    except ValueError as error:
-        raise InputError(f"{word.strip()!r} is not a number", hint="give numbers with commas between them") from error
+        number = float(word)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise InputError(f"{word.strip()!r} is not a number", hint="give numbers with commas between them")
+    return number
 
 
 def seconds(text: str | None) -> float | None:

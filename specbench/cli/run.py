@@ -1,6 +1,7 @@
 """`specbench run`: plan, measure, record, show."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -49,35 +50,33 @@ def run(
     from specbench import pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
 
+    asked: dict[str, Any] = {
+        "model": model,
+        "draft_model": draft_model,
+        "engine": engine,
+        "engine_path": engine_path,
+        "url": url,
+        "engine_settings": flags.settings(engine_set),
+        "engine_args": engine_arg,
+        "methods": flags.names(methods),
+        "method_settings": flags.method_settings(set_),
+        "suite": suite,
+        "categories": flags.names(categories),
+        "tags": flags.names(tags),
+        "prompts_per_category": prompts,
+        "fill": flags.token_counts(fill),
+        "temperatures": flags.numbers(temperature),
+        "output_tokens": output_tokens,
+        "ignore_eos": None if natural_stop is None else not natural_stop,
+        "repeats": repeats,
+        "seed": seed,
+        "thinking": thinking,
+        "record_steps": steps,
+        "stream": stream,
+        "name": name,
+    }
     if resume is None:
-        asked = flags.runfile(
-            runfile,
-            model=model,
-            draft_model=draft_model,
-            engine=engine,
-            engine_path=engine_path,
-            url=url,
-            engine_settings=flags.settings(engine_set),
-            engine_args=engine_arg,
-            methods=flags.names(methods),
-            method_settings=flags.method_settings(set_),
-            suite=suite,
-            categories=flags.names(categories),
-            tags=flags.names(tags),
-            prompts_per_category=prompts,
-            fill=flags.token_counts(fill),
-            temperatures=flags.numbers(temperature),
-            output_tokens=output_tokens,
-            ignore_eos=None if natural_stop is None else not natural_stop,
-            repeats=repeats,
-            seed=seed,
-            thinking=thinking,
-            record_steps=steps,
-            stream=stream,
-            budget=flags.seconds(budget),
-            name=name,
-        )
-        plan = pipeline.plan_run(asked, engines=engines)
+        plan = pipeline.plan_run(flags.runfile(runfile, **asked, budget=flags.seconds(budget)), engines=engines)
         if dry_run:
             console.show_plan(plan)
             return
@@ -85,8 +84,9 @@ def run(
             outcome = pipeline.start(plan, results=results, observe=progress.observe, hostname=hostname)
     else:
         path = flags.run_folder(resume, results=results)
+        flags.refuse_with_resume(runfile, dry_run=dry_run, **asked)
         with console.Progress(store.read(path).plan) as progress:
-            outcome = pipeline.resume(path, observe=progress.observe)
+            outcome = pipeline.resume(path, observe=progress.observe, budget=flags.seconds(budget))
     measured, comparison = pipeline.read(outcome.path)
     if comparison.measured:
         console.show_comparison(measured, comparison, format_="json" if json else "text")

@@ -4,7 +4,9 @@ A program of our own watches its standard input, which closes when the parent en
 Linux this file, run as a script, asks the kernel to kill the process with its parent and then becomes that program.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,11 +35,18 @@ def stop(process: subprocess.Popen[bytes], *, patience: float) -> int:
         process.stdin.close()
     if process.poll() is None:
         process.terminate()
-        try:
-            return process.wait(patience)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    _kill_group(process)  # what a wrapper script started, and whatever did not end by itself
     return process.wait()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _become(parent: int, argv: list[str]) -> None:

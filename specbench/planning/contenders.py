@@ -88,13 +88,13 @@ def _methods(
                 "a server that already runs has one method", hint="run once for each server, with --methods NAME"
             )
         return tuple(choose(method, profile.methods, what=f"method of {profile.name}") for method in asked)
-    asked = target.methods or runfile.methods
-    for method in asked or ():
+    wanted = target.methods or runfile.methods
+    for method in wanted or ():
         choose(method, profile.methods, what=f"method of {profile.name}")
     possible = [BASELINE] if BASELINE in profile.methods else []
-    for method in asked or profile.methods:
+    for method in wanted or profile.methods:
         if "draft_model" in profile.methods[method].needs and target.draft_model is None:
-            if asked is not None:
+            if wanted is not None:
                 raise InputError(
                     f"{prefix}{method} needs a draft model", hint="name it with --draft-model, or leave the method out"
                 )

@@ -114,7 +114,11 @@ def test_a_method_that_drafted_nothing_has_no_result(nothing: object) -> None:
     whole = row(comparison, category=None)
     assert whole.categories == (1, 2)
     assert whole.metrics == row(comparison).metrics
-    assert {v.category: v.kind for v in comparison.verdicts} == {"code": "use", "chat": "nothing drafted", None: "use"}
+    assert {v.category: v.kind for v in comparison.verdicts} == {
+        "code": "use",
+        "chat": "nothing drafted",
+        None: "nothing drafted",
+    }
 
 
 def test_a_prompt_without_a_draft_among_others_still_counts() -> None:

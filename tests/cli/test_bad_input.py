@@ -1,5 +1,6 @@
 """Wrong input gets one line what and one line what to do, the right exit status, and no traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
         (["--set", "draft_tokens_max=4"], 2, "not METHOD.KEY=VALUE", "draft-model.draft_tokens_max"),
         (["--engine-set", "thread=4"], 2, "thread", "did you mean threads"),
         (["--engine-set", "threads"], 2, "not KEY=VALUE", "threads=8"),
+        (["--fill", "nan"], 2, "'nan' is not a number", ""),
         (["--temperature", "warm"], 2, "'warm' is not a number", ""),
         (["--temperature", "-1"], 2, "temperatures", ""),
         (["--budget", "soon"], 2, "soon", "5m"),
@@ -94,6 +96,24 @@ def test_a_report_of_nothing_says_what_to_do_first(tmp_path: Path) -> None:
     assert "specbench run" in result.stderr
 
 
-def test_an_unknown_format_lists_the_known_ones(tmp_path: Path) -> None:
+def test_wrong_options_and_commands_are_usage_errors(tmp_path: Path) -> None:
     for words in (("run", "--frmat", "x"), ("frob",)):
         assert specbench(*words, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.engine
+def test_a_finished_run_is_reported_in_known_formats_and_to_places_that_exist(folder: Path) -> None:
+    assert specbench("run", *QUICK, "--methods", "none", cwd=folder).returncode == 0
+    unknown = specbench("report", "--format", "pdf", cwd=folder)
+    assert unknown.returncode == 2
+    assert all(name in unknown.stderr for name in ("text", "markdown", "csv", "json"))
+    nowhere = specbench("report", "--output", "nowhere/table.txt", cwd=folder)
+    assert nowhere.returncode == 2
+    assert "--output" in nowhere.stderr
+    run = next((folder / "results").iterdir())
+    changed = specbench("run", "--resume", run, "--methods", "ngram-mod", cwd=folder)
+    assert (changed.returncode, "as it was planned" in changed.stderr) == (2, True)
+    machine = json.loads((run / "machine.json").read_text())
+    (run / "machine.json").write_text(json.dumps({**machine, "cpu": "another"}))
+    moved = specbench("run", "--resume", run, cwd=folder)
+    assert (moved.returncode, "another machine" in moved.stderr) == (2, True)
