@@ -25,7 +25,7 @@ crosscheck: $(VENV)/.dev $(LLAMA_CPP)/bin/llama-server
 	$(BIN)/python benchmarks/crosscheck.py --llama-server $(LLAMA_CPP)/bin/llama-server
 
 benchmarks: $(VENV)/.dev
-	$(BIN)/python benchmarks/run.py
+	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python benchmarks/run.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "specbench needs Python 3.11 or newer; try make PYTHON=python3.12 run")'

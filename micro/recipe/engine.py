@@ -13,20 +13,20 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from . import weights
 from .corpus import CATEGORIES
+from .model import generate
 from .probe import LIMIT, Answer, questions
 from .vocabulary import chat_prompt
 
 ROOT = Path(__file__).parents[2]  # where `python -m micro.recipe.engine` finds this module
-OPEN = {
-    "top_k": 0,
-    "top_p": 1.0,
-    "min_p": 0.0,
-    "repeat_penalty": 1.0,
-}  # nothing but the temperature shapes the distribution
+NEVER = -1  # no token stops a draft
+# Nothing but the temperature shapes the distribution.
+OPEN = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Acceptance:
     output_tokens: int
     draft_tokens: int
     accepted_tokens: int
-    same_output: int  # prompts whose text equals that without a draft (only asked at temperature 0)
-    prompts: int
+    same_output: int | None  # prompts whose output equals that without a draft; None above temperature 0
+    rehearsed_rate: float | None  # what the draft in PyTorch reaches on the same outputs; None above temperature 0
 
     @property
     def draft_acceptance_rate(self) -> float | None:
@@ -127,6 +127,20 @@ def tokens_of(address: str, text: str) -> list[int]:
     return tokens
 
 
+def rehearsed(draft: weights.Loaded, prompt: str, output: list[int], draft_tokens_max: int) -> tuple[int, int]:
+    """Draft and accepted tokens when PyTorch drafts for a greedy output that is already known."""
+    model, start = draft.model(), draft.tokenizer.encode(prompt).ids
+    drafted = accepted = 0
+    at = 1  # the first token comes with the prompt
+    while at < len(output):
+        guess, _ = generate(model, start + output[:at], stop=NEVER, limit=min(draft_tokens_max, len(output) - at))
+        right = 0
+        while right < len(guess) and guess[right] == output[at + right]:
+            right += 1
+        drafted, accepted, at = drafted + len(guess), accepted + right, at + right + 1
+    return drafted, accepted
+
+
 def acceptance(
     target: Path, draft: Path, *, count: int = 12, draft_tokens_max: int = 4, limit: int = 160
 ) -> list[Acceptance]:
@@ -134,43 +148,37 @@ def acceptance(
     with running(target) as address:
         plain = {c: [complete(address, p, limit=limit)["tokens"] for p in prompts[c]] for c in CATEGORIES}
     results = []
+    loaded = weights.read(draft)
     with running(target, draft, draft_tokens_max=draft_tokens_max) as address:
-        for temperature in (0.0, 0.8):
-            for category in CATEGORIES:
-                replies = [
-                    complete(address, p, limit=limit, temperature=temperature, seed=100 + i)
-                    for i, p in enumerate(prompts[category])
-                ]
-                timings = [r["timings"] for r in replies]
-                same = (
-                    sum(r["tokens"] == tokens for r, tokens in zip(replies, plain[category], strict=True))
-                    if temperature == 0
-                    else 0
-                )
-                results.append(
-                    Acceptance(
-                        category,
-                        temperature,
-                        sum(t["predicted_n"] for t in timings),
-                        sum(t.get("draft_n", 0) for t in timings),
-                        sum(t.get("draft_n_accepted", 0) for t in timings),
-                        same,
-                        count,
-                    )
-                )
+        for temperature, category in product((0.0, 0.8), CATEGORIES):
+            replies = [
+                complete(address, p, limit=limit, temperature=temperature, seed=100 + i)
+                for i, p in enumerate(prompts[category])
+            ]
+            same = rehearsal = None
+            if temperature == 0:
+                same = sum(r["tokens"] == known for r, known in zip(replies, plain[category], strict=True))
+                pairs = zip(prompts[category], plain[category], strict=True)
+                counts = [rehearsed(loaded, p, known, draft_tokens_max) for p, known in pairs]
+                rehearsal = sum(right for _, right in counts) / max(1, sum(drafted for drafted, _ in counts))
+            timings = [r["timings"] for r in replies]
+            emitted = sum(t["predicted_n"] for t in timings)
+            drafted, accepted = (sum(t.get(k, 0) for t in timings) for k in ("draft_n", "draft_n_accepted"))
+            results.append(Acceptance(category, temperature, emitted, drafted, accepted, same, rehearsal))
     return results
 
 
 def table(results: list[Acceptance]) -> str:
     lines = [
-        "| category | T | output tokens | drafted | accepted | rate | tokens per step | same output |",
-        "|---|---|---|---|---|---|---|---|",
+        "| category | T | output tokens | drafted | accepted | rate | rate in PyTorch | tokens per step | same output |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for a in results:
-        rate, length = (("" if v is None else f"{v:.2f}") for v in (a.draft_acceptance_rate, a.mean_acceptance_length))
-        same = f"{a.same_output} of {a.prompts}" if a.temperature == 0 else ""
+        rates = a.draft_acceptance_rate, a.rehearsed_rate, a.mean_acceptance_length
+        rate, rehearsal, length = ("" if v is None else f"{v:.2f}" for v in rates)
         counts = f"{a.output_tokens} | {a.draft_tokens} | {a.accepted_tokens}"
-        lines.append(f"| {a.category} | {a.temperature:g} | {counts} | {rate} | {length} | {same} |")
+        same = "" if a.same_output is None else a.same_output
+        lines.append(f"| {a.category} | {a.temperature:g} | {counts} | {rate} | {rehearsal} | {length} | {same} |")
     return "\n".join(lines)
 
 
