@@ -169,10 +169,9 @@ def acceptance(
 
 
 def table(results: list[Acceptance]) -> str:
-    lines = [
-        "| category | T | output tokens | drafted | accepted | rate | rate in PyTorch | tokens per step | same output |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    counted = ["category", "T", "output tokens", "drafted", "accepted"]
+    head = [*counted, "rate", "rate in PyTorch", "tokens per step", "same output"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for a in results:
         rates = a.draft_acceptance_rate, a.rehearsed_rate, a.mean_acceptance_length
         rate, rehearsal, length = ("" if v is None else f"{v:.2f}" for v in rates)
