@@ -45,6 +45,7 @@ def words(command: str, folder: Path, *, hardware: bool) -> list[str]:
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(1500)  # the default run is among them
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if commands(d)], ids=lambda d: d.name)
 def test_the_commands_of_a_document_run(document: Path, tmp_path: Path) -> None:
     (tmp_path / "docs").symlink_to(ROOT / "docs")
