@@ -21,7 +21,15 @@ RUN = ("run", *WHAT, *WHICH)
 
 def start(cwd: Path, *words: str) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "specbench", *words]
-    return subprocess.Popen(argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell's background job ignores SIGINT, and its children with it.
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
+    )
 
 
 def records(cwd: Path) -> list[dict[str, Any]]:
