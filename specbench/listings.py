@@ -76,7 +76,7 @@ def method_rows(folder: Path | None) -> Rows:
         {
             "engine": name,
             "method": method,
-            "needs": ", ".join(entry.needs) or None,
+            "needs": entry.needs,
             "learns": "yes" if entry.learns else None,
             "settings": ", ".join(
                 f"{key}={entry.defaults[key]}" if key in entry.defaults else key for key in entry.settings

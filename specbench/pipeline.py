@@ -54,11 +54,12 @@ def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
     runfile = _with_model_files(runfile)
     facts: dict[str, ModelFacts] = {}
     for target in () if runfile.url else runfile.targets:
-        for model in (target.model, target.draft_model):
-            if model is not None and model not in facts:
+        for model in (target.model, *target.drafters):
+            if model not in facts:
                 facts[model] = gguf.read_facts(Path(model))
-        if target.draft_model is not None:
-            compatibility.require_same_vocabulary(Path(target.model), Path(target.draft_model))
+        for drafter in target.drafters:
+            if facts[drafter].drafter is None:  # heads use the target's own vocabulary
+                compatibility.require_same_vocabulary(Path(target.model), Path(drafter))
     return make_plan(
         runfile,
         suite=find_suite(runfile.suite),
@@ -83,7 +84,7 @@ def _with_model_files(runfile: RunFile) -> RunFile:
         target.model_copy(
             update={
                 "model": file_of(target.model),
-                "draft_model": target.draft_model and file_of(target.draft_model),
+                "drafters": tuple(file_of(drafter) for drafter in target.drafters),
                 "label": target.label or Path(target.model).name.removesuffix(".gguf"),
                 "note": target.note or (micro.NAMES[target.model].note if target.model in micro.NAMES else None),
             }

@@ -11,7 +11,7 @@ from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
 
 
-def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | None, **flags: Any) -> RunFile:
+def runfile(path: Path | None, *, model: list[str] | None, draft_model: list[str] | None, **flags: Any) -> RunFile:
     """The run file with the given flags laid over it; the embedded default when neither names a model or a server."""
     given = {key: value for key, value in flags.items() if value not in (None, {}, [])}
     if path is not None:
@@ -21,7 +21,7 @@ def runfile(path: Path | None, *, model: list[str] | None, draft_model: str | No
     else:
         base = {}
     if model is not None:
-        base["targets"] = [{"model": m, **({"draft_model": draft_model} if draft_model else {})} for m in model]
+        base["targets"] = [{"model": m, "drafters": draft_model or []} for m in model]
     elif draft_model is not None:
         raise InputError("--draft-model without --model", hint="name the target too: --model TARGET.gguf")
     if "methods" in given and isinstance(tables := base.get("methods"), dict):

@@ -21,7 +21,16 @@ Model = Annotated[
     list[str] | None,
     _option("--model", "-m", text="Target GGUF, or `micro`; may be repeated.", metavar="GGUF"),
 ]
-DraftModel = Annotated[str | None, _option("--draft-model", "-d", text="Draft GGUF for `draft-model`.", metavar="GGUF")]
+DraftModel = Annotated[
+    list[str] | None,
+    _option(
+        "--draft-model",
+        "--drafter",
+        "-d",
+        text="Draft model, EAGLE-3, DFlash or DSpark file (its header says which); may be repeated.",
+        metavar="GGUF",
+    ),
+]
 Engine = Annotated[
     str | None, _option("--engine", "-e", text="Engine profile; see `specbench engines`.", metavar="NAME")
 ]

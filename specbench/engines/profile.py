@@ -13,6 +13,7 @@ from specbench.errors import InputError
 from specbench.records import Setting
 
 Words = tuple[str, ...]
+Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
@@ -27,10 +28,15 @@ class _Table(BaseModel):
 
 
 class Method(_Table):
-    """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next."""
+    """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next.
+
+    `needs`: the kind of drafter file; for `mtp`, heads in the target's own file. `settings_of`: another method whose
+    settings this one has too.
+    """
 
     defaults: dict[str, Setting] = {}
-    needs: tuple[Literal["draft_model"], ...] = ()
+    needs: Drafter | None = None
+    settings_of: str | None = None
     learns: bool = False
 
 
@@ -57,13 +63,23 @@ def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
             )
         values = _overlaid(below, values)
     try:
-        profile = Profile.model_validate({"title": name, **values, "name": name})
+        profile = _with_shared_settings(Profile.model_validate({"title": name, **values, "name": name}))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"engine profile {name!r}: {where}: {first['msg']}", hint=_hint(first, where)) from error
     _check_placeholders(profile)
     return profile
+
+
+def _with_shared_settings(profile: Profile) -> Profile:
+    methods = dict(profile.methods)
+    for name, method in profile.methods.items():
+        if method.settings_of is not None:
+            like = choose(method.settings_of, profile.methods, what=f"method of {profile.name}")
+            settings = {**profile.methods[like].settings, **method.settings}
+            methods[name] = method.model_copy(update={"settings": settings})
+    return profile.model_copy(update={"methods": methods})
 
 
 def effective_settings(profile: Profile, method: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -89,8 +105,11 @@ def command(
 ) -> tuple[Words, dict[str, str]]:
     """The words after the executable, `$port` still open, and the environment. Both empty for kind `attach`."""
     chosen = profile.methods[choose(method, profile.methods, what=f"method of {profile.name}")]
-    if "draft_model" in chosen.needs and draft_model is None and profile.kind != "attach":
-        raise InputError(f"{method} needs a draft model", hint="name it with --draft-model, or leave the method out")
+    if chosen.needs not in {None, "mtp"} and draft_model is None and profile.kind != "attach":
+        raise InputError(
+            f"{method} needs a drafter file ({chosen.needs})",
+            hint="name it with --draft-model, or leave the method out",
+        )
     if profile.kind == "attach":
         effective_settings(profile, method, settings)
         return (), {}

@@ -4,11 +4,11 @@ import hashlib
 import mmap
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
@@ -188,6 +188,13 @@ def _tensor(cursor: _Cursor) -> Tensor:
     return Tensor(name, shape, kind, offset, prod(shape) // elements * size if elements else None)
 
 
+def _drafter(architecture: str, tensors: Iterable[Tensor]) -> Literal["eagle3", "dflash", "dspark"] | None:
+    """llama.cpp's rule: DSpark is a DFlash file with a Markov head."""
+    if architecture == "dflash":
+        return "dspark" if any(t.name.startswith("markov_w1") for t in tensors) else "dflash"
+    return "eagle3" if architecture == "eagle3" else None
+
+
 def _truncated(path: Path, have: int, want: int) -> InputError:
     return InputError(f"{path} is truncated: {have} of at least {want} bytes", hint="copy or download the file again")
 
@@ -238,4 +245,5 @@ def read_facts(path: Path) -> ModelFacts:
         tokenizer_model=first.value("tokenizer.ggml.model"),
         has_chat_template="tokenizer.chat_template" in first.values,
         nextn_layers=first.value("nextn_predict_layers") or 0,
+        drafter=_drafter(architecture, tensors),
     )

@@ -12,6 +12,18 @@ from specbench.records import Contender, Setting
 
 BASELINE = "none"
 
+_FILE = "name it with --draft-model, or leave the method out"
+_NEEDED = {
+    "draft-model": ("a draft model, and none was given", _FILE),
+    "eagle3": ("an EAGLE-3 head, and none was given", _FILE),
+    "dflash": ("a DFlash drafter, and none was given", _FILE),
+    "dspark": ("a DSpark drafter, and none was given", _FILE),
+    "mtp": (
+        "MTP heads in the target, and the file has none",
+        "take a conversion that keeps the nextn tensors, or leave the method out",
+    ),
+}
+
 
 def contenders(
     runfile: RunFile,
@@ -37,19 +49,20 @@ def contenders(
         settings = dict(runfile.engine_settings)
         if target.model in context_sizes and "context_size" in profile.settings:
             settings["context_size"] = context_sizes[target.model]
-        methods = _methods(runfile, profile, target, prefix, left_out)
+        drafters = _drafters(target, facts)
+        methods = _methods(runfile, profile, target, drafters=drafters, prefix=prefix, left_out=left_out)
         for method in methods:
             for title, chosen in _sweep(method, runfile.method_settings.get(method, {})):
+                drafter = drafters.get(profile.methods[method].needs)
                 argv, environment = command(
                     profile,
                     target_model=target.model,
-                    draft_model=target.draft_model,
+                    draft_model=drafter,
                     method=method,
                     settings=chosen,
                     engine_settings=settings,
                     engine_args=runfile.engine_args,
                 )
-                drafts = "draft_model" in profile.methods[method].needs
                 known = facts.get(target.model)
                 found.append(
                     Contender(
@@ -60,8 +73,8 @@ def contenders(
                         target_label=label,
                         target_note=target.note,
                         target_quant=known.quant if known else None,
-                        draft_model=target.draft_model if drafts else None,
-                        draft_label=_stem(target.draft_model) if drafts and target.draft_model else None,
+                        draft_model=drafter,
+                        draft_label=_stem(drafter) if drafter else None,
                         method=method,
                         settings=effective_settings(profile, method, chosen),
                         engine_settings=settings,
@@ -77,8 +90,30 @@ def contenders(
     return tuple(found), left_out
 
 
+def _drafters(target: Target, facts: Mapping[str, ModelFacts]) -> dict[str | None, str | None]:
+    """The drafter files of a target by kind. The heads of `mtp` have no file of their own: their entry is None."""
+    found: dict[str | None, str | None] = {None: None}
+    if (known := facts.get(target.model)) is not None and known.nextn_layers:
+        found["mtp"] = None
+    for file in target.drafters:
+        kind = (facts[file].drafter if file in facts else None) or "draft-model"
+        if kind in found:
+            raise InputError(
+                f"{_stem(found[kind] or '')} and {_stem(file)} are both drafters of the kind {kind}",
+                hint="give one of each kind, or run twice",
+            )
+        found[kind] = file
+    return found
+
+
 def _methods(
-    runfile: RunFile, profile: Profile, target: Target, prefix: str, left_out: dict[str, str]
+    runfile: RunFile,
+    profile: Profile,
+    target: Target,
+    *,
+    drafters: Mapping[str | None, str | None],
+    prefix: str,
+    left_out: dict[str, str],
 ) -> tuple[str, ...]:
     """The methods of one target: those asked for, or all that are possible; the baseline first."""
     if profile.kind == "attach":
@@ -93,12 +128,12 @@ def _methods(
         choose(method, profile.methods, what=f"method of {profile.name}")
     possible = [BASELINE] if BASELINE in profile.methods else []
     for method in wanted or profile.methods:
-        if "draft_model" in profile.methods[method].needs and target.draft_model is None:
+        needs = profile.methods[method].needs
+        if needs not in drafters:
+            what, hint = _NEEDED[needs or ""]
             if wanted is not None:
-                raise InputError(
-                    f"{prefix}{method} needs a draft model", hint="name it with --draft-model, or leave the method out"
-                )
-            left_out[prefix + method] = "it needs a draft model, and none was given"
+                raise InputError(f"{prefix}{method} needs {what}", hint=hint)
+            left_out[prefix + method] = f"it needs {what}"
         elif method not in possible:
             possible.append(method)
     return tuple(possible)

@@ -29,13 +29,15 @@ class _Table(BaseModel):
 
 
 class Target(_Table):
-    """A model to measure, with the draft model for methods that need one. `note` is shown with its results.
+    """A model to measure, with the files of its drafters. `note` is shown with its results.
+
+    `drafters`: a draft model, EAGLE-3 head, DFlash or DSpark drafter; which one a file is, its header says.
 
     `methods`: those for this target only, where it shall not have all of the run's.
     """
 
     model: str
-    draft_model: str | None = None
+    drafters: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
     label: str | None = None
     note: str | None = None

@@ -85,7 +85,7 @@ def test_wrong_words_are_explained(folder: Path, words: list[str], status: int, 
 
 def test_every_wrong_key_of_a_run_file_is_named_at_once(folder: Path) -> None:
     result = specbench("run", "keys.toml", cwd=folder)
-    assert all(f"did you mean '{name}'" in result.stderr for name in ("temperatures", "budget", "draft_model")), (
+    assert all(f"did you mean '{name}'" in result.stderr for name in ("temperatures", "budget", "drafters")), (
         result.stderr
     )
 

@@ -8,7 +8,9 @@ from specbench.engines import catalog
 from specbench.engines.profile import command, effective_settings, flags_missing, parse_profile
 from specbench.errors import InputError
 
-METHODS = ["none", "draft-model", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache"]
+HEADS = ["mtp", "eagle3", "dflash", "dspark"]
+LOOK_UPS = ["ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache"]
+METHODS = ["none", "draft-model", *HEADS, *LOOK_UPS]
 PACKAGED = catalog.profiles(None)
 OWN = 'title = "x"\nkind = "server"\nargv = ["-m", "$target_model"]\n[methods.none]\n'
 
@@ -35,7 +37,7 @@ def test_every_engine_knows_the_methods(engine: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_type_is_always_passed(method: str) -> None:
-    kind = {"draft-model": "draft-simple"}.get(method, method)
+    kind = {"draft-model": "draft-simple"}.get(method, f"draft-{method}" if method in HEADS else method)
     words = argv("llama-server", method)
     assert words[words.index("--spec-type") + 1] == kind
     assert f"speculative.types={kind}" in argv("xllamacpp", method)
@@ -89,7 +91,7 @@ def test_an_unknown_name_is_answered_with_what_was_meant(
 
 
 def test_a_method_that_needs_a_draft_model_says_so() -> None:
-    with pytest.raises(InputError, match="needs a draft model"):
+    with pytest.raises(InputError, match="needs a drafter file"):
         argv("llama-server", "draft-model", draft_model=None)
 
 
@@ -111,7 +113,7 @@ def test_a_profile_of_the_users_extends_a_packaged_one(tmp_path: Path) -> None:
     assert (fork.name, fork.executable, fork.kind) == ("fork", "fork", "server")
     assert list(fork.methods) == [*METHODS, "own"]
     assert effective_settings(fork, "draft-model", {}) == {"draft_tokens_max": 9}
-    assert fork.methods["draft-model"].needs == ("draft_model",)
+    assert fork.methods["draft-model"].needs == "draft-model"
 
 
 @pytest.mark.parametrize(

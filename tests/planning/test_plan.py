@@ -23,7 +23,7 @@ context_size = ["-c", "$context_size"]
 [methods.none]
 [methods.draft-model]
 argv = ["-md", "$draft_model"]
-needs = ["draft_model"]
+needs = "draft-model"
 defaults = { draft_tokens_max = 4 }
 settings = { draft_tokens_max = ["-n", "$draft_tokens_max"], p_min = ["-p", "$p_min"] }
 [methods.ngram-simple]
@@ -76,7 +76,7 @@ def facts(model: str, *, file_bytes: int = 10**6, context_length: int | None = 4
 
 
 def plan(prompts: int = 3, *, known: dict[str, ModelFacts] | None = None, **asked: Any) -> Plan:
-    asked = {"engine": "own", "targets": [{"model": "big.gguf", "draft_model": "small.gguf"}], **asked}
+    asked = {"engine": "own", "targets": [{"model": "big.gguf", "drafters": "small.gguf"}], **asked}
     if known is None:
         known = {target["model"]: facts(target["model"]) for target in asked["targets"]}
     return make_plan(validate_runfile(asked), suite=SUITES[prompts], profiles=PROFILES, facts=known, version="0")
@@ -97,8 +97,8 @@ requests = st.fixed_dictionaries(
         "prompts_per_category": st.sampled_from([None, 1, 2]),
         "targets": st.sampled_from(
             [
-                [{"model": "big.gguf", "draft_model": "small.gguf"}],
-                [{"model": "a.gguf", "draft_model": "small.gguf"}, {"model": "b.gguf", "draft_model": "small.gguf"}],
+                [{"model": "big.gguf", "drafters": "small.gguf"}],
+                [{"model": "a.gguf", "drafters": "small.gguf"}, {"model": "b.gguf", "drafters": "small.gguf"}],
             ]
         ),
         "seed": st.integers(0, 9),
