@@ -114,7 +114,10 @@ class Block(Record):
 
 
 class Plan(Record):
-    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why."""
+    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
+
+    `drafters_found`: files that lay around the models, and what became of each.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     specbench_version: str
@@ -131,6 +134,7 @@ class Plan(Record):
     budget: float | None = None
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = {}
+    drafters_found: dict[str, str] = {}
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""

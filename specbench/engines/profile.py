@@ -30,22 +30,27 @@ class _Table(BaseModel):
 class Method(_Table):
     """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next.
 
-    `needs`: the kind of drafter file; for `mtp`, heads in the target's own file. `settings_of`: another method whose
-    settings this one has too.
+    `needs`: the kind of drafter file; `mtp` are heads in the target's own file or in one beside it, and
+    `argv_with_file` are the words for the second. `settings_of`: another method whose settings this one has too.
     """
 
     defaults: dict[str, Setting] = {}
     needs: Drafter | None = None
+    argv_with_file: Words = ()
     settings_of: str | None = None
     learns: bool = False
 
 
 class Profile(_Table):
-    """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell."""
+    """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell.
+
+    `reads`: the format of the models that it loads.
+    """
 
     name: str
     title: str
     kind: Literal["server", "attach", "xllamacpp"]
+    reads: Literal["gguf", "safetensors"] = "gguf"
     executable: str | None = None
     help: Words = ()
     environment: dict[str, str] = {}
@@ -119,10 +124,18 @@ def command(
         *profile.argv,
         *_words(profile.settings, engine_settings, what=f"engine setting of {profile.name}"),
         *chosen.argv,
+        *(chosen.argv_with_file if draft_model is not None else ()),
         *_words(chosen.settings, effective, what=f"setting of {method} on {profile.name}"),
     ]
     shown = {key: _shown(value) for key, value in values.items() if value is not None}
     return (*(Template(word).substitute(shown) for word in words), *engine_args), dict(profile.environment)
+
+
+def needs(profile: Profile | None, methods: Iterable[str] | None) -> set[str]:
+    """The kinds of drafters that the methods of a profile (None: all of them) work with."""
+    known = profile.methods if profile is not None else {}
+    asked = known if methods is None else [part for method in methods for part in method.split("+")]
+    return {kind for method in asked if method in known and (kind := known[method].needs) is not None}
 
 
 def flags_missing(argv: Iterable[str], help_text: str) -> Words:
@@ -191,6 +204,7 @@ def _check_placeholders(profile: Profile) -> None:
     tables: dict[str, _Table] = {f"method {name}": method for name, method in profile.methods.items()}
     for what, table in {"the profile": profile, **tables}.items():
         texts: list[tuple[str, Words]] = [("", table.argv)]
+        texts += [("", table.argv_with_file)] if isinstance(table, Method) else []
         for key, fragment in table.settings.items():
             texts += [(key, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
         for key, words in texts:

@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A title, lines, a table, footnotes. `rules` are the rows after which a thin line helps the eye."""
+    """A title, lines, a table, `alarms` in red, footnotes. `rules` are rows after which a thin line helps the eye."""
 
     title: str
     columns: tuple[Column, ...] = ()
@@ -40,6 +40,7 @@ class Section:
     rules: tuple[int, ...] = ()
     lines: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
 
     def fitting(self, width: int) -> tuple[int, ...]:
         """Indexes of the columns that fit into `width` characters, with `GAP` between them."""
