@@ -51,7 +51,7 @@ def _chosen(files: Iterable[str], wanted: str | None, quant: str | None) -> str 
     """The named file, or the first part of the shortest name with this quant."""
     if wanted is not None:
         return wanted if wanted in files else None
-    marked = re.compile(rf"(?:^|[-._/]){re.escape(quant or '')}(?:[-._/]|$)", re.IGNORECASE)
+    marked = re.compile(rf"(?:^|[-._/]){re.escape(quant or '')}(?:[-./]|$)", re.IGNORECASE)
     fit = [file for file in files if file.endswith(".gguf") and marked.search(file) and not _NO_TARGET.search(file)]
     return min(fit, key=lambda file: (len(file), file), default=None)
 
