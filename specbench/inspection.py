@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from specbench.engines import catalog
 from specbench.engines.profile import Profile
+from specbench.engines.profile_files import profiles
 from specbench.models import compatibility, discovery, gguf, micro, reference, safetensors
 from specbench.models.facts import ModelFacts
 from specbench.models.findings import findings
@@ -53,9 +53,7 @@ def inspect_model(
         )
         known |= {str(file): gguf.read_facts(file) for file in around.drafters}
     target = Target(model=str(path), drafters=tuple(map(str, (*given.values(), *around.drafters))))
-    able = [
-        _drafting(profile, target, known) for profile in catalog.profiles(engines).values() if profile.kind != "attach"
-    ]
+    able = [_drafting(profile, target, known) for profile in profiles(engines).values() if profile.kind != "attach"]
     return replace(found, drafters=remarks | around.remarks, engines=tuple(able))
 
 

@@ -51,7 +51,7 @@ def write(
     tokens: Sequence[str] | None = TOKENS,
     **values: Any,
 ) -> Path:
-    """`types`: the tensor type by a part of the name, else Q8_0; `values`: keys below the architecture, `__` for a dot."""
+    """`types`: the tensor type by a part of the name, else Q8_0; `values`: keys, `__` for a dot."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(path, architecture)
     stated = {"block_count": LAYERS, "context_length": 4096, "embedding_length": WIDTH}

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from specbench.report.text import GAP, Section
+from specbench.report.section import GAP, Section
 
 
 def show(sections: Iterable[Section]) -> None:

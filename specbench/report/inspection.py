@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from specbench.models.compatibility import KINDS
 from specbench.models.facts import KV_BYTES, KvCache, ModelFacts
 from specbench.models.findings import Finding
-from specbench.report import cells
-from specbench.report.text import Column, Section
+from specbench.report.section import MISSING, Column, Section
 from specbench.units import percent, significant, size
 
 _SHOWN_TYPES = 6
@@ -55,7 +54,7 @@ def sections(found: Inspection) -> list[Section]:
     alarms = tuple(f"{f.code} {f.message}. {f.hint[:1].upper()}{f.hint[1:]}." for f in found.findings if f.severe)
     shown = [Section(facts.path, columns, tuple(_rows(facts)), alarms=alarms, footnotes=notes)]
     if found.drafters:
-        names = (Column("file", "", "left", 0), Column("", "", "left", 0))
+        names = (Column("file", "", "left", 0), Column("what became of it", "", "left", 0))
         shown.append(Section("Drafters", names, tuple(found.drafters.items())))
     if found.engines:
         shown.append(_methods(found.engines))
@@ -74,8 +73,8 @@ def _methods(engines: tuple[Drafting, ...]) -> Section:
         tuple(
             (
                 e.engine,
-                ", ".join(f"{m} ({drafter})" if drafter else m for m, drafter in e.possible.items()) or cells.MISSING,
-                ", ".join(e.impossible) or cells.MISSING,
+                ", ".join(f"{m} ({drafter})" if drafter else m for m, drafter in e.possible.items()) or MISSING,
+                ", ".join(e.impossible) or MISSING,
             )
             for e in engines
         ),
@@ -92,12 +91,12 @@ def _rows(facts: ModelFacts) -> Iterator[tuple[str, str]]:
             f"{KINDS[facts.drafter]} for a target of hidden size {_known(facts.target_hidden_size)}"
             + (f", reads its layers {', '.join(map(str, facts.target_taps))}" if facts.target_taps else ""),
         )
-    yield "parameters", cells.MISSING if facts.parameters is None else _count(facts.parameters)
+    yield "parameters", MISSING if facts.parameters is None else _count(facts.parameters)
     yield "layers, width", f"{_known(facts.layers)}, {_known(facts.hidden_size)}"
     yield "quant", f"{_known(facts.quant)}: {_mix(facts)}"
     yield "file", size(facts.file_bytes) + (f" in {facts.files} files" if facts.files > 1 else "")
     if facts.drafter is None:
-        yield "read per token", cells.MISSING if facts.read_bytes is None else size(facts.read_bytes)
+        yield "read per token", MISSING if facts.read_bytes is None else size(facts.read_bytes)
         yield "KV per token", f"not known: {facts.kv_unknown}" if facts.kv is None else _cache(facts.kv)
     yield "context length", _known(facts.context_length)
     fingerprint = f", sha256 {facts.vocabulary_sha256[:12]}" if facts.vocabulary_sha256 else ""
@@ -132,4 +131,4 @@ def _count(number: int) -> str:
 
 
 def _known(value: object) -> str:
-    return cells.MISSING if value is None else str(value)
+    return MISSING if value is None else str(value)

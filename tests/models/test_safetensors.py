@@ -69,7 +69,7 @@ def test_experts_heads_and_latent_attention_are_counted(tmp_path: Path) -> None:
     assert facts.read_bytes == plain + 2 * 96 * 128 * 2 + 64 * 128 * 2
     assert facts.kv is not None
     assert facts.kv.elements == 2 * 96
-    assert [f.code for f in findings(facts)][0] == "HEADS_DROPPED"
+    assert next(findings(facts)).code == "HEADS_DROPPED"
     kept = found | {"model.layers.2.eh_proj.weight": ("BF16", (128, 256))}
     facts = read_facts(tiny.checkpoint(tmp_path / "c", kept, **config))
     assert (facts.nextn_declared, facts.nextn_layers) == (1, 1)
