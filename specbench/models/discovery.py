@@ -83,6 +83,8 @@ def discover(
 
     Of two that fit, the one beside the model is taken, otherwise the smallest.
     """
+    if not kinds:
+        return Discovered()
     header = gguf.read_header(target)
     seen = {part.resolve() for part in (*gguf.parts(target), *given.values())}
     fitting: dict[str, list[_Fitting]] = {}
