@@ -121,9 +121,9 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
     openings: dict[str, list[Opening]] = defaultdict(list)
     latest: dict[str, Generation | Failure] = {}
     for r in results:
-        if isinstance(r, Generation) or (isinstance(r, Failure) and not isinstance(latest.get(r.trial.id), Generation)):
+        if r.kind == "generation" or (r.kind == "failure" and r.trial.id not in latest):
             latest[r.trial.id] = r  # a resumed run does a failed trial again
-        elif isinstance(r, Opening):
+        elif r.kind == "opening":
             openings[r.contender].append(r)
     measured: dict[Cell, list[Generation]] = defaultdict(list)
     controls: dict[Cell, list[Generation]] = defaultdict(list)

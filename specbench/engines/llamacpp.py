@@ -75,7 +75,7 @@ class LlamaCppSession:
         return tokens
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
-        body: dict[str, Any] = {"messages": [message.model_dump() for message in messages]}
+        body: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
         if thinking is not None:
             body["chat_template_kwargs"] = {"enable_thinking": thinking}
         prompt = self._ask("/apply-template", body).get("prompt")

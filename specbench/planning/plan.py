@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
 from specbench.engines.profile import Profile, choose
@@ -160,16 +160,15 @@ def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix
     fill = min(job.runfile.fill)
     place = f"{first.category}/warm-up" + ("" if first.fill is None else f"@{first.fill}")
     for index, prompt in enumerate(job.warm_ups[first.category]):
-        yield first.model_copy(
-            update={
-                "id": f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",
-                "prompt": prompt.id,
-                "role": "warm-up",
-                "seed": _seed(job.runfile.seed, prompt.id, first.repeat),
-                "output_tokens": min(first.output_tokens, _WARM_UP_TOKENS),
-                "ignore_eos": job.runfile.ignore_eos and not prompt.constrained,
-                "fill": min(fill, _WARM_UP_FILL) if prompt.passages else None,
-            }
+        yield replace(
+            first,
+            id=f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",
+            prompt=prompt.id,
+            role="warm-up",
+            seed=_seed(job.runfile.seed, prompt.id, first.repeat),
+            output_tokens=min(first.output_tokens, _WARM_UP_TOKENS),
+            ignore_eos=job.runfile.ignore_eos and not prompt.constrained,
+            fill=min(fill, _WARM_UP_FILL) if prompt.passages else None,
         )
 
 

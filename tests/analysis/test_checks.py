@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from analysis.synthetic import (
     BASE,
@@ -56,7 +58,7 @@ def test_a_learning_drafter_that_sees_a_prompt_again_is_noted() -> None:
     again = drafted(PROMPTS[0], repeat=1)
     found = only(again, contenders=(BASE, learner))
     assert (found.code, found.prompts) == ("DRAFT_REPLAY", (PROMPTS[0],))
-    assert notes(again.model_copy(update={"block": 1}), contenders=(BASE, learner)) == []
+    assert notes(replace(again, block=1), contenders=(BASE, learner)) == []
     assert notes(again) == []
 
 
@@ -122,13 +124,13 @@ def test_another_build_of_the_engine_is_noted() -> None:
 
 
 def test_a_target_that_is_no_model_of_real_use_is_noted_once() -> None:
-    both = [c.model_copy(update={"target_note": "ballast"}) for c in (BASE, DRAFT)]
+    both = [replace(c, target_note="ballast") for c in (BASE, DRAFT)]
     found = only(contenders=(both[0], both[1]))
     assert (found.code, found.contender, found.message) == ("SYNTHETIC", None, "target: ballast")
 
 
 def test_acceptance_by_dice_is_noted() -> None:
-    dice = DRAFT.model_copy(update={"engine_args": ("--spec-synth-len", "2")})
+    dice = replace(DRAFT, engine_args=("--spec-synth-len", "2"))
     assert only(contenders=(BASE, dice)).code == "SYNTHETIC"
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from analysis.synthetic import (
     BASE,
@@ -243,8 +245,7 @@ def test_context_fills_are_rows_of_their_own_and_one_prompt_over_all() -> None:
 
 def test_a_label_is_the_name_without_the_target() -> None:
     base, draft = (
-        c.model_copy(update={"name": f"target · {c.name}", "baseline": c.baseline and "target · base"})
-        for c in (BASE, DRAFT)
+        replace(c, name=f"target · {c.name}", baseline=c.baseline and "target · base") for c in (BASE, DRAFT)
     )
     results: list[Result] = [generation(base.name, "code-0"), drafted("code-0", who=draft.name)]
     assert [r.label for r in compared(results, (base, draft)).rows] == ["base", "draft"]
@@ -260,7 +261,7 @@ def test_a_method_without_a_baseline_has_neither_speedup_nor_losslessness() -> N
 
 
 def test_a_run_without_results_has_no_figures_and_does_not_fail() -> None:
-    planned = plan(base_and_draft(*[0.5] * 6)).model_copy(update={"left_out": {"mtp": "it needs a head"}})
+    planned = replace(plan(base_and_draft(*[0.5] * 6)), left_out={"mtp": "it needs a head"})
     skip = Skip(contender="draft", block=None, reason="no such flag", hint="update the engine")
     comparison = compare(planned, [opening("base"), skip])
     assert [(r.trials, r.planned, r.speedup) for r in comparison.rows] == [(0, 6, None)] * 2

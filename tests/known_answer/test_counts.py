@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,7 @@ def test_an_attached_server_counts_our_requests_and_nobody_elses(
     with catalog.open_session(drafting, log=tmp_path / "engine.log", load_timeout=60.0) as other:
         port = re.search(r"port[= ](\d+)", " ".join(other.info.argv))
         assert port is not None
-        attached = drafting.model_copy(update={"kind": "attach", "url": f"http://127.0.0.1:{port[1]}"})
+        attached = replace(drafting, kind="attach", url=f"http://127.0.0.1:{port[1]}")
         with catalog.open_session(attached, log=tmp_path / "attached.log", load_timeout=60.0) as session:
             first = session.generate(request)
             other.generate(request)
