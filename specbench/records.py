@@ -74,6 +74,15 @@ class Prompt:
 
 
 @_record
+class Sampling:
+    """How a token is drawn at a temperature above 0; the same for every contender. The defaults are llama.cpp's."""
+
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+
+
+@_record
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
@@ -139,6 +148,7 @@ class Plan:
     contenders: tuple[Contender, ...]
     prompts: tuple[Prompt, ...]
     blocks: tuple[Block, ...]
+    sampling: Sampling = field(default_factory=Sampling)
     thinking: bool | None = None
     record_steps: bool = False
     stream: bool = False

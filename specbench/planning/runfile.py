@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from specbench.errors import InputError
 from specbench.planning import faults
-from specbench.records import Setting
+from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
 
 
@@ -68,6 +68,7 @@ class RunFile(_Table):
     output_tokens: int | None = Field(default=None, ge=2)
     ignore_eos: bool = True
     temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
+    sampling: Sampling = Sampling()
     fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
     thinking: bool | None = None
     seed: int = Field(default=1, ge=0)
@@ -122,7 +123,7 @@ def validate_runfile(values: dict[str, Any]) -> RunFile:
     try:
         return RunFile.model_validate(values)
     except ValidationError as error:
-        wrong = faults.lines(error, {"": RunFile, "targets": Target})
+        wrong = faults.lines(error, {"": RunFile, "targets": Target, "sampling": Sampling})
         raise InputError(
             "\n  ".join(["the run cannot be planned:", *wrong]),
             hint="`specbench run --help` and docs/runfile.md explain every key",

@@ -94,6 +94,7 @@ def test_a_few_words_are_too_short_to_repeat() -> None:
         ({"method": "none"}, "draft-model was asked for, the engine shows none"),
         ({"temperature": 0.8}, "temperature 0 was asked for, the engine shows 0.8"),
         ({"seed": 7}, "seed 1 was asked for, the engine shows 7"),
+        ({"top_k": 20}, "top_k 40 was asked for, the engine shows 20"),
         ({"ignore_eos": False}, "ignore_eos True was asked for, the engine shows False"),
     ],
 )
@@ -108,6 +109,13 @@ def test_a_setting_that_the_engine_confirms_is_not_noted() -> None:
     assert notes(*sampled, drafted("code-0", observed={"method": "ngram-mod,draft-model"})) == []
 
 
+def test_a_server_that_speculates_undeclared_is_shown_as_what_it_does() -> None:
+    unknown = contender("base", "none", kind="attach")
+    results = [generation("base", p, counts=counts(80, 60), observed={"method": "draft-model"}) for p in PROMPTS]
+    (found, *_) = compare(plan(results, (unknown,)), results, machine=machine()).rows
+    assert (found.method, found.label, found.lossless) == ("draft-model", "draft-model (observed)", None)
+
+
 def test_a_smaller_context_than_asked_for_is_noted() -> None:
     asked = contender("draft", "draft-model", baseline="base", engine_settings={"context_size": 8192})
     assert only(opening("draft"), contenders=(BASE, asked)).message == (
@@ -120,7 +128,15 @@ def test_a_missing_template_is_noted() -> None:
 
 
 def test_another_build_of_the_engine_is_noted() -> None:
-    assert only(opening("base"), opening("draft", engine_commit="def")).code == "CONFIGURATION_MISMATCH"
+    trials = [g for p in PROMPTS for g in (generation("base", p, block=0), drafted(p, block=1))]
+    updated = opening("draft", block=1, engine_commit="def")
+    found = only(*trials, opening("base"), updated, clean=False)
+    assert (found.code, found.contender) == ("CONFIGURATION_MISMATCH", "draft")
+    assert (
+        found.message
+        == f"{len(PROMPTS)} of {len(PROMPTS)} trials ran on another build of the engine than the baseline's"
+    )
+    assert notes(*trials, opening("base"), opening("draft", block=1), clean=False) == []
 
 
 def test_a_target_that_is_no_model_of_real_use_is_noted_once() -> None:
@@ -148,12 +164,30 @@ def test_a_slow_client_is_noted() -> None:
 
 def test_a_fixed_length_against_a_natural_stop_is_noted() -> None:
     one_sided = [drafted(p, ignore_eos=False) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
-    assert only(*one_sided, clean=False).message == "one side has a fixed output length, the other stops by itself"
+    assert only(*one_sided, clean=False).message == (
+        f"in {len(PROMPTS)} of {len(PROMPTS)} trials one side has a fixed output length, the other stops by itself"
+    )
 
 
 def test_a_baseline_of_another_day_is_noted() -> None:
     late = [drafted(p, started=1_100_000.0) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
-    assert only(*late, clean=False).message == "the baseline was measured 28 hours apart"
+    assert only(*late, clean=False).message == "the baseline was measured up to 28 hours apart"
+
+
+def test_trials_that_a_late_resume_measured_are_noted_even_when_others_are_from_the_baselines_day() -> None:
+    last = PROMPTS[-1]
+    trials = [generation("base", p) for p in PROMPTS] + [drafted(p) for p in PROMPTS[:-1]]
+    assert notes(*trials, clean=False) == []
+    assert only(*trials, drafted(last, started=1_100_000.0), clean=False).code == "BASELINE_STALE"
+    again = generation("base", last, repeat=1, started=1_099_000.0)
+    assert notes(*trials, drafted(last, started=1_100_000.0), again, clean=False) == []
+
+
+def test_a_missed_context_fill_is_noted() -> None:
+    exact, short = (drafted(p, fill=1000, prompt_tokens=n) for p, n in zip(PROMPTS, (981, 970), strict=False))
+    found = {n.code: n.message for n in notes(exact, short, clean=False)}
+    assert found["CONFIGURATION_MISMATCH"] == "1 of 2 prompts miss the context fill, at most 970 for 1000"
+    assert "CONFIGURATION_MISMATCH" not in {n.code for n in notes(exact, clean=False)}
 
 
 def test_a_baseline_that_slows_down_is_noted() -> None:

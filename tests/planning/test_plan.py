@@ -149,6 +149,13 @@ def test_trial_ids_are_unique_and_a_block_has_one_contender(made: Plan) -> None:
         assert {t.contender for t in block.trials} == {block.contender}
 
 
+def test_with_slow_models_a_drafter_that_learns_takes_its_turn_at_every_place_too() -> None:
+    made = plan(order="by-repeat", repeats=3, control=False, temperatures=[0.0])
+    firsts = [next(b.contender for b in made.blocks if b.trials[-1].repeat == r) for r in range(3)]
+    assert len(set(firsts)) == 3
+    assert any(made.contender(name).learns for name in firsts)
+
+
 @few
 @given(plans)
 def test_a_drafter_that_learns_sees_each_prompt_once_in_a_block(made: Plan) -> None:
