@@ -64,6 +64,7 @@ class Prompt(Record):
 class Contender(Record):
     """Engine + target model + method + settings: one thing that is measured.
 
+    Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
     `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
     starts the engine, with `$port` still open; empty for an engine that is attached to.
     """
@@ -87,6 +88,10 @@ class Contender(Record):
     environment: dict[str, str] = {}
     learns: bool = False
     baseline: str | None = None
+
+    def values_of(self, setting: str) -> tuple[Setting, ...]:
+        """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""
+        return tuple(value for key, value in self.settings.items() if key.rpartition(".")[2] == setting)
 
 
 class Trial(Record):
