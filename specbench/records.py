@@ -86,6 +86,7 @@ class Sampling:
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
+    Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
     `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
     starts the engine, with `$port` still open; empty for an engine that is attached to.
     """
@@ -109,6 +110,10 @@ class Contender:
     environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
     baseline: str | None = None
+
+    def values_of(self, setting: str) -> tuple[Setting, ...]:
+        """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""
+        return tuple(value for key, value in self.settings.items() if key.rpartition(".")[2] == setting)
 
 
 @_record

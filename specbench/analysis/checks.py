@@ -124,6 +124,9 @@ def of_contender(
     if isinstance(wanted, int) and sizes and min(sizes) < wanted:
         text = f"a context of {wanted} tokens was asked for, the engine has {min(sizes)}"
         yield note("SETTING_IGNORED", text, contender=name)
+    if (most := _longest_draft(generations)) and (asked := max(_draft_lengths(contender), default=0)) > most:
+        text = f"{asked} draft tokens were asked for, the engine drafts at most {most}"
+        yield note("SETTING_IGNORED", text, contender=name)
     for text in dict.fromkeys(text for g in generations if g.observed for text in _ignored(contender, g, sampling)):
         yield note("SETTING_IGNORED", text, contender=name)
     if openings and all(o.chat_template_sha256 is None for o in openings):
@@ -255,11 +258,27 @@ def _loops(text: str, known: dict[str, bool]) -> bool:
     return found
 
 
+def _draft_lengths(contender: Contender) -> list[int]:
+    """The longest draft asked for, by part of the method."""
+    values = (*contender.values_of("draft_tokens_max"), *contender.values_of("ngram_draft_size"))
+    return [value for value in values if isinstance(value, int)]
+
+
+def _longest_draft(generations: Iterable[Generation]) -> int | None:
+    """Tokens of the longest draft that the engine can make: it counts acceptance for so many positions.
+
+    None where it shows no positions, or drafted more than they hold.
+    """
+    drafted = [c for g in generations if (c := g.counts).accepted_by_position and c.drafted_steps and c.drafted]
+    most = max((len(c.accepted_by_position or ()) for c in drafted), default=0)
+    return most if all((c.drafted or 0) <= most * (c.drafted_steps or 0) for c in drafted) else None
+
+
 def _ignored(contender: Contender, g: Generation, sampling: Sampling) -> Iterator[str]:
     """Settings that the engine's own account of a trial contradicts. Engines keep numbers as 32-bit floats."""
     seen = g.observed
     method = seen.get("method")
-    if method is not None and contender.method not in str(method).split(","):
+    if method is not None and not {*contender.method.split("+")} <= {*str(method).split("+")}:
         yield f"{contender.method} was asked for, the engine shows {method}"
     drawn = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p}
     for key, wanted in {"temperature": g.trial.temperature, **drawn}.items():

@@ -60,7 +60,7 @@ def check_available(contender: Contender) -> Skip | None:
 @contextmanager
 def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Iterator[Session]:
     """Open the contender's engine, and close it at the end whatever happens. OpeningError when it cannot be opened."""
-    rejection_sampling = contender.settings.get("draft_sampling") == "probabilistic"
+    rejection_sampling = "probabilistic" in contender.values_of("draft_sampling")
     with KINDS[contender.kind](contender, log, load_timeout) as running:
         try:
             session = LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)

@@ -286,7 +286,7 @@ def _observed(settings: Mapping[str, Any]) -> dict[str, Setting]:
     if (types := settings.get("speculative.types")) is not None:
         used = [name for name in str(types).split(",") if name not in {"", "none"}]
         observed["speculative.types"] = ",".join(used) or "none"
-        observed["method"] = ",".join(_METHOD_OF_TYPE.get(name, name) for name in used) or "none"
+        observed["method"] = "+".join(_METHOD_OF_TYPE.get(name, name) for name in used) or "none"
     return observed
 
 

@@ -19,6 +19,14 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def _flat(value: Any) -> Any:
+    """The tables of a combination's parts as PART.KEY: TOML reads an unquoted dot so."""
+    if not isinstance(value, dict):
+        return value
+    tables = {key: table if isinstance(table, dict) else {None: table} for key, table in value.items()}
+    return {key if k is None else f"{key}.{k}": v for key, table in tables.items() for k, v in table.items()}
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Values = Annotated[tuple[Setting, ...], BeforeValidator(_listed), Field(min_length=1)]  # more than one is a sweep
@@ -60,7 +68,7 @@ class RunFile(_Table):
     engine_settings: dict[str, Setting] = {}
     engine_args: tuple[str, ...] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
-    method_settings: dict[str, dict[str, Values]] = {}
+    method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
     suite: str = "core"
     categories: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()

@@ -106,7 +106,7 @@ def test_a_setting_that_the_engine_contradicts_is_noted(shown: dict[str, Setting
 def test_a_setting_that_the_engine_confirms_is_not_noted() -> None:
     shown: dict[str, Setting] = {"method": "draft-model", "temperature": 0.8 + 1.2e-8, "seed": 1, "ignore_eos": True}
     sampled = [drafted(p, temperature=0.8, observed=shown) for p in PROMPTS]
-    assert notes(*sampled, drafted("code-0", observed={"method": "ngram-mod,draft-model"})) == []
+    assert notes(*sampled, drafted("code-0", observed={"method": "ngram-mod+draft-model"})) == []
 
 
 def test_a_server_that_speculates_undeclared_is_shown_as_what_it_does() -> None:
