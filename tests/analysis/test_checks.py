@@ -116,6 +116,36 @@ def test_a_server_that_speculates_undeclared_is_shown_as_what_it_does() -> None:
     assert (found.method, found.label, found.lossless) == ("draft-model", "draft-model (observed)", None)
 
 
+@pytest.mark.parametrize(("shown", "noted"), [("ngram-mod+mtp", False), ("mtp+ngram-mod", False), ("mtp", True)])
+def test_a_combination_is_ignored_when_the_engine_does_not_show_all_of_its_parts(*, shown: str, noted: bool) -> None:
+    both = contender("draft", "ngram-mod+mtp", baseline="base")
+    found = notes(drafted("code-0", observed={"method": shown}), contenders=(BASE, both))
+    message = f"ngram-mod+mtp was asked for, the engine shows {shown}"
+    assert [note.message for note in found] == ([message] if noted else [])
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "positions", "message"),
+    [
+        ("mtp", {"draft_tokens_max": 4}, 3, "4 draft tokens were asked for, the engine drafts at most 3"),
+        ("mtp", {"draft_tokens_max": 3}, 3, None),
+        ("mtp", {"draft_tokens_max": 4}, 1, None),  # 2 drafted in each step: the positions are not all of them
+        ("mtp", {"draft_tokens_max": 4}, 0, None),
+        ("ngram-mod+mtp", {"ngram-mod.draft_tokens_max": 3, "mtp.draft_tokens_max": 4}, 3, "4 draft tokens were asked"),
+        ("ngram-simple", {"ngram_draft_size": 8}, 3, "8 draft tokens were asked"),
+    ],
+)
+def test_a_draft_length_that_the_engine_lowers_is_noted(
+    method: str, settings: dict[str, Setting], positions: int, message: str | None
+) -> None:
+    asked = contender("draft", method, baseline="base", settings=settings)
+    shown = counts(80, 60, accepted_by_position=(60,) + (0,) * (positions - 1) if positions else ())
+    found = notes(*(drafted(p, counts=shown) for p in PROMPTS), contenders=(BASE, asked), clean=False)
+    ignored = [note.message for note in found if note.code == "SETTING_IGNORED"]
+    assert len(ignored) == (message is not None)
+    assert all(text.startswith(message or "") for text in ignored)
+
+
 def test_a_smaller_context_than_asked_for_is_noted() -> None:
     asked = contender("draft", "draft-model", baseline="base", engine_settings={"context_size": 8192})
     assert only(opening("draft"), contenders=(BASE, asked)).message == (
