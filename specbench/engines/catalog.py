@@ -14,7 +14,7 @@ from pathlib import Path
 
 from specbench import datafiles
 from specbench.engines import server
-from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
+from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.profile import Profile, flags_missing, parse_profile
 from specbench.errors import InputError
@@ -60,13 +60,20 @@ def check_available(contender: Contender) -> Skip | None:
 @contextmanager
 def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Iterator[Session]:
     """Open the contender's engine, and close it at the end whatever happens. OpeningError when it cannot be opened."""
-    rejection_sampling = "probabilistic" in contender.values_of("draft_sampling")
     with KINDS[contender.kind](contender, log, load_timeout) as running:
         try:
-            session = LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)
+            session = LlamaCppSession(running, info=_identity(contender), sampling_rule=_sampling_rule(contender))
         except TrialError as error:
             raise OpeningError(error.message, hint=error.hint, log_tail=running.log_tail()) from error
         yield session
+
+
+def _sampling_rule(contender: Contender) -> Rule | None:
+    """How drafts are verified above temperature 0; None where others may have decided it."""
+    if asked := contender.values_of("draft_sampling"):
+        return "rejection-sampling" if "probabilistic" in asked else "greedy-match"
+    passed = any("draft-sampling" in word or "draft.probabilistic" in word for word in contender.engine_args)
+    return None if passed or contender.kind == "attach" else "greedy-match"
 
 
 def _open_server(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:

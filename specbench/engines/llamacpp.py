@@ -31,11 +31,14 @@ _TIMEOUT = 60.0  # for everything but a generation
 
 
 class LlamaCppSession:
-    """One llama.cpp server with one request at a time. `info` describes the opening."""
+    """One llama.cpp server with one request at a time. `info` describes the opening.
 
-    def __init__(self, running: Running, *, info: EngineInfo, rejection_sampling: bool) -> None:
+    `sampling_rule`: how it verifies drafts above temperature 0; at 0 both rules are one.
+    """
+
+    def __init__(self, running: Running, *, info: EngineInfo, sampling_rule: Rule | None) -> None:
         self._running = running
-        self._rejection_sampling = rejection_sampling
+        self._sampling_rule = sampling_rule
         props = self._ask("/props")
         template = props.get("chat_template")
         build, dash, commit = str(props.get("build_info", "")).partition("-")
@@ -93,7 +96,7 @@ class LlamaCppSession:
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
-        rule: Rule = "rejection-sampling" if self._rejection_sampling and request.temperature > 0 else "greedy-match"
+        rule: Rule | None = self._sampling_rule if request.temperature > 0 else "greedy-match"
         drafts = answer.observed.get("method") != "none"
         return replace(
             answer,

@@ -109,6 +109,13 @@ def test_a_setting_that_the_engine_confirms_is_not_noted() -> None:
     assert notes(*sampled, drafted("code-0", observed={"method": "ngram-mod+draft-model"})) == []
 
 
+def test_a_server_that_speculates_undeclared_is_shown_as_what_it_does() -> None:
+    unknown = contender("base", "none", kind="attach")
+    results = [generation("base", p, counts=counts(80, 60), observed={"method": "draft-model"}) for p in PROMPTS]
+    (found, *_) = compare(plan(results, (unknown,)), results, machine=machine()).rows
+    assert (found.method, found.label, found.lossless) == ("draft-model", "draft-model (observed)", None)
+
+
 @pytest.mark.parametrize(("shown", "noted"), [("ngram-mod+mtp", False), ("mtp+ngram-mod", False), ("mtp", True)])
 def test_a_combination_is_ignored_when_the_engine_does_not_show_all_of_its_parts(*, shown: str, noted: bool) -> None:
     both = contender("draft", "ngram-mod+mtp", baseline="base")
@@ -137,13 +144,6 @@ def test_a_draft_length_that_the_engine_lowers_is_noted(
     ignored = [note.message for note in found if note.code == "SETTING_IGNORED"]
     assert len(ignored) == (message is not None)
     assert all(text.startswith(message or "") for text in ignored)
-
-
-def test_a_server_that_speculates_undeclared_is_shown_as_what_it_does() -> None:
-    unknown = contender("base", "none", kind="attach")
-    results = [generation("base", p, counts=counts(80, 60), observed={"method": "draft-model"}) for p in PROMPTS]
-    (found, *_) = compare(plan(results, (unknown,)), results, machine=machine()).rows
-    assert (found.method, found.label, found.lossless) == ("draft-model", "draft-model (observed)", None)
 
 
 def test_a_smaller_context_than_asked_for_is_noted() -> None:

@@ -224,3 +224,6 @@ def test_an_attached_server_counts_our_requests_and_nobody_elses(
             first = session.generate(request)
             other.generate(request)
             assert session.generate(request).counts == first.counts
+            assert first.verification_rule == "greedy-match"
+            # What whoever started it chose for the temperatures above 0 is not known.
+            assert session.generate(asked(models, 20, temperature=1.0)).verification_rule is None
