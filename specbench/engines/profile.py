@@ -31,12 +31,14 @@ class Method(_Table):
     """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next.
 
     `type`: its name in the profile's `types`; methods that have one can be combined. `needs`: the kind of drafter file;
-    for `mtp`, heads in the target's own file. `settings_of`: another method whose settings this one has too.
+    `mtp` are heads in the target's own file or in one beside it, and `argv_with_file` are the words for the second.
+    `settings_of`: another method whose settings this one has too.
     """
 
     type: str | None = None
     defaults: dict[str, Setting] = {}
     needs: Drafter | None = None
+    argv_with_file: Words = ()
     settings_of: str | None = None
     learns: bool = False
 
@@ -44,12 +46,14 @@ class Method(_Table):
 class Profile(_Table):
     """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell.
 
-    `types`: the words that switch methods on, `$types` being a comma list.
+    `types`: the words that switch methods on, `$types` being a comma list. `reads`: the format of the
+    models that it loads.
     """
 
     name: str
     title: str
     kind: Literal["server", "attach", "xllamacpp"]
+    reads: Literal["gguf", "safetensors"] = "gguf"
     executable: str | None = None
     help: Words = ()
     environment: dict[str, str] = {}
@@ -107,6 +111,7 @@ def find_method(profile: Profile, name: str) -> Method:
     return Method(
         type=",".join(method.type or "" for method in parts.values()),
         argv=tuple(word for method in parts.values() for word in method.argv),
+        argv_with_file=tuple(word for method in parts.values() for word in method.argv_with_file),
         settings={f"{part}.{key}": words for part, m in parts.items() for key, words in m.settings.items()},
         defaults={f"{part}.{key}": value for part, m in parts.items() for key, value in m.defaults.items()},
         needs=next(iter(needs), None),
@@ -152,10 +157,18 @@ def command(
         *_words(profile.settings, engine_settings, fixed, what=f"engine setting of {profile.name}"),
         *_filled(profile.types if chosen.type else (), fixed),
         *_filled(chosen.argv, fixed),
+        *_filled(chosen.argv_with_file if draft_model is not None else (), fixed),
         *_words(chosen.settings, effective, fixed, what=f"setting of {method} on {profile.name}"),
         *engine_args,
     ]
     return tuple(words), dict(profile.environment)
+
+
+def needs(profile: Profile | None, methods: Iterable[str] | None) -> set[str]:
+    """The kinds of drafters that the methods of a profile (None: all of them) work with."""
+    known = profile.methods if profile is not None else {}
+    asked = known if methods is None else [part for method in methods for part in method.split("+")]
+    return {kind for method in asked if method in known and (kind := known[method].needs) is not None}
 
 
 def flags_missing(argv: Iterable[str], help_text: str) -> Words:
@@ -236,6 +249,7 @@ def _check_placeholders(profile: Profile) -> None:
     for what, table in {"the profile": profile, **tables}.items():
         texts: list[tuple[str, Words]] = [("", table.argv)]
         texts += [("types", table.types)] if isinstance(table, Profile) else []
+        texts += [("", table.argv_with_file)] if isinstance(table, Method) else []
         for key, fragment in table.settings.items():
             texts += [(key, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
         for key, words in texts:
