@@ -11,6 +11,8 @@ SCHEMA_VERSION: Final = 1
 
 Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
+Protocol = Literal["llama.cpp", "openai"]
+Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 
 
 class Record(BaseModel):
@@ -65,12 +67,14 @@ class Contender(Record):
     """Engine + target model + method + settings: one thing that is measured.
 
     `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to.
+    starts the engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and
+    why, that the engine's profile has for flags in `argv`.
     """
 
     name: str
     engine: str
     kind: Literal["server", "attach", "xllamacpp"]
+    protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
     target_note: str | None = None
@@ -87,6 +91,12 @@ class Contender(Record):
     environment: dict[str, str] = {}
     learns: bool = False
     baseline: str | None = None
+    doubts: tuple[tuple[Doubt, str], ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether dice decide what is accepted: speed as a function of acceptance, never a result of the method."""
+        return any("synth" in word for word in (*self.settings, *self.engine_settings, *self.engine_args))
 
 
 class Trial(Record):

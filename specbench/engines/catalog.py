@@ -16,7 +16,8 @@ from specbench import datafiles
 from specbench.engines import server
 from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.engines.profile import Profile, flags_missing, parse_profile
+from specbench.engines.openai import OpenAISession
+from specbench.engines.profile import Profile, command, flags_missing, parse_profile
 from specbench.errors import InputError
 from specbench.records import Contender, Setting, Skip
 
@@ -53,17 +54,42 @@ def check_available(contender: Contender) -> Skip | None:
     stat = executable.stat()
     help_text = _help(executable, stat.st_mtime_ns, stat.st_size)
     if help_text and (missing := flags_missing(contender.argv, help_text)):
-        return skip(f"{executable.name} has no {', '.join(missing)}", "use a newer build, or leave the setting out")
+        hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
+        return skip(f"{executable.name} has no {', '.join(missing)}", hint)
+    return None
+
+
+def _dialect(contender: Contender, help_text: str) -> str | None:
+    """The packaged profile that asks the same of this build in flags that it has; llama.cpp's own profiles first."""
+
+    def rank(profile: Profile) -> tuple[bool, int]:
+        return not profile.name.startswith("llama-server"), -len(profile.methods)
+
+    for profile in sorted(profiles(None).values(), key=rank):
+        try:
+            argv, _ = command(
+                profile,
+                target_model=contender.target_model,
+                draft_model=contender.draft_model,
+                method=contender.method,
+                settings=contender.settings,
+                engine_settings=contender.engine_settings,
+                engine_args=(),
+            )
+        except InputError:
+            continue
+        if profile.kind == "server" and not flags_missing(argv, help_text):
+            new = [word for word in argv if word.startswith("--") and word not in contender.argv]
+            return (f"this build has {new[-1]}: " if new else "") + f"use --engine {profile.name}"
     return None
 
 
 @contextmanager
 def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Iterator[Session]:
     """Open the contender's engine, and close it at the end whatever happens. OpeningError when it cannot be opened."""
-    rejection_sampling = contender.settings.get("draft_sampling") == "probabilistic"
     with KINDS[contender.kind](contender, log, load_timeout) as running:
         try:
-            session = LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)
+            session = PROTOCOLS[contender.protocol](running, contender)
         except TrialError as error:
             raise OpeningError(error.message, hint=error.hint, log_tail=running.log_tail()) from error
         yield session
@@ -97,7 +123,8 @@ def _started(
 
 @contextmanager
 def _attach(contender: Contender, log: Path, load_timeout: float) -> Iterator[server.Running]:  # noqa: ARG001  a kind
-    yield server.attached(contender.url or "")
+    url = contender.url or ""
+    yield server.attached(url.rstrip("/").removesuffix("/v1") if contender.protocol == "openai" else url)
 
 
 KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[server.Running]]] = {
@@ -105,6 +132,19 @@ KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[serve
     "xllamacpp": _open_xllamacpp,
     "attach": _attach,
 }
+
+
+def _llama_cpp(running: server.Running, contender: Contender) -> Session:
+    rejection_sampling = contender.settings.get("draft_sampling") == "probabilistic"
+    return LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)
+
+
+def _openai(running: server.Running, contender: Contender) -> Session:
+    named = contender.kind == "attach" and contender.target_model != contender.url
+    return OpenAISession(running, info=_identity(contender), model=contender.target_model if named else None)
+
+
+PROTOCOLS: dict[str, Callable[[server.Running, Contender], Session]] = {"llama.cpp": _llama_cpp, "openai": _openai}
 
 
 def _identity(contender: Contender) -> EngineInfo:

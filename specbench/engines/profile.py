@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
-from specbench.records import Setting
+from specbench.records import Doubt, Protocol, Setting
 
 Words = tuple[str, ...]
 Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
@@ -25,27 +25,33 @@ class _Table(BaseModel):
 
     argv: Words = ()
     settings: dict[str, Fragment] = {}
+    defaults: dict[str, Setting] = {}
 
 
 class Method(_Table):
     """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next.
 
-    `needs`: the kind of drafter file; for `mtp`, heads in the target's own file. `settings_of`: another method whose
-    settings this one has too.
+    Its words may use every setting that has a default: `"mtp:n_max=$draft_tokens_max"`. `needs`: the kind of drafter
+    file; for `mtp`, heads in the target's own file. `settings_of`: another method whose settings this one has too.
     """
 
-    defaults: dict[str, Setting] = {}
     needs: Drafter | None = None
     settings_of: str | None = None
     learns: bool = False
 
 
 class Profile(_Table):
-    """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell."""
+    """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell.
+
+    `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
+    code and the reason. `protocol`: how it is asked once it runs.
+    """
 
     name: str
     title: str
     kind: Literal["server", "attach", "xllamacpp"]
+    protocol: Protocol = "llama.cpp"
+    doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
     help: Words = ()
     environment: dict[str, str] = {}
@@ -53,7 +59,10 @@ class Profile(_Table):
 
 
 def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
-    """The profile in `text`. `extends` names one of `bases` (TOML texts), whose tables are overlaid key by key."""
+    """The profile in `text`. `extends` names one of `bases` (TOML texts), whose tables are overlaid key by key.
+
+    `without` are dotted keys of the base that this engine does not have.
+    """
     values = _toml(name, text)
     if (base := values.pop("extends", None)) is not None:
         below = _toml(base, bases[choose(str(base), bases, what="engine profile")])
@@ -61,6 +70,8 @@ def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
             raise InputError(
                 f"engine profile {name!r} extends {base!r}, which extends another", hint="extend that one directly"
             )
+        for dotted in values.pop("without", ()):
+            _remove(below, dotted, name)
         values = _overlaid(below, values)
     try:
         profile = _with_shared_settings(Profile.model_validate({"title": name, **values, "name": name}))
@@ -114,15 +125,34 @@ def command(
         effective_settings(profile, method, settings)
         return (), {}
     effective = effective_settings(profile, method, settings)
-    values = {**_OPEN, "target_model": target_model, "draft_model": draft_model, **engine_settings, **effective}
+    of_engine = {**profile.defaults, **engine_settings}
+    values = {**_OPEN, "target_model": target_model, "draft_model": draft_model, **of_engine, **effective}
     words = [
         *profile.argv,
-        *_words(profile.settings, engine_settings, what=f"engine setting of {profile.name}"),
+        *_words(profile.settings, of_engine, what=f"engine setting of {profile.name}"),
         *chosen.argv,
         *_words(chosen.settings, effective, what=f"setting of {method} on {profile.name}"),
     ]
     shown = {key: _shown(value) for key, value in values.items() if value is not None}
-    return (*(Template(word).substitute(shown) for word in words), *engine_args), dict(profile.environment)
+    made = [Template(word).substitute(shown) for word in words]
+    if twice := {_flag(word) for word in engine_args} & {_flag(word) for word in made} - {None}:
+        raise InputError(
+            f"{min(filter(None, twice))} would be given twice",
+            hint="use the setting for it, or leave it out of the words",
+        )
+    return (*made, *engine_args), dict(profile.environment)
+
+
+def doubts(profile: Profile, argv: Iterable[str]) -> tuple[tuple[Doubt, str], ...]:
+    """What the profile says about flags that are in use."""
+    used = {_flag(word) for word in argv}
+    return tuple(doubt for flag, doubt in profile.doubts.items() if flag in used)
+
+
+def _flag(word: str) -> str | None:
+    """The name in `--name`, `--name=value` or `attribute.name=value`; None for a plain value."""
+    found = re.match(r"(--[A-Za-z][\w-]*)(?:=|$)|([a-z][a-z_.]*)=", word)
+    return None if found is None else found[1] or found[2]
 
 
 def flags_missing(argv: Iterable[str], help_text: str) -> Words:
@@ -131,8 +161,10 @@ def flags_missing(argv: Iterable[str], help_text: str) -> Words:
     removed: set[str] = set()
     flags: list[str] = []
     for line in help_text.splitlines():
-        if line.startswith("-"):
-            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", re.split(r"\s{2,}(?![\s-])", line, maxsplit=1)[0])
+        if re.match(r" {0,9}-", line):  # deeper down stand explanations
+            flags = re.findall(
+                r"(?<![\w-])--?[A-Za-z][\w-]*", re.split(r"\s{2,}(?![\s-])", line.strip(), maxsplit=1)[0]
+            )
             known.update(flags)
         if "has been removed" in line:
             removed.update(flags)
@@ -170,6 +202,17 @@ def _toml(name: str, text: str) -> dict[str, Any]:
         raise InputError(f"engine profile {name!r} is not TOML: {error}", hint="correct the file") from error
 
 
+def _remove(table: dict[str, Any], dotted: str, name: str) -> None:
+    *path, last = dotted.split(".")
+    for key in path:
+        table = table.get(key, {})
+    if last not in table:
+        raise InputError(
+            f"engine profile {name!r} is without {dotted}, which its base does not have", hint="correct it"
+        )
+    del table[last]
+
+
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
@@ -187,17 +230,18 @@ def _hint(error: Any, where: str) -> str:
 
 
 def _check_placeholders(profile: Profile) -> None:
-    """Fixed words know the models and the port; a setting's words also know the setting."""
+    """Words know the models, the port and the settings that have a default; a setting's words also know the setting."""
     tables: dict[str, _Table] = {f"method {name}": method for name, method in profile.methods.items()}
     for what, table in {"the profile": profile, **tables}.items():
-        texts: list[tuple[str, Words]] = [("", table.argv)]
+        texts: list[tuple[set[str], Words]] = [(set(table.defaults), table.argv)]
         for key, fragment in table.settings.items():
-            texts += [(key, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
-        for key, words in texts:
-            if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - {key}:
+            texts += [({key}, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
+        for own, words in texts:
+            if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - own:
                 raise InputError(
                     f"engine profile {profile.name!r}: {what} uses the unknown placeholder ${min(unknown)}",
-                    hint=f"known: {', '.join(sorted(_FIXED | {key} - {''}))}",
+                    hint=f"known: {', '.join(sorted(_FIXED | own))}",
                 )
     for name, method in profile.methods.items():
         effective_settings(profile, name, method.defaults)  # a default is a setting like any other
+    _words(profile.settings, profile.defaults, what=f"engine setting of {profile.name}")

@@ -24,7 +24,11 @@ def assign(params: Any, pair: str) -> None:
         present = getattr(holder, name)
     except AttributeError as error:
         raise ValueError(f"this version of xllamacpp has no {path}") from error
-    setattr(holder, name, _coerced(present, text, path))
+    value = _coerced(present, text, path)
+    try:
+        setattr(holder, name, value)
+    except TypeError:  # an empty list does not show that it holds numbers
+        setattr(holder, name, [float(word) for word in value])
 
 
 def _coerced(present: Any, text: str, path: str) -> Any:
