@@ -40,10 +40,11 @@ def _coerced(present: Any, text: str, path: str) -> Any:
     if isinstance(present, Enum):
         wanted = text.upper().replace("-", "_")
         named = type(present).__members__
-        found = [m for key, m in named.items() if key.upper() == wanted or key.upper().endswith(f"_{wanted}")]
+        found = [key for key in named if f"_{key.upper()}".endswith(f"_{wanted}")]
+        found = [key for key in found if len(key) == min(map(len, found))]  # MLOCK, not MMAP_MLOCK
         if len(found) != 1:
             raise ValueError(f"{path} cannot be {text!r}: known are {', '.join(named)}")
-        return found[0]
+        return named[found[0]]
     if isinstance(present, bool):
         if text not in {"true", "false"}:
             raise ValueError(f"{path} is true or false, not {text!r}")
