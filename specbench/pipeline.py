@@ -1,8 +1,9 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
+import gc
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,8 +138,21 @@ def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None)
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
     """A run from disk, and what follows from it."""
-    run = store.read(path)
-    return run, compare(run.plan, run.results, machine=run.machine)
+    with _no_collection():
+        run = store.read(path)
+        return run, compare(run.plan, run.results, machine=run.machine)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:

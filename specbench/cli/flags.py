@@ -125,7 +125,7 @@ def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None
     found: dict[str, dict[str, Any]] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        method, dot, key = name.strip().rpartition(".")
+        method, dot, key = name.strip().partition(".")
         if not equals or not dot or not key:
             raise InputError(f"{pair!r} is not METHOD.KEY=VALUE", hint="write it as draft-model.draft_tokens_max=4,8")
         words = re.findall(r'(?:"[^"]*"|[^,])+', text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from specbench.errors import EngineError, UnavailableError
-from specbench.records import DraftCounts, Message, Setting, Step
+from specbench.records import DraftCounts, Message, Sampling, Setting, Step
 
 Reason = Literal["engine-died", "timeout", "context-exceeded", "refused", "bad-answer"]
 StopReason = Literal["length", "eos", "word"]
@@ -41,6 +41,7 @@ class Request:
     seed: int
     ignore_eos: bool
     timeout: float
+    sampling: Sampling = field(default_factory=Sampling)
     json_schema: str | None = None
     top_two: bool = False
     steps: bool = False

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from specbench import datafiles
 from specbench.engines import server
-from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
+from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
 from specbench.engines.profile import Profile, command, flags_missing, parse_profile
@@ -95,6 +95,14 @@ def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Ite
         yield session
 
 
+def _sampling_rule(contender: Contender) -> Rule | None:
+    """How drafts are verified above temperature 0; None where others may have decided it."""
+    if asked := contender.values_of("draft_sampling"):
+        return "rejection-sampling" if "probabilistic" in asked else "greedy-match"
+    passed = any("draft-sampling" in word or "draft.probabilistic" in word for word in contender.engine_args)
+    return None if passed or contender.kind == "attach" else "greedy-match"
+
+
 def _open_server(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:
     executable = _executable(contender)
     if executable is None:
@@ -135,8 +143,7 @@ KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[serve
 
 
 def _llama_cpp(running: server.Running, contender: Contender) -> Session:
-    rejection_sampling = contender.settings.get("draft_sampling") == "probabilistic"
-    return LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)
+    return LlamaCppSession(running, info=_identity(contender), sampling_rule=_sampling_rule(contender))
 
 
 def _openai(running: server.Running, contender: Contender) -> Session:

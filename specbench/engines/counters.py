@@ -5,6 +5,7 @@ docs/counters.md says what each count means and where it comes from. A missing k
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -141,7 +142,7 @@ def completed(counts: DraftCounts, logged: Mapping[str, int]) -> DraftCounts:
     if counts.verification_steps is None and counts.emitted and counts.prefill_tokens is not None:
         update["verification_steps"] = counts.emitted - counts.prefill_tokens - logged["accepted"]
         sources["verification_steps"] = "derived: E - R - A"
-    return counts.model_copy(update={**update, "sources": sources})
+    return replace(counts, **update, sources=sources)
 
 
 def _at(answer: Mapping[str, Any], path: str) -> int | None:

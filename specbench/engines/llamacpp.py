@@ -30,11 +30,14 @@ _TIMEOUT = 60.0  # for everything but a generation
 
 
 class LlamaCppSession:
-    """One llama.cpp server with one request at a time. `info` describes the opening."""
+    """One llama.cpp server with one request at a time. `info` describes the opening.
 
-    def __init__(self, running: Running, *, info: EngineInfo, rejection_sampling: bool) -> None:
+    `sampling_rule`: how it verifies drafts above temperature 0; at 0 both rules are one.
+    """
+
+    def __init__(self, running: Running, *, info: EngineInfo, sampling_rule: Rule | None) -> None:
         self._running = running
-        self._rejection_sampling = rejection_sampling
+        self._sampling_rule = sampling_rule
         props = self._ask("/props")
         template = props.get("chat_template")
         build, dash, commit = str(props.get("build_info", "")).partition("-")
@@ -78,7 +81,7 @@ class LlamaCppSession:
         return len(tokens)
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
-        body: dict[str, Any] = {"messages": [message.model_dump() for message in messages]}
+        body: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
         if thinking is not None:
             body["chat_template_kwargs"] = {"enable_thinking": thinking}
         prompt = self._ask("/apply-template", body).get("prompt")
@@ -96,7 +99,7 @@ class LlamaCppSession:
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
-        rule: Rule = "rejection-sampling" if self._rejection_sampling and request.temperature > 0 else "greedy-match"
+        rule: Rule | None = self._sampling_rule if request.temperature > 0 else "greedy-match"
         if answer.observed.get("method") == "none":
             return answer
         draft_seconds, logged = self._logged()
@@ -240,6 +243,9 @@ def body(request: Request) -> dict[str, Any]:
         "n_predict": request.output_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
+        "top_k": request.sampling.top_k,
+        "top_p": request.sampling.top_p,
+        "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,
         "cache_prompt": False,
         "return_tokens": True,
@@ -267,7 +273,7 @@ def _observed(settings: Mapping[str, Any]) -> dict[str, Setting]:
     if (types := settings.get("speculative.types")) is not None:
         used = [name for name in str(types).split(",") if name not in {"", "none"}]
         observed["speculative.types"] = ",".join(used) or "none"
-        observed["method"] = ",".join(_METHOD_OF_TYPE.get(name, name) for name in used) or "none"
+        observed["method"] = "+".join(_METHOD_OF_TYPE.get(name, name) for name in used) or "none"
     return observed
 
 

@@ -51,7 +51,7 @@ class OpenAISession:
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
         """The conversation, and the switch for a template that knows it."""
-        conversation: dict[str, Any] = {"messages": [message.model_dump() for message in messages]}
+        conversation: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
         if thinking is not None:
             conversation["chat_template_kwargs"] = {"enable_thinking": thinking}
         return json.dumps(conversation, ensure_ascii=False)
@@ -110,6 +110,9 @@ def body(request: Request, *, model: str) -> dict[str, Any]:
         "max_tokens": request.output_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
+        "top_k": request.sampling.top_k,
+        "top_p": request.sampling.top_p,
+        "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,  # vLLM, SGLang and llama.cpp know it; others say so by stopping early
         "cache_prompt": False,
         "stream": True,

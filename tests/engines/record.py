@@ -5,6 +5,7 @@ usage: python tests/engines/record.py TARGET.gguf DRAFT.gguf [LLAMA_SERVER]     
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from specbench.engines import catalog, llamacpp, openai, profile
@@ -48,7 +49,7 @@ def contender(engine: str, method: str, *, target: str, draft: str, executable: 
 def record_chat(subject: Contender) -> None:
     """The same server asked in OpenAI's protocol: tests/engines/chats/, stream and counters."""
     with tempfile.TemporaryDirectory() as folder:
-        chat = subject.model_copy(update={"protocol": "openai"})
+        chat = replace(subject, protocol="openai")
         with catalog.open_session(chat, log=Path(folder) / "engine.log", load_timeout=60) as session:
             assert isinstance(session, OpenAISession)
             wire = session._running.wire

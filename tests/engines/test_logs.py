@@ -3,6 +3,7 @@
 Recorded: what lies in transcripts/ and starts/. Hand-made: every line below, in the form that its source prints.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_counts_of_the_log_fill_an_answer_that_has_none_and_replace_nothing() ->
     filled = counters.completed(bare, {"drafted": 261, "accepted": 132})
     assert (filled.drafted, filled.accepted, filled.verification_steps) == (261, 132, 67)
     assert filled.sources["drafted"] == "the engine's log"
-    known = bare.model_copy(update={"drafted": 5, "accepted": 1})
+    known = replace(bare, drafted=5, accepted=1)
     assert counters.completed(known, {"drafted": 261, "accepted": 132}) is known
     assert counters.completed(bare, {}) is bare
 

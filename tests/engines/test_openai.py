@@ -4,7 +4,6 @@ chats/llama-server-draft-model is recorded; the first line of the others says ho
 """
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from known_answer.models import KnownAnswer
-from known_answer.test_counts import contender
+from known_answer.rig import DRAFTERS, contender, find_engine
 
 from specbench.engines import catalog, counters, logs, openai
 from specbench.engines.base import Answer, Request, TrialError
@@ -125,7 +124,7 @@ def by_the_book() -> Iterator[str]:
 
 def attached(url: str) -> Contender:
     names = {"name": "none", "engine": "openai", "target_model": url, "target_label": "server", "method": "none"}
-    return Contender.model_validate({**names, "kind": "attach", "protocol": "openai", "url": url})
+    return Contender(**names, kind="attach", protocol="openai", url=url)
 
 
 def ask(session: Any, tokens: int = 9) -> Answer:
@@ -169,12 +168,7 @@ def test_an_answer_that_is_none_has_a_reason(status: int, answer: bytes, reason:
 
 @pytest.mark.engine
 def test_llama_server_counts_the_same_in_both_protocols(known_answer_models: KnownAnswer, tmp_path: Path) -> None:
-    executable = shutil.which("llama-server")
-    if executable is None:
-        pytest.skip("no llama-server on PATH")
-    native = contender(
-        ("llama-server", executable), known_answer_models, method="draft-model", draft_model=known_answer_models.draft
-    )
+    native = contender(find_engine("llama-server"), known_answer_models, DRAFTERS["draft-model"])
     with catalog.open_session(native, log=tmp_path / "engine.log", load_timeout=60) as session:
         prompt = session.apply_template(HELLO, thinking=None)
         request = Request(prompt=prompt, output_tokens=100, temperature=0, seed=1, ignore_eos=True, timeout=60)

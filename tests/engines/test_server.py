@@ -13,7 +13,7 @@ from engines import fake_engine
 from specbench.engines import catalog, profile
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.engines.server import _TELLING
-from specbench.records import Contender, Message, Setting
+from specbench.records import Contender, Message, Setting, to_json
 
 MakeContender = Callable[..., Contender]
 
@@ -48,7 +48,7 @@ def contender(tmp_path: Path) -> MakeContender:
             "environment": environment,
             **more,
         }
-        return Contender.model_validate(values)
+        return Contender(**values)
 
     return make
 
@@ -95,12 +95,12 @@ def test_no_process_is_left_behind_when_the_body_raises(contender: MakeContender
 def test_the_engine_dies_with_a_parent_that_is_killed(contender: MakeContender, tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from specbench.engines import catalog\n"
-        "from specbench.records import Contender\n"
-        "subject = Contender.model_validate_json(sys.argv[1])\n"
+        "from specbench.records import Contender, from_json\n"
+        "subject = from_json(Contender, sys.argv[1])\n"
         "with catalog.open_session(subject, log=Path(sys.argv[2]), load_timeout=30) as session:\n"
         "    print(session._running.process.pid, flush=True); time.sleep(60)\n"
     )
-    words = [sys.executable, "-c", code, contender().model_dump_json(), str(tmp_path / "log")]
+    words = [sys.executable, "-c", code, to_json(contender()).decode(), str(tmp_path / "log")]
     parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     with parent:
         assert parent.stdout is not None

@@ -1,6 +1,7 @@
 """One real engine, in ways that known-answer counts do not reach: rendering, limits, what goes wrong."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,21 @@ def test_a_model_that_cannot_be_loaded_says_so(known_answer_models: KnownAnswer,
         pass
     assert caught.value.log_tail is not None
     assert "model.gguf" in caught.value.log_tail
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, "greedy-match"),
+        ({"settings": {"draft_sampling": "greedy"}}, "greedy-match"),
+        ({"settings": {"draft-model.draft_sampling": "probabilistic"}}, "rejection-sampling"),
+        ({"engine_args": ("--spec-draft-sampling", "probabilistic")}, None),
+        ({"kind": "attach"}, None),
+        ({"kind": "attach", "settings": {"draft_sampling": "probabilistic"}}, "rejection-sampling"),
+    ],
+)
+def test_the_rule_above_temperature_0_is_known_only_where_specbench_chose_it(
+    changes: dict[str, Any], rule: str | None
+) -> None:
+    subject = replace(contender(Path("t.gguf"), Path("d.gguf")), **changes)
+    assert catalog._sampling_rule(subject) == rule

@@ -1,64 +1,32 @@
 """Settings on real engines: each one is taken, shown, and told when it is ignored. Synthetic acceptance."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import pytest
 from known_answer.models import KnownAnswer
-from known_answer.test_counts import asked, engine  # noqa: F401  a fixture
+from known_answer.rig import DRAFTERS, PLAIN, Engine, asked, contender, find_engine
 
 from specbench.analysis import checks
-from specbench.engines import catalog, profile
+from specbench.engines import catalog
 from specbench.engines.base import Answer
-from specbench.records import Contender, Generation, Opening, Setting, Trial
+from specbench.records import Contender, Generation, Opening, Sampling, Setting, Trial
 
 pytestmark = pytest.mark.engine
-Engine = tuple[str, str | None]
 
 
-def contender(
-    name: Engine,
-    models: KnownAnswer,
-    *,
-    method: str = "none",
-    settings: dict[str, Setting] | None = None,
-    shared: dict[str, Setting] | None = None,
-    words: tuple[str, ...] = (),
-) -> Contender:
-    chosen = catalog.profiles(None)[name[0]]
-    of_engine: dict[str, Setting] = {"threads": 1, "context_size": 1024, **(shared or {})}
-    argv, environment = profile.command(
-        chosen,
-        target_model=str(models.target),
-        draft_model=str(models.draft),
-        method=method,
-        settings=settings or {},
-        engine_settings=of_engine,
-        engine_args=words,
-    )
-    return Contender(
-        name=method,
-        engine=name[0],
-        kind=chosen.kind,
-        target_model=str(models.target),
-        target_label="known answer",
-        method=method,
-        settings=profile.effective_settings(chosen, method, settings or {}),
-        engine_settings=of_engine,
-        engine_args=words,
-        executable=name[1],
-        argv=argv,
-        environment=environment,
-        doubts=profile.doubts(chosen, argv),
-    )
+@pytest.fixture(params=["xllamacpp", "llama-server"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return find_engine(request.param)
 
 
 def opened(subject: Contender, models: KnownAnswer, tmp_path: Path, *, tokens: int = 40) -> tuple[Opening, Answer]:
     with catalog.open_session(subject, log=tmp_path / "engine.log", load_timeout=60) as session:
         info, answer = session.info, session.generate(asked(models, tokens))
-    shown = {
+    shown: dict[str, Any] = {
         "contender": subject.name,
         "block": 0,
         "started": 0.0,
@@ -73,11 +41,11 @@ def opened(subject: Contender, models: KnownAnswer, tmp_path: Path, *, tokens: i
         "chat_template_sha256": info.chat_template_sha256,
         "observed": info.observed,
     }
-    return Opening.model_validate(shown), answer
+    return Opening(**shown), answer
 
 
 def generation(subject: Contender, answer: Answer) -> Generation:
-    trial = {
+    trial: dict[str, Any] = {
         "id": "x",
         "contender": subject.name,
         "category": "code",
@@ -90,12 +58,14 @@ def generation(subject: Contender, answer: Answer) -> Generation:
         "ignore_eos": True,
     }
     facts: dict[str, Any] = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
-    place = {"block": 0, "order": 0, "started": 0.0, "prompt_sha256": "0" * 64}
-    return Generation(trial=Trial.model_validate(trial), **place, **facts)
+    place: dict[str, Any] = {"block": 0, "order": 0, "started": 0.0, "prompt_sha256": "0" * 64}
+    return Generation(trial=Trial(**trial), **place, **facts)
 
 
 def ignored(subject: Contender, opening: Opening, *answers: Answer) -> list[str]:
-    found: Iterator[checks.Note] = checks.of_contender(subject, [generation(subject, a) for a in answers], [opening])
+    found: Iterator[checks.Note] = checks.of_contender(
+        subject, [generation(subject, a) for a in answers], [opening], sampling=Sampling()
+    )
     return [note.message for note in found if note.code == "SETTING_IGNORED"]
 
 
@@ -122,13 +92,14 @@ UNSEEN |= {"gpu_layers", "draft_gpu_layers", "draft_override_tensor"}
 
 @pytest.mark.parametrize("case", TAKEN, ids=lambda case: ",".join([case[0], *case[1], *case[2]]))
 def test_the_engine_takes_a_setting_and_shows_it(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
     case: tuple[str, dict[str, Setting], dict[str, Setting]],
 ) -> None:
     method, shared, settings = case
-    subject = contender(engine, known_answer_models, method=method, settings=settings, shared=shared)
+    drafter = DRAFTERS.get(method, PLAIN)
+    subject = contender(engine, known_answer_models, drafter, method=method, settings=settings, engine_settings=shared)
     opening, answer = opened(subject, known_answer_models, tmp_path)
     assert answer.output_tokens == 40
     assert {*settings, *shared} - UNSEEN <= opening.observed.keys()
@@ -136,60 +107,62 @@ def test_the_engine_takes_a_setting_and_shows_it(
 
 
 def test_devices_and_layers_on_the_cpu_are_taken_by_the_binary(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
 ) -> None:
     if engine[0] == "xllamacpp":
         pytest.skip("the package has no such attributes")
-    subject = contender(engine, known_answer_models, shared={"devices": "none", "cpu_moe_layers": 1})
+    subject = contender(engine, known_answer_models, engine_settings={"devices": "none", "cpu_moe_layers": 1})
     opening, _ = opened(subject, known_answer_models, tmp_path)
     assert ignored(subject, opening) == []
 
 
 def test_a_batch_that_the_engine_cuts_to_the_context_is_told(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
 ) -> None:
-    subject = contender(engine, known_answer_models, shared={"batch_size": 4096})
+    subject = contender(engine, known_answer_models, engine_settings={"batch_size": 4096})
     opening, _ = opened(subject, known_answer_models, tmp_path)
-    assert ignored(subject, opening) == ["batch_size 4096 was asked for, the engine shows 1024"]
+    assert ignored(subject, opening) == ["batch_size 4096 was asked for, the engine shows 2048"]
 
 
 def test_a_cache_type_that_other_words_change_is_told(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
 ) -> None:
     if engine[0] == "xllamacpp":
         pytest.skip("its attributes have no second name")
-    subject = contender(engine, known_answer_models, shared={"cache_type_k": "q8_0"}, words=("-ctk", "f16"))
+    subject = contender(
+        engine, known_answer_models, engine_settings={"cache_type_k": "q8_0"}, engine_args=("-ctk", "f16")
+    )
     opening, _ = opened(subject, known_answer_models, tmp_path)
     assert ignored(subject, opening) == ["cache_type_k q8_0 was asked for, the engine shows f16"]
 
 
 def test_layers_for_a_gpu_that_is_not_there_are_told(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
 ) -> None:
     if engine[0] == "xllamacpp":
         pytest.skip("attributes are set without a word about what is there")
-    subject = contender(engine, known_answer_models, shared={"gpu_layers": 99})
+    subject = contender(engine, known_answer_models, engine_settings={"gpu_layers": 99})
     opening, _ = opened(subject, known_answer_models, tmp_path)
     assert ignored(subject, opening) == ["gpu_layers 99 was asked for, the engine shows ignored"]
 
 
 def test_min_hits_of_ngram_simple_is_known_to_be_ignored(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
 ) -> None:
     """The engine even shows the value; that it has no effect, equal counts show."""
     word = "speculative.ngram_simple.min_hits=99" if engine[0] == "xllamacpp" else "--spec-ngram-simple-min-hits"
     words = (word,) if "=" in word else (word, "99")
-    subject = contender(engine, known_answer_models, method="ngram-simple", words=words)
+    subject = contender(engine, known_answer_models, method="ngram-simple", engine_args=words)
     opening, answer = opened(subject, known_answer_models, tmp_path, tokens=200)
     plain = contender(engine, known_answer_models, method="ngram-simple")
     assert answer.counts == opened(plain, known_answer_models, tmp_path, tokens=200)[1].counts
@@ -198,31 +171,31 @@ def test_min_hits_of_ngram_simple_is_known_to_be_ignored(
 
 
 def test_a_draft_length_that_the_attached_server_does_not_have_is_told(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
 ) -> None:
-    subject = contender(engine, known_answer_models, method="draft-model", settings={"draft_tokens_max": 3})
+    subject = contender(engine, known_answer_models, DRAFTERS["draft-model"], settings={"draft_tokens_max": 3})
     with catalog.open_session(subject, log=tmp_path / "engine.log", load_timeout=60) as session:
         url = session._running.wire.url  # type: ignore[attr-defined]
-        claimed = subject.model_copy(update={"kind": "attach", "url": url, "settings": {"draft_tokens_max": 8}})
+        claimed = replace(subject, kind="attach", url=url, settings={"draft_tokens_max": 8})
         opening, answer = opened(claimed, known_answer_models, tmp_path)
         told = ignored(claimed, opening, answer)
-        assert told == ["draft_tokens_max 8 was asked for, the engine drafts up to 3"]
-        truthful = claimed.model_copy(update={"settings": {"draft_tokens_max": 3}})
+        assert told == ["8 draft tokens were asked for, the engine drafts at most 3"]
+        truthful = replace(claimed, settings={"draft_tokens_max": 3})
         assert ignored(truthful, opening, answer) == []
 
 
 @pytest.mark.parametrize("setting", ["synthetic_rates", "synthetic_length"])
 def test_dice_accept_at_the_rates_that_were_asked_for(
-    engine: Engine,  # noqa: F811
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
     setting: str,
 ) -> None:
     """Within 4 standard deviations of the binomial; a length of 3 is the rates p, p^2, ... that sum to 2."""
     value: Setting = "0.8,0.6,0.4,0.2" if setting == "synthetic_rates" else 3.0
-    subject = contender(engine, known_answer_models, method="draft-model", settings={setting: value})
+    subject = contender(engine, known_answer_models, DRAFTERS["draft-model"], settings={setting: value})
     assert subject.synthetic
     _, answer = opened(subject, known_answer_models, tmp_path, tokens=900)
     steps, positions = answer.counts.drafted_steps, answer.counts.accepted_by_position
