@@ -13,6 +13,8 @@ SCHEMA_VERSION: Final = 1
 
 Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
+Protocol = Literal["llama.cpp", "openai"]
+Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 
 
 _T = TypeVar("_T")
@@ -88,12 +90,14 @@ class Contender:
 
     Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
     `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to.
+    starts the engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and
+    why, that the engine's profile has for flags in `argv`.
     """
 
     name: str
     engine: str
     kind: Literal["server", "attach", "xllamacpp"]
+    protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
     target_note: str | None = None
@@ -110,6 +114,12 @@ class Contender:
     environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
     baseline: str | None = None
+    doubts: tuple[tuple[Doubt, str], ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether dice decide what is accepted: speed as a function of acceptance, never a result of the method."""
+        return any("synth" in word for word in (*self.settings, *self.engine_settings, *self.engine_args))
 
     def values_of(self, setting: str) -> tuple[Setting, ...]:
         """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""

@@ -9,7 +9,7 @@ from specbench.analysis import identities
 from specbench.analysis.lossless import TIE
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import MINIMUM, Estimate
-from specbench.records import Contender, Generation, Machine, Opening, Sampling
+from specbench.records import Contender, Generation, Machine, Opening, Sampling, Setting
 
 ADVICE = {
     "NOT_SPECULATING": "no result of the method: check its draft model, its settings and the engine log",
@@ -23,6 +23,7 @@ ADVICE = {
     "TIE_FLIP": "nothing: the two tokens were equally likely up to rounding",
     "DEGENERATE_OUTPUT": "judge by temperature 0.8 or by other prompts: acceptance may be inflated by a loop",
     "TEMPLATE_MISSING": "use a model file with its chat template; without it answers are not those of real use",
+    "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
     "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
     "BASELINE_STALE": "measure the baseline again in the same session",
@@ -110,7 +111,7 @@ def of_category(
             f"{len(missed)} of {m} prompts miss the context fill, at most {worst.prompt_tokens} for {worst.trial.fill}"
         )
         yield note("CONFIGURATION_MISMATCH", text, seen=missed, **where)
-    if loops := [g for g in generations if _loops(g.text, loops_known)]:
+    if not contender.synthetic and (loops := [g for g in generations if _loops(g.text, loops_known)]):
         yield note("DEGENERATE_OUTPUT", f"{len(loops)} of {m} answers repeat themselves", seen=loops, **where)
 
 
@@ -119,17 +120,15 @@ def of_contender(
 ) -> Iterator[Note]:
     """What all trials and openings of one contender say."""
     name = contender.name
-    wanted = contender.engine_settings.get("context_size")
-    sizes = [o.context_size for o in openings if o.context_size is not None]
-    if isinstance(wanted, int) and sizes and min(sizes) < wanted:
-        text = f"a context of {wanted} tokens was asked for, the engine has {min(sizes)}"
-        yield note("SETTING_IGNORED", text, contender=name)
+    for code, text in contender.doubts:
+        yield note(code, text, contender=name)
+    ignored = [text for o in openings for text in _not_in_force(contender, o)]
     if (most := _longest_draft(generations)) and (asked := max(_draft_lengths(contender), default=0)) > most:
-        text = f"{asked} draft tokens were asked for, the engine drafts at most {most}"
+        ignored.append(f"{asked} draft tokens were asked for, the engine drafts at most {most}")
+    ignored += [text for g in generations for text in _ignored(contender, g, sampling)]
+    for text in dict.fromkeys(ignored):
         yield note("SETTING_IGNORED", text, contender=name)
-    for text in dict.fromkeys(text for g in generations if g.observed for text in _ignored(contender, g, sampling)):
-        yield note("SETTING_IGNORED", text, contender=name)
-    if openings and all(o.chat_template_sha256 is None for o in openings):
+    if contender.protocol != "openai" and openings and all(o.chat_template_sha256 is None for o in openings):
         yield note("TEMPLATE_MISSING", "the engine shows no chat template", contender=name)
     if contender.learns:
         seen = Counter((g.block, g.trial.prompt, g.trial.temperature, g.trial.fill) for g in generations)
@@ -178,7 +177,7 @@ def of_run(
     for c in contenders:
         if c.target_note is not None:
             labels[c.target_label, c.target_note] = None
-        if any("synth" in word for word in (*c.settings, *c.engine_settings, *c.engine_args)):
+        if c.synthetic:
             yield note("SYNTHETIC", "acceptance is decided by dice, not by the text", contender=c.name)
     for label, text in labels:
         yield note("SYNTHETIC", f"{label}: {text}")
@@ -258,6 +257,25 @@ def _loops(text: str, known: dict[str, bool]) -> bool:
     return found
 
 
+def _not_in_force(contender: Contender, opening: Opening) -> Iterator[str]:
+    """Settings that the engine, once opened, shows with another value. A context may be rounded up."""
+    asked = {**contender.engine_settings, **contender.settings}
+    wanted, size = asked.pop("context_size", None), opening.context_size
+    slots = asked.get("parallel_slots", 1)
+    if isinstance(wanted, int) and isinstance(slots, int) and size is not None and size * slots < wanted:
+        yield f"a context of {wanted} tokens was asked for, the engine has {size * slots}"
+    for key, value in asked.items():
+        shown = opening.observed.get(key, value)
+        if value != "auto" and not _same(value, shown) and not (value == 0 and shown == "ignored"):
+            yield f"{key} {value} was asked for, the engine shows {shown}"
+
+
+def _same(one: Setting, other: Setting) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= _FLOAT32
+    return str(one).lower() == str(other).lower()
+
+
 def _draft_lengths(contender: Contender) -> list[int]:
     """The longest draft asked for, by part of the method."""
     values = (*contender.values_of("draft_tokens_max"), *contender.values_of("ngram_draft_size"))
@@ -280,6 +298,8 @@ def _ignored(contender: Contender, g: Generation, sampling: Sampling) -> Iterato
     method = seen.get("method")
     if method is not None and not {*contender.method.split("+")} <= {*str(method).split("+")}:
         yield f"{contender.method} was asked for, the engine shows {method}"
+    if g.trial.ignore_eos and g.stop_reason == "eos":
+        yield "ignore_eos was asked for, an answer ended by itself"
     drawn = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p}
     for key, wanted in {"temperature": g.trial.temperature, **drawn}.items():
         shown = seen.get(key)

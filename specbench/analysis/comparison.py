@@ -154,7 +154,10 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
         raise InputError(
             f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
         )
-    labels = {c.name: c.name.removeprefix(f"{c.target_label} · ") for c in plan.contenders}
+    labels = {
+        c.name: c.name.removeprefix(f"{c.target_label} · ") + (" (synthetic)" if c.synthetic else "")
+        for c in plan.contenders
+    }
     for name, method in _methods_seen(contenders, measured).items():
         contenders[name] = replace(contenders[name], method=method)
         labels[name] = f"{method} (observed)"
@@ -226,15 +229,17 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
     losses: dict[Cell, Lossless | None] = {}
     for cell in cells:
         base = recorded.baseline(cell)
-        if base is None and recorded.contenders[cell.contender].method != "none":
-            losses[cell] = None  # nothing to compare it to
+        contender = recorded.contenders[cell.contender]
+        if contender.synthetic or (base is None and contender.method != "none"):
+            losses[cell] = None  # its text is that of the dice; or there is nothing to compare it to
         elif base is None:
             losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
-            quant = recorded.contenders[cell.contender].target_quant
             outputs = recorded.measured.get(cell, ())
-            losses[cell] = lossless.judge(outputs, reference, quant=quant, floor=floors.get(base.contender, (0, 0)))
+            losses[cell] = lossless.judge(
+                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, (0, 0))
+            )
     return losses
 
 
@@ -246,7 +251,12 @@ def _checked(cells: Iterable[Cell], recorded: _Recorded, prompts: Mapping[str, P
         passed = judged = 0
         for g in recorded.measured.get(cell, ()):
             prompt = prompts.get(g.trial.prompt)
-            if prompt is None or prompt.check is None or answers.cut(g):
+            if (
+                prompt is None
+                or prompt.check is None
+                or answers.cut(g)
+                or recorded.contenders[cell.contender].synthetic
+            ):
                 continue
             if (prompt.id, g.text) not in known:
                 known[prompt.id, g.text] = answers.judge(g.text, prompt)
@@ -282,6 +292,7 @@ def _row(
         engine=contender.engine,
         method=contender.method,
         baseline=contender.baseline,
+        synthetic=contender.synthetic,
         category=category,
         temperature=group[0].temperature,
         fill=group[0].fill if category is not None else None,
@@ -308,7 +319,9 @@ def _row(
 
 
 def _speculates(contender: Contender, generations: Sequence[Generation]) -> bool:
-    return contender.method == "none" or not generations or any(g.counts.drafted for g in generations)
+    """Whether the method drafted, as far as is known: a chat server need not report it."""
+    silent = contender.protocol == "openai" and all(g.counts.drafted is None for g in generations)
+    return contender.method == "none" or not generations or silent or any(g.counts.drafted for g in generations)
 
 
 def _only(values: set[str | None]) -> str | None:

@@ -102,12 +102,15 @@ class Session(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def tokenize(self, text: str) -> list[int]:
-        """Token ids of `text` as a prompt, special tokens included."""
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` as a prompt, special tokens included."""
         ...
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
-        """The prompt that the model's chat template makes; `thinking` None leaves the template's default."""
+        """The prompt that the model's chat template makes; `thinking` None leaves the template's default.
+
+        Where the server applies the template itself: its own form of the conversation.
+        """
         ...
 
     def generate(self, request: Request) -> Answer: ...

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from specbench.engines.profile import Profile, command, effective_settings, find_method
+from specbench.engines.profile import Profile, command, doubts, effective_settings, find_method
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
 from specbench.planning.runfile import RunFile, Target
@@ -70,6 +70,7 @@ def contenders(
                         name=prefix + title,
                         engine=profile.name,
                         kind=profile.kind,
+                        protocol=profile.protocol,
                         target_model=target.model,
                         target_label=label,
                         target_note=target.note,
@@ -86,6 +87,7 @@ def contenders(
                         environment=environment,
                         learns=entry.learns,
                         baseline=prefix + BASELINE if method != BASELINE and BASELINE in methods else None,
+                        doubts=doubts(profile, argv),
                     )
                 )
     return tuple(found), left_out

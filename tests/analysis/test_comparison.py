@@ -280,3 +280,31 @@ def test_results_of_another_plan_are_refused() -> None:
 def test_the_same_records_give_the_same_answer() -> None:
     results = base_and_draft(0.5, 0.4, 0.5, 0.6, 0.5, 0.5)
     assert compared(results) == compared(results)
+
+
+def test_synthetic_acceptance_never_wins_and_is_not_judged() -> None:
+    dice = replace(DRAFT, name="dice", settings={"synthetic_length": 4})
+    other = ids(3)  # the dice's text is not the baseline's
+    results = [
+        *base_and_draft(*[0.9] * 6),
+        *(drafted(p, who="dice", seconds=0.2, output_ids=other, text="x " * 99) for p in PROMPTS),
+    ]
+    comparison = compare(plan(results, (BASE, DRAFT, dice)), results)
+    found = row(comparison, "dice")
+    assert (found.synthetic, found.label, found.lossless) == (True, "dice (synthetic)", None)
+    assert found.speedup is not None
+    assert found.speedup.value > 4
+    assert {v.contender for v in comparison.verdicts} == {"draft"}
+    assert {n.code for n in comparison.notes if n.contender == "dice"} == {"SYNTHETIC", "CONFIGURATION_MISMATCH"}
+    (real,) = (r for r in comparison.overall if r.contender == "draft")
+    assert real.trials == len(PROMPTS)
+
+
+def test_a_chat_server_that_reports_no_acceptance_still_has_a_speed() -> None:
+    chat = replace(DRAFT, protocol="openai")
+    results = [*base_and_draft(*[0.5] * 6)]
+    quiet = [replace(r, counts=counts(None, None)) if r.trial.contender == "draft" else r for r in results]
+    found = row(compare(plan(quiet, (BASE, chat)), quiet))
+    assert found.speculating
+    assert found.speedup is not None
+    assert found.metrics["draft_acceptance_rate"] is None

@@ -52,7 +52,7 @@ def test_passages_become_the_last_user_turn_and_are_made_once(plan: Plan, monkey
     trial = replace(plan.blocks[0].trials[0], fill=1000)
     text = prompts.render(trial, contender=make_contender("a"), session=session)
     assert text.startswith("<Answer.><aaaa")
-    assert abs(len(session.tokenize(text)) - 1000) <= 20
+    assert abs(session.count_tokens(text) - 1000) <= 20
     attempts = len(asked)
     assert prompts.render(trial, contender=make_contender("b"), session=session) == text
     assert len(asked) == attempts
