@@ -26,7 +26,7 @@ import threading
 import venv
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -263,7 +263,7 @@ def measure(arm: Arm, asked: argparse.Namespace, prompts: dict[str, str], benchy
         with (
             rig.serving(asked.llama_server, asked.model, *arm.arguments, threads=asked.threads, log=log) as server,
             catalog.open_session(
-                contender.model_copy(update={"url": server.url}), log=Path(name) / "session.log", load_timeout=60
+                replace(contender, url=server.url), log=Path(name) / "session.log", load_timeout=60
             ) as session,
         ):
             for prompt, text in prompts.items():

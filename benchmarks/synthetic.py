@@ -10,7 +10,7 @@ import numpy as np
 
 import specbench
 from specbench import store
-from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Message, Plan, Prompt, Trial
+from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Message, Plan, Prompt, Trial, to_json
 
 CATEGORIES = ("code", "json", "creative", "rag-long", "summarise", "chat", "reasoning", "edit")
 METHODS = ("none", "draft-model", "ngram-simple", "ngram-map-k", "ngram-mod")
@@ -133,10 +133,10 @@ def write_run(results: Path) -> Path:
     folder, planned = results / "synthetic", plan()
     folder.mkdir()
     (folder / store.OPENINGS).touch()
-    (folder / store.PLAN).write_text(planned.model_dump_json(), encoding="utf-8")
-    (folder / store.MACHINE).write_text(MACHINE.model_dump_json(), encoding="utf-8")
-    with (folder / store.TRIALS).open("w", encoding="utf-8") as file:
-        file.writelines(generation.model_dump_json() + "\n" for generation in generations(planned))
+    (folder / store.PLAN).write_bytes(to_json(planned))
+    (folder / store.MACHINE).write_bytes(to_json(MACHINE))
+    with (folder / store.TRIALS).open("wb") as file:
+        file.writelines(to_json(generation) + b"\n" for generation in generations(planned))
     return folder
 
 

@@ -1,10 +1,11 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
+import gc
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import specbench
@@ -93,7 +94,7 @@ def plan_run(
         facts=facts,
         version=specbench.__version__,
     )
-    return plan.model_copy(update={"drafters_found": remarks})
+    return replace(plan, drafters_found=remarks)
 
 
 def _with_model_files(runfile: RunFile, environment: Mapping[str, str], home: Path) -> RunFile:
@@ -159,8 +160,21 @@ def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None)
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
     """A run from disk, and what follows from it."""
-    run = store.read(path)
-    return run, compare(run.plan, run.results, machine=run.machine)
+    with _no_collection():
+        run = store.read(path)
+        return run, compare(run.plan, run.results, machine=run.machine)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:

@@ -3,33 +3,45 @@
 A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
 """
 
-from typing import Annotated, Any, Final, Literal
+from dataclasses import field
+from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 SCHEMA_VERSION: Final = 1
 
 Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
+Protocol = Literal["llama.cpp", "openai"]
+Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 
 
-class Record(BaseModel):
-    """Base of everything on disk: frozen, and an unknown key is an error."""
+_T = TypeVar("_T")
+_CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), ser_json_inf_nan="strings")
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def _record(kind: type[_T]) -> type[_T]:
+    """Of everything on disk: frozen, and an unknown key is an error. Slots halve the memory of a large run."""
+    made: Any = dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED)
+    checked: type[_T] = made
+    return checked
 
 
 # ------------------------------------------------------------------------------------------------ what is planned
 
 
-class Message(Record):
+@_record
+class Message:
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-class Check(Record):
+@_record
+class Check:
     """How an answer is judged: it parses (`python`, `json`), or it contains or matches something."""
 
     kind: Literal["python", "json", "contains", "regex"]
@@ -38,7 +50,8 @@ class Check(Record):
     pattern: str | None = None
 
 
-class Passages(Record):
+@_record
+class Passages:
     """Text that is generated around `needles` until the prompt has the wanted context fill."""
 
     needles: tuple[str, ...]
@@ -47,7 +60,8 @@ class Passages(Record):
     seed: int
 
 
-class Prompt(Record):
+@_record
+class Prompt:
     """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
 
     id: str
@@ -61,16 +75,29 @@ class Prompt(Record):
     constrained: bool = False
 
 
-class Contender(Record):
+@_record
+class Sampling:
+    """How a token is drawn at a temperature above 0; the same for every contender. The defaults are llama.cpp's."""
+
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+
+
+@_record
+class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
+    Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
     `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to.
+    starts the engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and
+    why, that the engine's profile has for flags in `argv`.
     """
 
     name: str
     engine: str
     kind: Literal["server", "attach", "xllamacpp"]
+    protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
     target_note: str | None = None
@@ -78,18 +105,29 @@ class Contender(Record):
     draft_model: str | None = None
     draft_label: str | None = None
     method: str
-    settings: dict[str, Setting] = {}
-    engine_settings: dict[str, Setting] = {}
+    settings: dict[str, Setting] = field(default_factory=dict)
+    engine_settings: dict[str, Setting] = field(default_factory=dict)
     engine_args: tuple[str, ...] = ()
     executable: str | None = None
     url: str | None = None
     argv: tuple[str, ...] = ()
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
     baseline: str | None = None
+    doubts: tuple[tuple[Doubt, str], ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether dice decide what is accepted: speed as a function of acceptance, never a result of the method."""
+        return any("synth" in word for word in (*self.settings, *self.engine_settings, *self.engine_args))
+
+    def values_of(self, setting: str) -> tuple[Setting, ...]:
+        """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""
+        return tuple(value for key, value in self.settings.items() if key.rpartition(".")[2] == setting)
 
 
-class Trial(Record):
+@_record
+class Trial:
     """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is."""
 
     id: str
@@ -105,7 +143,8 @@ class Trial(Record):
     fill: int | None = None
 
 
-class Block(Record):
+@_record
+class Block:
     """Trials that run on one opened engine, in this order."""
 
     index: int
@@ -113,7 +152,8 @@ class Block(Record):
     trials: tuple[Trial, ...]
 
 
-class Plan(Record):
+@_record
+class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
     `drafters_found`: files that lay around the models, and what became of each.
@@ -126,6 +166,7 @@ class Plan(Record):
     contenders: tuple[Contender, ...]
     prompts: tuple[Prompt, ...]
     blocks: tuple[Block, ...]
+    sampling: Sampling = field(default_factory=Sampling)
     thinking: bool | None = None
     record_steps: bool = False
     stream: bool = False
@@ -133,15 +174,16 @@ class Plan(Record):
     load_timeout: float = 600.0
     budget: float | None = None
     passages_text: dict[str, Any] | None = None
-    left_out: dict[str, str] = {}
-    drafters_found: dict[str, str] = {}
+    left_out: dict[str, str] = field(default_factory=dict)
+    drafters_found: dict[str, str] = field(default_factory=dict)
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""
         return {c.name: c for c in self.contenders}[name]
 
 
-class Machine(Record):
+@_record
+class Machine:
     """What this machine is, as far as it could be read. `hostname` stays None unless asked for."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -156,14 +198,15 @@ class Machine(Record):
     isa: tuple[str, ...] = ()
     gpus: tuple[dict[str, Any], ...] = ()
     hostname: str | None = None
-    environment: dict[str, str] = {}
-    reasons: dict[str, str] = {}
+    environment: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------ what was measured
 
 
-class DraftCounts(Record):
+@_record
+class DraftCounts:
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
 
     emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
@@ -177,10 +220,11 @@ class DraftCounts(Record):
     verification_steps: int | None = None
     drafted_steps: int | None = None
     accepted_by_position: tuple[int, ...] | None = None
-    sources: dict[str, str] = {}
+    sources: dict[str, str] = field(default_factory=dict)
 
 
-class Step(Record):
+@_record
+class Step:
     """One verification step as seen in the stream; `seconds` is the engine's time."""
 
     drafted: int
@@ -189,7 +233,8 @@ class Step(Record):
     seconds: float
 
 
-class Generation(Record):
+@_record
+class Generation:
     """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here."""
 
     kind: Literal["generation"] = "generation"
@@ -217,11 +262,12 @@ class Generation(Record):
     verification_rule: Literal["greedy-match", "rejection-sampling"] | None = None
     steps: tuple[Step, ...] | None = None
     top_two_gaps: tuple[float | None, ...] | None = None
-    observed: dict[str, Setting] = {}
+    observed: dict[str, Setting] = field(default_factory=dict)
     load_average: float | None = None
 
 
-class Failure(Record):
+@_record
+class Failure:
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
 
     kind: Literal["failure"] = "failure"
@@ -236,7 +282,8 @@ class Failure(Record):
     log_tail: str | None = None
 
 
-class Opening(Record):
+@_record
+class Opening:
     """An engine that was opened for a block: who it is and how it was started."""
 
     kind: Literal["opening"] = "opening"
@@ -254,11 +301,12 @@ class Opening(Record):
     context_size: int | None
     chat_template_sha256: str | None
     model_type: str | None = None
-    observed: dict[str, Setting] = {}
+    observed: dict[str, Setting] = field(default_factory=dict)
     log: str | None = None
 
 
-class Skip(Record):
+@_record
+class Skip:
     """A contender (or all that is left of a block) that cannot run here, with the reason."""
 
     kind: Literal["skip"] = "skip"
@@ -271,3 +319,24 @@ class Skip(Record):
 
 
 Result = Annotated[Generation | Failure | Opening | Skip, Field(discriminator="kind")]
+
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Checks and writes records of that kind; an unknown key is an error."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def to_json(record: Any, *, indent: int | None = None) -> bytes:
+    """A record as JSON."""
+    return adapter(type(record)).dump_json(record, indent=indent)
+
+
+def from_json(kind: type[_T], data: bytes) -> _T:
+    """The record in `data`. Raises pydantic's ValidationError."""
+    record: _T = adapter(kind).validate_json(data)
+    return record

@@ -4,7 +4,6 @@ Each result is one line, flushed and synced. A line that a crash tore is dropped
 """
 
 import errno
-import gc
 import json
 import os
 import re
@@ -18,10 +17,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from specbench.errors import InputError, SpecbenchError, UnavailableError
-from specbench.records import SCHEMA_VERSION, Failure, Generation, Machine, Opening, Plan, Result, Skip
+from specbench.records import (
+    SCHEMA_VERSION,
+    Failure,
+    Generation,
+    Machine,
+    Opening,
+    Plan,
+    Result,
+    Skip,
+    adapter,
+    from_json,
+    to_json,
+)
 
 PLAN, MACHINE, TRIALS, OPENINGS, LOCK, LOGS = (
     "plan.json",
@@ -32,8 +43,8 @@ PLAN, MACHINE, TRIALS, OPENINGS, LOCK, LOGS = (
     "logs",
 )
 _FRESH = 10.0  # seconds in which a lock without content is believed
-_RESULT: TypeAdapter[Result] = TypeAdapter(Result)
-_M = TypeVar("_M", bound=BaseModel)
+_RESULT = adapter(Result)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class RunFolder:
     def append(self, result: Result) -> None:
         """Write one line and wait until it is on the disk. After an error the file ends where it ended before."""
         file = self.openings if isinstance(result, Opening) else self.trials
-        line = result.model_dump_json().encode() + b"\n"
+        line = to_json(result) + b"\n"
         before = file.tell()
         try:
             written = 0
@@ -111,9 +122,9 @@ def create(
         path = _new_folder(root, stem)
         (path / LOGS).mkdir()
         _acquire(path)
-        (path / MACHINE).write_text(machine.model_dump_json(indent=1), encoding="utf-8")
+        (path / MACHINE).write_bytes(to_json(machine, indent=1))
         unfinished = path / f"{PLAN}.new"  # a folder is a run once its plan is whole
-        unfinished.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
+        unfinished.write_bytes(to_json(plan, indent=1))
         unfinished.replace(path / PLAN)
         return RunFolder(path, plan, frozenset(), (), _appending(path / TRIALS), _appending(path / OPENINGS))
 
@@ -138,10 +149,9 @@ def read(path: Path) -> Run:
     """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
     plan, machine = _document(path / PLAN, Plan), _document(path / MACHINE, Machine)
     warnings: list[str] = []
-    with _no_collection():
-        trials = _lines(path / TRIALS, warnings)
-        openings = _lines(path / OPENINGS, warnings)
-        results = _settled(plan, trials, warnings)
+    trials = _lines(path / TRIALS, warnings)
+    openings = _lines(path / OPENINGS, warnings)
+    results = _settled(plan, trials, warnings)
     return Run(path, plan, machine, [*openings, *results], warnings)
 
 
@@ -160,7 +170,7 @@ def latest(root: Path) -> Path:
 # ------------------------------------------------------------------------------------------------ reading
 
 
-def _document(path: Path, kind: type[_M]) -> _M:
+def _document(path: Path, kind: type[_T]) -> _T:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -168,7 +178,7 @@ def _document(path: Path, kind: type[_M]) -> _M:
             f"{path.parent} is not a run: {path.name}: {error.strerror}", hint="`specbench runs` lists the runs"
         ) from error
     try:
-        return kind.model_validate_json(data)
+        return from_json(kind, data)
     except ValidationError as error:
         _refuse_newer(path, data)
         first = error.errors()[0]
@@ -177,24 +187,24 @@ def _document(path: Path, kind: type[_M]) -> _M:
 
 
 def _lines(path: Path, warnings: list[str]) -> list[Result]:
+    found: list[Result] = []
+    validated = _RESULT.validator.validate_json
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    found.append(validated(line))
+                except ValidationError:
+                    if line == b"\n":
+                        continue
+                    _refuse_newer(path, line)
+                    torn = not line.endswith(b"\n")
+                    what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
+                    warnings.append(f"{path.name}: {what}; `specbench run --resume` measures it again")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
-    found: list[Result] = []
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            found.append(_RESULT.validate_json(line))
-        except ValidationError:
-            _refuse_newer(path, line)
-            torn = number == len(lines)
-            what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
-            warnings.append(f"{path.name}: {what}; `specbench run --resume` measures it again")
     return found
 
 
@@ -211,44 +221,37 @@ def _refuse_newer(path: Path, data: bytes) -> None:
 
 
 def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Result]:
-    """One result for each trial, in the order of the file; skips of what ran later are gone."""
+    """Warm-ups, then one result for each trial, then skips; those of what ran later are gone."""
+    warm_ups: list[Result] = []
+    skips: dict[tuple[str, int | None], Skip] = {}
     by_id: dict[str, Generation | Failure] = {}
     twice = 0
     for result in lines:
-        if isinstance(result, Generation | Failure) and result.trial.role != "warm-up":
-            earlier = by_id.get(result.trial.id)
-            if isinstance(earlier, Generation):
-                twice += isinstance(result, Generation)
-            else:
+        if result.kind == "skip":
+            skips[result.contender, result.block] = result
+        elif result.kind != "opening" and result.trial.role == "warm-up":
+            warm_ups.append(result)
+        elif result.kind != "opening":
+            earlier = by_id.setdefault(result.trial.id, result)
+            if earlier.kind == "failure":
+                del by_id[result.trial.id]
                 by_id[result.trial.id] = result
+            elif earlier is not result:
+                twice += result.kind == "generation"
     if twice:
         warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
-    kept = {id(result) for result in by_id.values()}
+    if not skips:
+        return [*warm_ups, *by_id.values()]
     open_ = {
         (block.contender, block.index)
         for block in plan.blocks
         if any(t.role != "warm-up" and not isinstance(by_id.get(t.id), Generation) for t in block.trials)
     }
     names = {contender for contender, _ in open_}
-    skips = {
-        (r.contender, r.block): r
-        for r in lines
-        if isinstance(r, Skip) and ((r.contender, r.block) in open_ if r.block is not None else r.contender in names)
-    }
-    kept |= {id(skip) for skip in skips.values()}
-    return [r for r in lines if id(r) in kept or (isinstance(r, Generation | Failure) and r.trial.role == "warm-up")]
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    valid = (
+        s for (name, block), s in skips.items() if ((name, block) in open_ if block is not None else name in names)
+    )
+    return [*warm_ups, *by_id.values(), *valid]
 
 
 # ------------------------------------------------------------------------------------------------ writing

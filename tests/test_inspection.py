@@ -13,7 +13,7 @@ from specbench import datafiles, pipeline
 from specbench.errors import InputError
 from specbench.inspection import inspect_model
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Plan
+from specbench.records import Plan, from_json, to_json
 from specbench.report.inspection import Inspection, as_json, sections
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,7 +120,7 @@ def test_a_run_of_a_model_alone_plans_what_lies_around(target: Path) -> None:
     assert made.drafters_found[str(small)] == "used as draft-model: found beside the model"
     assert "reads layer 90" in made.drafters_found[str(wide)]
     assert "dflash" in made.left_out
-    assert Plan.model_validate_json(made.model_dump_json()) == made
+    assert from_json(Plan, to_json(made)) == made
     assert plan(target, discover=False).drafters_found == {}
     assert plan(target, methods=["ngram-mod"]).drafters_found == {}
     given = plan(target, drafters=[str(tiny.eagle3(target.parent / "mine" / "own.gguf"))])

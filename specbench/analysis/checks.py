@@ -1,7 +1,7 @@
 """Notes: the result stands, but read it with care. Each has a code, a sentence and what to do about it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -9,7 +9,7 @@ from specbench.analysis import identities
 from specbench.analysis.lossless import TIE
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import MINIMUM, Estimate
-from specbench.records import Contender, Generation, Machine, Opening
+from specbench.records import Contender, Generation, Machine, Opening, Sampling, Setting
 
 ADVICE = {
     "NOT_SPECULATING": "no result of the method: check its draft model, its settings and the engine log",
@@ -23,6 +23,7 @@ ADVICE = {
     "TIE_FLIP": "nothing: the two tokens were equally likely up to rounding",
     "DEGENERATE_OUTPUT": "judge by temperature 0.8 or by other prompts: acceptance may be inflated by a loop",
     "TEMPLATE_MISSING": "use a model file with its chat template; without it answers are not those of real use",
+    "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
     "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
     "BASELINE_STALE": "measure the baseline again in the same session",
@@ -42,6 +43,7 @@ _CLIENT_SHARE, _CLIENT_SECONDS = 0.05, 0.005
 _DRIFT = 0.05
 _FLOAT32 = 1e-5
 _STALE = 6 * 3600.0
+_FILL = 0.02
 
 
 @dataclass(frozen=True)
@@ -103,23 +105,30 @@ def of_category(
             seen=cached,
             **where,
         )
-    if loops := [g for g in generations if _loops(g.text, loops_known)]:
+    if missed := [g for g in generations if _missed_fill(g)]:
+        worst = max(missed, key=lambda g: abs((g.prompt_tokens or 0) - (g.trial.fill or 0)))
+        text = (
+            f"{len(missed)} of {m} prompts miss the context fill, at most {worst.prompt_tokens} for {worst.trial.fill}"
+        )
+        yield note("CONFIGURATION_MISMATCH", text, seen=missed, **where)
+    if not contender.synthetic and (loops := [g for g in generations if _loops(g.text, loops_known)]):
         yield note("DEGENERATE_OUTPUT", f"{len(loops)} of {m} answers repeat themselves", seen=loops, **where)
 
 
 def of_contender(
-    contender: Contender, generations: Sequence[Generation], openings: Sequence[Opening]
+    contender: Contender, generations: Sequence[Generation], openings: Sequence[Opening], sampling: Sampling
 ) -> Iterator[Note]:
     """What all trials and openings of one contender say."""
     name = contender.name
-    wanted = contender.engine_settings.get("context_size")
-    sizes = [o.context_size for o in openings if o.context_size is not None]
-    if isinstance(wanted, int) and sizes and min(sizes) < wanted:
-        text = f"a context of {wanted} tokens was asked for, the engine has {min(sizes)}"
+    for code, text in contender.doubts:
+        yield note(code, text, contender=name)
+    ignored = [text for o in openings for text in _not_in_force(contender, o)]
+    if (most := _longest_draft(generations)) and (asked := max(_draft_lengths(contender), default=0)) > most:
+        ignored.append(f"{asked} draft tokens were asked for, the engine drafts at most {most}")
+    ignored += [text for g in generations for text in _ignored(contender, g, sampling)]
+    for text in dict.fromkeys(ignored):
         yield note("SETTING_IGNORED", text, contender=name)
-    for text in dict.fromkeys(text for g in generations if g.observed for text in _ignored(contender, g)):
-        yield note("SETTING_IGNORED", text, contender=name)
-    if openings and all(o.chat_template_sha256 is None for o in openings):
+    if contender.protocol != "openai" and openings and all(o.chat_template_sha256 is None for o in openings):
         yield note("TEMPLATE_MISSING", "the engine shows no chat template", contender=name)
     if contender.learns:
         seen = Counter((g.block, g.trial.prompt, g.trial.temperature, g.trial.fill) for g in generations)
@@ -137,36 +146,27 @@ def of_contender(
         yield note("CLIENT_BOUND", text, contender=name)
 
 
-@dataclass(frozen=True)
-class Circumstances:
-    """Under which a contender was measured: fixed output length or not, from when to when, on which builds."""
-
-    fixed_length: frozenset[bool]
-    began: float
-    ended: float
-    builds: frozenset[tuple[str | None, ...]]
-
-
-def circumstances(generations: Sequence[Generation], openings: Iterable[Opening]) -> Circumstances | None:
-    """None without a trial."""
-    if not generations:
-        return None
-    times = [g.started for g in generations]
-    builds = frozenset((o.engine_version, o.engine_commit, o.executable_sha256) for o in openings)
-    return Circumstances(frozenset(g.trial.ignore_eos for g in generations), min(times), max(times), builds)
-
-
-def of_pair(contender: Contender, baseline: Contender, *, mine: Circumstances, theirs: Circumstances) -> Iterator[Note]:
-    """Whether a contender and its baseline were measured alike."""
-    name = contender.name
-    if contender.engine == baseline.engine and mine.builds and theirs.builds and mine.builds != theirs.builds:
-        yield note("CONFIGURATION_MISMATCH", "the engine is not the build that the baseline ran on", contender=name)
-    if len(mine.fixed_length) == len(theirs.fixed_length) == 1 and mine.fixed_length != theirs.fixed_length:
-        text = "one side has a fixed output length, the other stops by itself"
-        yield note("CONFIGURATION_MISMATCH", text, contender=name)
-    gap = max(mine.began - theirs.ended, theirs.began - mine.ended)
+def of_pair(
+    contender: Contender,
+    baseline: Contender,
+    pairs: Sequence[tuple[Generation, Generation]],
+    *,
+    builds: Mapping[int, tuple[str | None, ...]],
+) -> Iterator[Note]:
+    """Whether each trial and the baseline's that it is compared to were measured alike. `builds` are by block."""
+    name, n = contender.name, len(pairs)
+    other = [
+        m for m, b in pairs if builds.get(m.block, 0) != builds.get(b.block, 0) and {m.block, b.block} <= builds.keys()
+    ]
+    if other and contender.engine == baseline.engine:
+        text = f"{len(other)} of {n} trials ran on another build of the engine than the baseline's"
+        yield note("CONFIGURATION_MISMATCH", text, contender=name, seen=other)
+    if mixed := [m for m, b in pairs if m.trial.ignore_eos != b.trial.ignore_eos]:
+        text = f"in {len(mixed)} of {n} trials one side has a fixed output length, the other stops by itself"
+        yield note("CONFIGURATION_MISMATCH", text, contender=name, seen=mixed)
+    gap = max((abs(m.started - b.started) for m, b in pairs), default=0)
     if gap > _STALE:
-        yield note("BASELINE_STALE", f"the baseline was measured {gap / 3600:.0f} hours apart", contender=name)
+        yield note("BASELINE_STALE", f"the baseline was measured up to {gap / 3600:.0f} hours apart", contender=name)
 
 
 def of_run(
@@ -177,7 +177,7 @@ def of_run(
     for c in contenders:
         if c.target_note is not None:
             labels[c.target_label, c.target_note] = None
-        if any("synth" in word for word in (*c.settings, *c.engine_settings, *c.engine_args)):
+        if c.synthetic:
             yield note("SYNTHETIC", "acceptance is decided by dice, not by the text", contender=c.name)
     for label, text in labels:
         yield note("SYNTHETIC", f"{label}: {text}")
@@ -241,6 +241,12 @@ def repetition(text: str) -> float | None:
     return None
 
 
+def _missed_fill(g: Generation) -> bool:
+    """The prompt is more than 2 % longer or shorter than was asked for."""
+    wanted, got = g.trial.fill, g.prompt_tokens
+    return wanted is not None and got is not None and abs(got - wanted) > _FILL * wanted
+
+
 def _loops(text: str, known: dict[str, bool]) -> bool:
     found = known.get(text)
     if found is None:
@@ -251,15 +257,54 @@ def _loops(text: str, known: dict[str, bool]) -> bool:
     return found
 
 
-def _ignored(contender: Contender, g: Generation) -> Iterator[str]:
-    """Settings that the engine's own account of a trial contradicts. Engines keep the temperature as a 32-bit float."""
+def _not_in_force(contender: Contender, opening: Opening) -> Iterator[str]:
+    """Settings that the engine, once opened, shows with another value. A context may be rounded up."""
+    asked = {**contender.engine_settings, **contender.settings}
+    wanted, size = asked.pop("context_size", None), opening.context_size
+    slots = asked.get("parallel_slots", 1)
+    if isinstance(wanted, int) and isinstance(slots, int) and size is not None and size * slots < wanted:
+        yield f"a context of {wanted} tokens was asked for, the engine has {size * slots}"
+    for key, value in asked.items():
+        shown = opening.observed.get(key, value)
+        if value != "auto" and not _same(value, shown) and not (value == 0 and shown == "ignored"):
+            yield f"{key} {value} was asked for, the engine shows {shown}"
+
+
+def _same(one: Setting, other: Setting) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= _FLOAT32
+    return str(one).lower() == str(other).lower()
+
+
+def _draft_lengths(contender: Contender) -> list[int]:
+    """The longest draft asked for, by part of the method."""
+    values = (*contender.values_of("draft_tokens_max"), *contender.values_of("ngram_draft_size"))
+    return [value for value in values if isinstance(value, int)]
+
+
+def _longest_draft(generations: Iterable[Generation]) -> int | None:
+    """Tokens of the longest draft that the engine can make: it counts acceptance for so many positions.
+
+    None where it shows no positions, or drafted more than they hold.
+    """
+    drafted = [c for g in generations if (c := g.counts).accepted_by_position and c.drafted_steps and c.drafted]
+    most = max((len(c.accepted_by_position or ()) for c in drafted), default=0)
+    return most if all((c.drafted or 0) <= most * (c.drafted_steps or 0) for c in drafted) else None
+
+
+def _ignored(contender: Contender, g: Generation, sampling: Sampling) -> Iterator[str]:
+    """Settings that the engine's own account of a trial contradicts. Engines keep numbers as 32-bit floats."""
     seen = g.observed
     method = seen.get("method")
-    if method is not None and contender.method not in str(method).split(","):
+    if method is not None and not {*contender.method.split("+")} <= {*str(method).split("+")}:
         yield f"{contender.method} was asked for, the engine shows {method}"
-    temperature = seen.get("temperature")
-    if isinstance(temperature, int | float) and abs(temperature - g.trial.temperature) > _FLOAT32:
-        yield f"temperature {g.trial.temperature:g} was asked for, the engine shows {temperature:g}"
+    if g.trial.ignore_eos and g.stop_reason == "eos":
+        yield "ignore_eos was asked for, an answer ended by itself"
+    drawn = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p}
+    for key, wanted in {"temperature": g.trial.temperature, **drawn}.items():
+        shown = seen.get(key)
+        if isinstance(shown, int | float) and abs(shown - wanted) > _FLOAT32:
+            yield f"{key} {wanted:g} was asked for, the engine shows {shown:g}"
     for key, asked in (("seed", g.trial.seed), ("ignore_eos", g.trial.ignore_eos)):
         if seen.get(key, asked) != asked:
             yield f"{key} {asked} was asked for, the engine shows {seen[key]}"

@@ -1,8 +1,10 @@
 """Records in, conclusions out: every contender against its baseline, prompt by prompt."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from specbench.analysis import answers, checks, lossless, pairing, stats
 from specbench.analysis.checks import Note
@@ -12,7 +14,19 @@ from specbench.analysis.pairing import Cell, Tallies
 from specbench.analysis.rows import DecodeSource, Row
 from specbench.analysis.verdicts import Verdict, verdicts
 from specbench.errors import InputError
-from specbench.records import Contender, Failure, Generation, Machine, Opening, Plan, Prompt, Result, Skip
+from specbench.records import (
+    Contender,
+    Failure,
+    Generation,
+    Machine,
+    Opening,
+    Plan,
+    Prompt,
+    Result,
+    Sampling,
+    Setting,
+    Skip,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ class _Recorded:
     measured: Mapping[Cell, list[Generation]]
     controls: Mapping[Cell, list[Generation]]
     openings: Mapping[str, list[Opening]]
+    sampling: Sampling
 
     def baseline(self, cell: Cell) -> Cell | None:
         name = self.contenders[cell.contender].baseline
@@ -121,9 +136,9 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
     openings: dict[str, list[Opening]] = defaultdict(list)
     latest: dict[str, Generation | Failure] = {}
     for r in results:
-        if isinstance(r, Generation) or (isinstance(r, Failure) and not isinstance(latest.get(r.trial.id), Generation)):
+        if r.kind == "generation" or (r.kind == "failure" and r.trial.id not in latest):
             latest[r.trial.id] = r  # a resumed run does a failed trial again
-        elif isinstance(r, Opening):
+        elif r.kind == "opening":
             openings[r.contender].append(r)
     measured: dict[Cell, list[Generation]] = defaultdict(list)
     controls: dict[Cell, list[Generation]] = defaultdict(list)
@@ -139,9 +154,16 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
         raise InputError(
             f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
         )
+    labels = {
+        c.name: c.name.removeprefix(f"{c.target_label} · ") + (" (synthetic)" if c.synthetic else "")
+        for c in plan.contenders
+    }
+    for name, method in _methods_seen(contenders, measured).items():
+        contenders[name] = replace(contenders[name], method=method)
+        labels[name] = f"{method} (observed)"
     return _Recorded(
         contenders=contenders,
-        labels={c.name: c.name.removeprefix(f"{c.target_label} · ") for c in plan.contenders},
+        labels=labels,
         sources=_decode_sources(plan.contenders, measured),
         planned=Counter(
             Cell(t.contender, t.category, t.temperature, t.fill)
@@ -153,7 +175,18 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
         measured=measured,
         controls=controls,
         openings=openings,
+        sampling=plan.sampling,
     )
+
+
+def _methods_seen(contenders: Mapping[str, Contender], measured: Mapping[Cell, list[Generation]]) -> dict[str, str]:
+    """The method of a server that was attached to as having none, and in every trial shows one all the same."""
+    seen: dict[str, set[Setting | None]] = defaultdict(set)
+    for cell, generations in measured.items():
+        chosen = contenders[cell.contender]
+        if chosen.kind == "attach" and chosen.method == "none":
+            seen[cell.contender] |= {g.observed.get("method") for g in generations}
+    return {name: str(*shown) for name, shown in seen.items() if len(shown) == 1 and not shown & {"none", None}}
 
 
 def _decode_sources(
@@ -196,15 +229,17 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
     losses: dict[Cell, Lossless | None] = {}
     for cell in cells:
         base = recorded.baseline(cell)
-        if base is None and recorded.contenders[cell.contender].method != "none":
-            losses[cell] = None  # nothing to compare it to
+        contender = recorded.contenders[cell.contender]
+        if contender.synthetic or (base is None and contender.method != "none"):
+            losses[cell] = None  # its text is that of the dice; or there is nothing to compare it to
         elif base is None:
             losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
-            quant = recorded.contenders[cell.contender].target_quant
             outputs = recorded.measured.get(cell, ())
-            losses[cell] = lossless.judge(outputs, reference, quant=quant, floor=floors.get(base.contender, (0, 0)))
+            losses[cell] = lossless.judge(
+                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, (0, 0))
+            )
     return losses
 
 
@@ -216,7 +251,12 @@ def _checked(cells: Iterable[Cell], recorded: _Recorded, prompts: Mapping[str, P
         passed = judged = 0
         for g in recorded.measured.get(cell, ()):
             prompt = prompts.get(g.trial.prompt)
-            if prompt is None or prompt.check is None or answers.cut(g):
+            if (
+                prompt is None
+                or prompt.check is None
+                or answers.cut(g)
+                or recorded.contenders[cell.contender].synthetic
+            ):
                 continue
             if (prompt.id, g.text) not in known:
                 known[prompt.id, g.text] = answers.judge(g.text, prompt)
@@ -252,6 +292,7 @@ def _row(
         engine=contender.engine,
         method=contender.method,
         baseline=contender.baseline,
+        synthetic=contender.synthetic,
         category=category,
         temperature=group[0].temperature,
         fill=group[0].fill if category is not None else None,
@@ -278,7 +319,9 @@ def _row(
 
 
 def _speculates(contender: Contender, generations: Sequence[Generation]) -> bool:
-    return contender.method == "none" or not generations or any(g.counts.drafted for g in generations)
+    """Whether the method drafted, as far as is known: a chat server need not report it."""
+    silent = contender.protocol == "openai" and all(g.counts.drafted is None for g in generations)
+    return contender.method == "none" or not generations or silent or any(g.counts.drafted for g in generations)
 
 
 def _only(values: set[str | None]) -> str | None:
@@ -298,17 +341,20 @@ def _notes(
     loops_known: dict[str, bool] = {}
     for (name, category), generations in by_category.items():
         yield from checks.of_category(recorded.contenders[name], category, generations, loops_known=loops_known)
-    found: dict[str, checks.Circumstances | None] = {}
+    builds = {
+        o.block: (o.engine_version, o.engine_commit, o.executable_sha256)
+        for openings in recorded.openings.values()
+        for o in openings
+    }
     for name, contender in recorded.contenders.items():
-        generations, openings = recorded.of(name), recorded.openings.get(name, [])
-        found[name] = checks.circumstances(generations, openings)
-        yield from checks.of_contender(contender, generations, openings)
+        generations = recorded.of(name)
+        yield from checks.of_contender(contender, generations, recorded.openings.get(name, []), recorded.sampling)
         if contender.baseline is None:
             yield from checks.drifted(contender, _late_over_early(generations, recorded.sources[name], seed))
-    for name, contender in recorded.contenders.items():
-        mine, theirs = found[name], found[contender.baseline] if contender.baseline else None
-        if mine is not None and theirs is not None and contender.baseline is not None:
-            yield from checks.of_pair(contender, recorded.contenders[contender.baseline], mine=mine, theirs=theirs)
+        else:
+            baseline = recorded.contenders[contender.baseline]
+            pairs = _nearest(generations, recorded.of(baseline.name))
+            yield from checks.of_pair(contender, baseline, pairs, builds=builds)
     yield from checks.of_run(
         recorded.contenders.values(), (g for gs in recorded.measured.values() for g in gs), machine
     )
@@ -316,6 +362,23 @@ def _notes(
         yield from checks.of_row(row)
     for row in (*rows, *overall):
         yield from checks.of_bound(row)
+
+
+def _nearest(mine: Iterable[Generation], theirs: Iterable[Generation]) -> list[tuple[Generation, Generation]]:
+    """Each trial with that of the baseline on the same prompt that began nearest to it."""
+
+    def what(g: Generation) -> tuple[str, float, int | None]:
+        return g.trial.prompt, g.trial.temperature, g.trial.fill
+
+    by_prompt: dict[tuple[str, float, int | None], list[Generation]] = defaultdict(list)
+    for g in sorted(theirs, key=attrgetter("started")):
+        by_prompt[what(g)].append(g)
+    pairs = []
+    for g in mine:
+        if others := by_prompt.get(what(g)):
+            at = bisect_left(others, g.started, key=attrgetter("started"))
+            pairs.append((g, min(others[max(0, at - 1) : at + 1], key=lambda o: abs(o.started - g.started))))
+    return pairs
 
 
 def _late_over_early(generations: Iterable[Generation], source: DecodeSource, seed: int) -> stats.Estimate | None:

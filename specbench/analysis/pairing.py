@@ -49,7 +49,8 @@ def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     for name, metric in METRICS.items():
         parts = [found for g in generations if (found := metric.parts(g)) is not None]
         if parts:
-            sums[name] = parts[0] if len(parts) == 1 else (sum(a for a, _ in parts), sum(b for _, b in parts))
+            above, below = zip(*parts, strict=True)
+            sums[name] = sum(above), sum(below)
             if name in RATES:
                 rates[name] = stats.geometric_average([a / b for a, b in parts])
     shared = rates.keys() & baseline.rates.keys() if baseline is not None else set()

@@ -18,7 +18,7 @@ class Row:
     `label` is what tables call the contender beside its target. Speedups are geometric means over prompts of this
     contender over its baseline, with `decode_source` for both; `over_bound` is the speedup over the tokens per step,
     which bound it; `prefill_cost` is seconds per prefilled token over the baseline's. `stop`, `steps_source` and
-    `verification_rule` are `mixed` when trials differ.
+    `verification_rule` are `mixed` when trials differ. `synthetic`: acceptance by dice, never a result of the method.
     """
 
     target: str
@@ -27,6 +27,7 @@ class Row:
     engine: str
     method: str
     baseline: str | None
+    synthetic: bool
     category: str | None
     temperature: float
     fill: int | None

@@ -42,10 +42,13 @@ class Verdict:
 
 
 def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
-    """One verdict for each target, category, temperature and fill that has a method in it, in the order of the rows."""
+    """One verdict for each target, category, temperature and fill that has a method in it, in the order of the rows.
+
+    Synthetic rows take no part.
+    """
     groups: dict[tuple[str, str | None, float, int | None], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.baseline is not None:
+        if row.baseline is not None and not row.synthetic:
             groups[row.target, row.category, row.temperature, row.fill].append(row)
     sampled = {(target, category) for target, category, temperature, _ in groups if temperature > 0}
     found = []

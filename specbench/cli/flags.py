@@ -1,5 +1,6 @@
 """Command-line words -> the values of a run file. Nothing is decided here: the run file's model checks everything."""
 
+import re
 import tomllib
 from math import isfinite, nan
 from pathlib import Path
@@ -118,16 +119,17 @@ def _pair(pair: str) -> tuple[str, bool | int | float | str]:
 
 
 def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None:
-    """METHOD.KEY=VALUE[,VALUE...] pairs by method; several values are a sweep."""
+    """METHOD.KEY=VALUE[,VALUE...] pairs by method; several values are a sweep, unless the comma stands in quotes."""
     if pairs is None:
         return None
     found: dict[str, dict[str, Any]] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        method, dot, key = name.strip().rpartition(".")
+        method, dot, key = name.strip().partition(".")
         if not equals or not dot or not key:
             raise InputError(f"{pair!r} is not METHOD.KEY=VALUE", hint="write it as draft-model.draft_tokens_max=4,8")
-        values = [value(word.strip()) for word in text.split(",")]
+        words = re.findall(r'(?:"[^"]*"|[^,])+', text)
+        values = [value(word.strip()) for word in words] or [value(text)]
         found.setdefault(method, {})[key] = values if len(values) > 1 else values[0]
     return found
 

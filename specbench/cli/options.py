@@ -69,7 +69,7 @@ EngineArg = Annotated[
 ]
 Methods = Annotated[
     str | None,
-    _option("--methods", "-M", text="Comma list; default: all that are possible.", metavar="NAMES"),
+    _option("--methods", "-M", text="Comma list; default: all that are possible. A+B tries A first.", metavar="NAMES"),
 ]
 MethodSetting = Annotated[
     list[str] | None,

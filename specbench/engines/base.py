@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from specbench.errors import EngineError, UnavailableError
-from specbench.records import DraftCounts, Message, Setting, Step
+from specbench.records import DraftCounts, Message, Sampling, Setting, Step
 
 Reason = Literal["engine-died", "timeout", "context-exceeded", "refused", "bad-answer"]
 StopReason = Literal["length", "eos", "word"]
@@ -41,6 +41,7 @@ class Request:
     seed: int
     ignore_eos: bool
     timeout: float
+    sampling: Sampling = field(default_factory=Sampling)
     json_schema: str | None = None
     top_two: bool = False
     steps: bool = False
@@ -101,12 +102,15 @@ class Session(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def tokenize(self, text: str) -> list[int]:
-        """Token ids of `text` as a prompt, special tokens included."""
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` as a prompt, special tokens included."""
         ...
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
-        """The prompt that the model's chat template makes; `thinking` None leaves the template's default."""
+        """The prompt that the model's chat template makes; `thinking` None leaves the template's default.
+
+        Where the server applies the template itself: its own form of the conversation.
+        """
         ...
 
     def generate(self, request: Request) -> Answer: ...

@@ -13,9 +13,11 @@ from importlib import metadata
 from pathlib import Path
 
 from specbench.engines import profile_files, server
-from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
+from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.engines.profile import flags_missing
+from specbench.engines.openai import OpenAISession
+from specbench.engines.profile import Profile, command, flags_missing
+from specbench.errors import InputError
 from specbench.records import Contender, Setting, Skip
 
 _CHILD = Path(__file__).with_name("xllamacpp.py")
@@ -43,20 +45,53 @@ def check_available(contender: Contender) -> Skip | None:
     stat = executable.stat()
     help_text = _help(executable, stat.st_mtime_ns, stat.st_size)
     if help_text and (missing := flags_missing(contender.argv, help_text)):
-        return skip(f"{executable.name} has no {', '.join(missing)}", "use a newer build, or leave the setting out")
+        hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
+        return skip(f"{executable.name} has no {', '.join(missing)}", hint)
+    return None
+
+
+def _dialect(contender: Contender, help_text: str) -> str | None:
+    """The packaged profile that asks the same of this build in flags that it has; llama.cpp's own profiles first."""
+
+    def rank(profile: Profile) -> tuple[bool, int]:
+        return not profile.name.startswith("llama-server"), -len(profile.methods)
+
+    for profile in sorted(profiles(None).values(), key=rank):
+        try:
+            argv, _ = command(
+                profile,
+                target_model=contender.target_model,
+                draft_model=contender.draft_model,
+                method=contender.method,
+                settings=contender.settings,
+                engine_settings=contender.engine_settings,
+                engine_args=(),
+            )
+        except InputError:
+            continue
+        if profile.kind == "server" and not flags_missing(argv, help_text):
+            new = [word for word in argv if word.startswith("--") and word not in contender.argv]
+            return (f"this build has {new[-1]}: " if new else "") + f"use --engine {profile.name}"
     return None
 
 
 @contextmanager
 def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Iterator[Session]:
     """Open the contender's engine, and close it at the end whatever happens. OpeningError when it cannot be opened."""
-    rejection_sampling = contender.settings.get("draft_sampling") == "probabilistic"
     with KINDS[contender.kind](contender, log, load_timeout) as running:
         try:
-            session = LlamaCppSession(running, info=_identity(contender), rejection_sampling=rejection_sampling)
+            session = PROTOCOLS[contender.protocol](running, contender)
         except TrialError as error:
             raise OpeningError(error.message, hint=error.hint, log_tail=running.log_tail()) from error
         yield session
+
+
+def _sampling_rule(contender: Contender) -> Rule | None:
+    """How drafts are verified above temperature 0; None where others may have decided it."""
+    if asked := contender.values_of("draft_sampling"):
+        return "rejection-sampling" if "probabilistic" in asked else "greedy-match"
+    passed = any("draft-sampling" in word or "draft.probabilistic" in word for word in contender.engine_args)
+    return None if passed or contender.kind == "attach" else "greedy-match"
 
 
 def _open_server(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:
@@ -87,7 +122,8 @@ def _started(
 
 @contextmanager
 def _attach(contender: Contender, log: Path, load_timeout: float) -> Iterator[server.Running]:  # noqa: ARG001  a kind
-    yield server.attached(contender.url or "")
+    url = contender.url or ""
+    yield server.attached(url.rstrip("/").removesuffix("/v1") if contender.protocol == "openai" else url)
 
 
 KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[server.Running]]] = {
@@ -95,6 +131,18 @@ KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[serve
     "xllamacpp": _open_xllamacpp,
     "attach": _attach,
 }
+
+
+def _llama_cpp(running: server.Running, contender: Contender) -> Session:
+    return LlamaCppSession(running, info=_identity(contender), sampling_rule=_sampling_rule(contender))
+
+
+def _openai(running: server.Running, contender: Contender) -> Session:
+    named = contender.kind == "attach" and contender.target_model != contender.url
+    return OpenAISession(running, info=_identity(contender), model=contender.target_model if named else None)
+
+
+PROTOCOLS: dict[str, Callable[[server.Running, Contender], Session]] = {"llama.cpp": _llama_cpp, "openai": _openai}
 
 
 def _identity(contender: Contender) -> EngineInfo:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
-from specbench.records import Setting
+from specbench.records import Doubt, Protocol, Setting
 
 Words = tuple[str, ...]
 Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
@@ -25,16 +25,19 @@ class _Table(BaseModel):
 
     argv: Words = ()
     settings: dict[str, Fragment] = {}
+    defaults: dict[str, Setting] = {}
 
 
 class Method(_Table):
     """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next.
 
-    `needs`: the kind of drafter file; `mtp` are heads in the target's own file or in one beside it, and
-    `argv_with_file` are the words for the second. `settings_of`: another method whose settings this one has too.
+    `type`: its name in the profile's `types`; methods that have one can be combined. Its words may use every setting
+    that has a default: `"mtp:n_max=$draft_tokens_max"`. `needs`: the kind of drafter file; for `mtp`, heads in the
+    target's own file. `settings_of`: another method whose settings this one has too.
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
-    defaults: dict[str, Setting] = {}
+    type: str | None = None
     needs: Drafter | None = None
     argv_with_file: Words = ()
     settings_of: str | None = None
@@ -44,28 +47,40 @@ class Method(_Table):
 class Profile(_Table):
     """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell.
 
-    `reads`: the format of the models that it loads.
+    `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
+    `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
+    code and the reason. `protocol`: how it is asked once it runs.
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     name: str
     title: str
     kind: Literal["server", "attach", "xllamacpp"]
     reads: Literal["gguf", "safetensors"] = "gguf"
+    protocol: Protocol = "llama.cpp"
+    doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
     help: Words = ()
     environment: dict[str, str] = {}
+    types: Words = ()
     methods: dict[str, Method]
 
 
 def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
-    """The profile in `text`. `extends` names one of `bases` (TOML texts), whose tables are overlaid key by key."""
+    """The profile in `text`. `extends` names one of `bases` (TOML texts), whose tables are overlaid key by key.
+
+    `without` are dotted keys of the base that this engine does not have.
+    """
     values = _toml(name, text)
+    gone: tuple[str, ...] = tuple(values.pop("without", ()))
     if (base := values.pop("extends", None)) is not None:
         below = _toml(base, bases[choose(str(base), bases, what="engine profile")])
         if "extends" in below:
             raise InputError(
                 f"engine profile {name!r} extends {base!r}, which extends another", hint="extend that one directly"
             )
+        for dotted in gone:
+            _remove(below, dotted, name)
         values = _overlaid(below, values)
     try:
         profile = _with_shared_settings(Profile.model_validate({"title": name, **values, "name": name}))
@@ -73,6 +88,8 @@ def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"engine profile {name!r}: {where}: {first['msg']}", hint=_hint(first, where)) from error
+    kept = {key: method for key, method in profile.methods.items() if f"methods.{key}" not in gone}
+    profile = profile.model_copy(update={"methods": kept})
     _check_placeholders(profile)
     return profile
 
@@ -87,12 +104,41 @@ def _with_shared_settings(profile: Profile) -> Profile:
     return profile.model_copy(update={"methods": methods})
 
 
+def find_method(profile: Profile, name: str) -> Method:
+    """The method of that name, or several joined by `+`; InputError for one that is unknown or cannot be joined.
+
+    The engine asks the first of them for a draft, and the next one where it has none. Its order is fixed: look-ups in
+    that of the profile, then the one that needs a model. A setting of a combination is named PART.KEY.
+    """
+    what = f"method of {profile.name}"
+    parts = {part: profile.methods[choose(part, profile.methods, what=what)] for part in name.split("+")}
+    if name in parts:
+        return parts[name]
+    listed = any("$types" in word for word in profile.types)
+    if alone := [part for part, method in parts.items() if method.type is None or not listed]:
+        raise InputError(f"{alone[0]} cannot be combined on {profile.name}", hint="measure it by itself")
+    if len(needs := [method.needs for method in parts.values() if method.needs is not None]) > 1:
+        raise InputError(f"{name} has {len(needs)} drafters with a model", hint="combine one with n-gram methods")
+    order = "+".join(sorted(parts, key=lambda part: (parts[part].needs is not None, list(profile.methods).index(part))))
+    if name != order:
+        raise InputError(f"{profile.name} has its own order for {name}", hint=f"write it as {order}")
+    return Method(
+        type=",".join(method.type or "" for method in parts.values()),
+        argv=tuple(word for method in parts.values() for word in method.argv),
+        argv_with_file=tuple(word for method in parts.values() for word in method.argv_with_file),
+        settings={f"{part}.{key}": words for part, m in parts.items() for key, words in m.settings.items()},
+        defaults={f"{part}.{key}": value for part, m in parts.items() for key, value in m.defaults.items()},
+        needs=next(iter(needs), None),
+        learns=any(method.learns for method in parts.values()),
+    )
+
+
 def effective_settings(profile: Profile, method: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
     """The method's defaults with `settings` over them: all that a record must show. InputError for an unknown one.
 
     Without the defaults for an engine that is attached to: how that was started is known only from the user.
     """
-    chosen = profile.methods[choose(method, profile.methods, what=f"method of {profile.name}")]
+    chosen = find_method(profile, method)
     for key, value in settings.items():
         _fragment(chosen.settings, key, value, what=f"setting of {method} on {profile.name}")
     return {**({} if profile.kind == "attach" else chosen.defaults), **settings}
@@ -109,26 +155,45 @@ def command(
     engine_args: Iterable[str],
 ) -> tuple[Words, dict[str, str]]:
     """The words after the executable, `$port` still open, and the environment. Both empty for kind `attach`."""
-    chosen = profile.methods[choose(method, profile.methods, what=f"method of {profile.name}")]
+    chosen = find_method(profile, method)
     if chosen.needs not in {None, "mtp"} and draft_model is None and profile.kind != "attach":
         raise InputError(
             f"{method} needs a drafter file ({chosen.needs})",
             hint="name it with --draft-model, or leave the method out",
         )
-    if profile.kind == "attach":
-        effective_settings(profile, method, settings)
-        return (), {}
     effective = effective_settings(profile, method, settings)
-    values = {**_OPEN, "target_model": target_model, "draft_model": draft_model, **engine_settings, **effective}
+    if profile.kind == "attach":
+        return (), {}
+    of_engine = {**profile.defaults, **engine_settings}
+    fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
+    fixed |= {"types": chosen.type or "", "type": chosen.type or ""}
+    fixed |= {key: _shown(value) for key, value in of_engine.items()}
     words = [
-        *profile.argv,
-        *_words(profile.settings, engine_settings, what=f"engine setting of {profile.name}"),
-        *chosen.argv,
-        *(chosen.argv_with_file if draft_model is not None else ()),
-        *_words(chosen.settings, effective, what=f"setting of {method} on {profile.name}"),
+        *_filled(profile.argv, fixed),
+        *_words(profile.settings, of_engine, fixed, what=f"engine setting of {profile.name}"),
+        *_filled(profile.types if chosen.type else (), fixed),
+        *_filled(chosen.argv, {**fixed, **{key: _shown(value) for key, value in effective.items()}}),
+        *_filled(chosen.argv_with_file if draft_model is not None else (), fixed),
+        *_words(chosen.settings, effective, fixed, what=f"setting of {method} on {profile.name}"),
     ]
-    shown = {key: _shown(value) for key, value in values.items() if value is not None}
-    return (*(Template(word).substitute(shown) for word in words), *engine_args), dict(profile.environment)
+    if twice := {_flag(word) for word in engine_args} & {_flag(word) for word in words} - {None}:
+        raise InputError(
+            f"{min(filter(None, twice))} would be given twice",
+            hint="use the setting for it, or leave it out of the words",
+        )
+    return (*words, *engine_args), dict(profile.environment)
+
+
+def doubts(profile: Profile, argv: Iterable[str]) -> tuple[tuple[Doubt, str], ...]:
+    """What the profile says about flags that are in use."""
+    used = {_flag(word) for word in argv}
+    return tuple(doubt for flag, doubt in profile.doubts.items() if flag in used)
+
+
+def _flag(word: str) -> str | None:
+    """The name in `--name`, `--name=value` or `attribute.name=value`; None for a plain value."""
+    found = re.match(r"(--[A-Za-z][\w-]*)(?:=|$)|([a-z][a-z_.]*)=", word)
+    return None if found is None else found[1] or found[2]
 
 
 def needs(profile: Profile | None, methods: Iterable[str] | None) -> set[str]:
@@ -144,8 +209,9 @@ def flags_missing(argv: Iterable[str], help_text: str) -> Words:
     removed: set[str] = set()
     flags: list[str] = []
     for line in help_text.splitlines():
-        if line.startswith("-"):
-            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", re.split(r"\s{2,}(?![\s-])", line, maxsplit=1)[0])
+        if re.match(r" {0,9}-", line):  # deeper down stand explanations
+            names = re.split(r"\s{2,}(?![\s-])", line.strip(), maxsplit=1)[0]
+            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", names)
             known.update(flags)
         if "has been removed" in line:
             removed.update(flags)
@@ -163,8 +229,19 @@ def choose(name: str, known: Iterable[str], *, what: str) -> str:
     raise InputError(f"unknown {what}: {name}", hint=hint)
 
 
-def _words(known: Mapping[str, Fragment], given: Mapping[str, Setting], *, what: str) -> list[str]:
-    return [word for key, value in given.items() for word in _fragment(known, key, value, what=what)]
+def _words(
+    known: Mapping[str, Fragment], given: Mapping[str, Setting], fixed: Mapping[str, str], *, what: str
+) -> list[str]:
+    """The words of the given settings. A word names its setting without the part of a combination before it."""
+    return [
+        word
+        for key, value in given.items()
+        for word in _filled(_fragment(known, key, value, what=what), {**fixed, key.rpartition(".")[2]: _shown(value)})
+    ]
+
+
+def _filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
+    return [Template(word).substitute(values) for word in words]
 
 
 def _fragment(known: Mapping[str, Fragment], key: str, value: Setting, *, what: str) -> Words:
@@ -181,6 +258,19 @@ def _toml(name: str, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"engine profile {name!r} is not TOML: {error}", hint="correct the file") from error
+
+
+def _remove(table: dict[str, Any], dotted: str, name: str) -> None:
+    """Take a key out of the base. A whole method stays until others have its settings."""
+    *path, last = dotted.split(".")
+    for key in path:
+        table = table.get(key, {})
+    if last not in table:
+        raise InputError(
+            f"engine profile {name!r} is without {dotted}, which its base does not have", hint="correct it"
+        )
+    if path != ["methods"]:
+        del table[last]
 
 
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -200,18 +290,26 @@ def _hint(error: Any, where: str) -> str:
 
 
 def _check_placeholders(profile: Profile) -> None:
-    """Fixed words know the models and the port; a setting's words also know the setting."""
+    """Words know the models, the port and the settings that have a default; a setting's words also know the setting."""
     tables: dict[str, _Table] = {f"method {name}": method for name, method in profile.methods.items()}
     for what, table in {"the profile": profile, **tables}.items():
-        texts: list[tuple[str, Words]] = [("", table.argv)]
-        texts += [("", table.argv_with_file)] if isinstance(table, Method) else []
+        texts: list[tuple[set[str], Words]] = [(set(table.defaults), table.argv)]
+        texts += [({"type", "types"}, table.types)] if isinstance(table, Profile) else []
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
         for key, fragment in table.settings.items():
-            texts += [(key, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
-        for key, words in texts:
-            if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - {key}:
+            texts += [({key}, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
+        for own, words in texts:
+            if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - own:
                 raise InputError(
                     f"engine profile {profile.name!r}: {what} uses the unknown placeholder ${min(unknown)}",
-                    hint=f"known: {', '.join(sorted(_FIXED | {key} - {''}))}",
+                    hint=f"known: {', '.join(sorted(_FIXED | own))}",
                 )
     for name, method in profile.methods.items():
+        if method.type is not None and not profile.types:
+            raise InputError(
+                f"engine profile {profile.name!r}: method {name} has a type, and the profile no types",
+                hint="add the words that switch it on, with $types",
+            )
         effective_settings(profile, name, method.defaults)  # a default is a setting like any other
+    for key, value in profile.defaults.items():
+        _fragment(profile.settings, key, value, what=f"engine setting of {profile.name}")

@@ -39,7 +39,7 @@ class Prompts:
             text = passages.render(frames, hidden, characters=characters)
             return templated((*prompt.messages, Message(role="user", content=text)))
 
-        return made(0) if fill is None else filled(made, fill, count=lambda text: len(session.tokenize(text)))
+        return made(0) if fill is None else filled(made, fill, count=session.count_tokens)
 
 
 def filled(made: Callable[[int], str], fill: int, *, count: Callable[[str], int]) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from specbench.engines.profile import Profile, choose, command, effective_settings
+from specbench.engines.profile import Profile, command, doubts, effective_settings, find_method
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
 from specbench.planning.runfile import RunFile, Target
@@ -41,7 +41,7 @@ def contenders(
     if len(set(labels)) < len(labels):
         raise InputError("two targets have the same label", hint="give each target a label of its own")
     for method in runfile.method_settings:
-        choose(method, profile.methods, what=f"method of {profile.name}")
+        find_method(profile, method)
     found: list[Contender] = []
     left_out: dict[str, str] = {}
     for target, label in zip(targets, labels, strict=True):
@@ -52,8 +52,9 @@ def contenders(
         drafters = _drafters(target, facts)
         methods = _methods(runfile, profile, target, drafters=drafters, prefix=prefix, left_out=left_out)
         for method in methods:
+            entry = find_method(profile, method)
+            drafter = drafters.get(entry.needs)
             for title, chosen in _sweep(method, runfile.method_settings.get(method, {})):
-                drafter = drafters.get(profile.methods[method].needs)
                 argv, environment = command(
                     profile,
                     target_model=target.model,
@@ -69,6 +70,7 @@ def contenders(
                         name=prefix + title,
                         engine=profile.name,
                         kind=profile.kind,
+                        protocol=profile.protocol,
                         target_model=target.model,
                         target_label=label,
                         target_note=target.note,
@@ -83,8 +85,9 @@ def contenders(
                         url=runfile.url,
                         argv=argv,
                         environment=environment,
-                        learns=profile.methods[method].learns,
+                        learns=entry.learns,
                         baseline=prefix + BASELINE if method != BASELINE and BASELINE in methods else None,
+                        doubts=doubts(profile, argv),
                     )
                 )
     return tuple(found), left_out
@@ -122,13 +125,11 @@ def _methods(
             raise InputError(
                 "a server that already runs has one method", hint="run once for each server, with --methods NAME"
             )
-        return tuple(choose(method, profile.methods, what=f"method of {profile.name}") for method in asked)
+        return asked
     wanted = target.methods or runfile.methods
-    for method in wanted or ():
-        choose(method, profile.methods, what=f"method of {profile.name}")
     possible = [BASELINE] if BASELINE in profile.methods else []
     for method in wanted or profile.methods:
-        needs = profile.methods[method].needs
+        needs = find_method(profile, method).needs
         if needs not in drafters:
             what, hint = _NEEDED[needs or ""]
             if wanted is not None:

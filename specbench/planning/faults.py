@@ -1,5 +1,6 @@
 """What pydantic found wrong in a user's file, as lines that a user understands."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -14,14 +15,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
-def lines(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> list[str]:
+def lines(error: ValidationError, tables: Mapping[str, type]) -> list[str]:
     """One line for each fault. `tables`: the model of each table by its place without list indices; "" is the top."""
     return [_line(fault, tables) for fault in error.errors()]
 
 
-def _line(fault: ErrorDetails, tables: Mapping[str, type[BaseModel]]) -> str:
+def _line(fault: ErrorDetails, tables: Mapping[str, type]) -> str:
     where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).removeprefix(".")
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         *table, key = fault["loc"]
         model = tables.get(".".join(part for part in table if isinstance(part, str)))
         suggestion = did_you_mean(str(key), _keys(model)) if model else "leave it out"
@@ -32,5 +33,7 @@ def _line(fault: ErrorDetails, tables: Mapping[str, type[BaseModel]]) -> str:
     return f"{where}: {message[:1].lower()}{message[1:]}" if where else message
 
 
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _keys(model: type) -> list[str]:
+    if issubclass(model, BaseModel):
+        return [field.alias or name for name, field in model.model_fields.items()]
+    return list(inspect.signature(model).parameters)  # a record

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import lcm
 
 from specbench.engines.profile import Profile, choose
@@ -72,6 +72,7 @@ def make_plan(
         contenders=found,
         prompts=tuple(prompts),
         blocks=tuple(Block(index=i, contender=c.name, trials=tuple(t)) for i, (c, t) in enumerate(blocks)),
+        sampling=runfile.sampling,
         thinking=runfile.thinking,
         record_steps=runfile.record_steps,
         stream=runfile.stream,
@@ -88,22 +89,30 @@ def _measured(
 ) -> Iterator[tuple[Contender, list[Trial]]]:
     """Blocks in the order in which they run: contenders alternate, and each takes its turn at every place."""
     order = job.runfile.order
-    long_blocks = [
-        c for c in everyone if not c.learns and (order == "by-repeat" or (order is None and c.target_model in slow))
-    ]
-    short_blocks = [c for c in everyone if c not in long_blocks]
+    rare = [c for c in everyone if order == "by-repeat" or (order is None and c.target_model in slow)]
+    often = [c for c in everyone if c not in rare]
     categories = list(job.prompts)
-    cycle = lcm(len(short_blocks), len(categories)) or 1
+    cycle = lcm(len(often), len(categories)) or 1
     for repeat in range(job.runfile.repeats):
-        for contender in _rotated(long_blocks, repeat):
-            trials = [t for category in categories for t in _trials(job, contender, category, repeat)]
-            yield contender, [*_warm_up(job, contender, trials), *trials]
+        for contender in _rotated(rare, repeat):
+            yield from _blocks(job, contender, categories, repeat)
         for index, category in enumerate(categories):
             turn = repeat * len(categories) + index
             # After a full cycle one more place, so that a category does not always have the same order.
-            for contender in _rotated(short_blocks, turn + turn // cycle):
-                for trials in _split(contender, _trials(job, contender, category, repeat)):
-                    yield contender, [*_warm_up(job, contender, trials), *trials]
+            for contender in _rotated(often, turn + turn // cycle):
+                yield from _blocks(job, contender, [category], repeat)
+
+
+def _blocks(
+    job: _Job, contender: Contender, categories: Sequence[str], repeat: int
+) -> Iterator[tuple[Contender, list[Trial]]]:
+    """One block, or for a drafter that learns one for each category, temperature and fill: it sees a prompt once."""
+    groups: dict[object, list[Trial]] = defaultdict(list)
+    for category in categories:
+        for t in _trials(job, contender, category, repeat):
+            groups[(category, t.temperature, t.fill) if contender.learns else None].append(t)
+    for trials in groups.values():
+        yield contender, [*_warm_up(job, contender, trials), *trials]
 
 
 def _controls(job: _Job, everyone: Sequence[Contender]) -> Iterator[tuple[Contender, list[Trial]]]:
@@ -120,16 +129,6 @@ def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
     """A B C, then C A B, then B C A."""
     place = -turn % len(items) if items else 0
     return [*items[place:], *items[:place]]
-
-
-def _split(contender: Contender, trials: Iterable[Trial]) -> list[list[Trial]]:
-    """A drafter that learns sees a prompt once for each opened engine."""
-    groups: dict[object, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        groups[(trial.temperature, trial.fill if trial.fill is not None else -1) if contender.learns else None].append(
-            trial
-        )
-    return list(groups.values())
 
 
 def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role: Role = "measured") -> Iterator[Trial]:
@@ -160,16 +159,15 @@ def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix
     fill = min(job.runfile.fill)
     place = f"{first.category}/warm-up" + ("" if first.fill is None else f"@{first.fill}")
     for index, prompt in enumerate(job.warm_ups[first.category]):
-        yield first.model_copy(
-            update={
-                "id": f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",
-                "prompt": prompt.id,
-                "role": "warm-up",
-                "seed": _seed(job.runfile.seed, prompt.id, first.repeat),
-                "output_tokens": min(first.output_tokens, _WARM_UP_TOKENS),
-                "ignore_eos": job.runfile.ignore_eos and not prompt.constrained,
-                "fill": min(fill, _WARM_UP_FILL) if prompt.passages else None,
-            }
+        yield replace(
+            first,
+            id=f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",
+            prompt=prompt.id,
+            role="warm-up",
+            seed=_seed(job.runfile.seed, prompt.id, first.repeat),
+            output_tokens=min(first.output_tokens, _WARM_UP_TOKENS),
+            ignore_eos=job.runfile.ignore_eos and not prompt.constrained,
+            fill=min(fill, _WARM_UP_FILL) if prompt.passages else None,
         )
 
 

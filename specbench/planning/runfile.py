@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from specbench.errors import InputError
 from specbench.planning import faults
-from specbench.records import Setting
+from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
 
 
@@ -17,6 +17,14 @@ def _seconds(value: Any) -> Any:
 
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
+
+
+def _flat(value: Any) -> Any:
+    """The tables of a combination's parts as PART.KEY: TOML reads an unquoted dot so."""
+    if not isinstance(value, dict):
+        return value
+    tables = {key: table if isinstance(table, dict) else {None: table} for key, table in value.items()}
+    return {key if k is None else f"{key}.{k}": v for key, table in tables.items() for k, v in table.items()}
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
@@ -61,7 +69,7 @@ class RunFile(_Table):
     engine_settings: dict[str, Setting] = {}
     engine_args: tuple[str, ...] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
-    method_settings: dict[str, dict[str, Values]] = {}
+    method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
     suite: str = "core"
     categories: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
@@ -69,6 +77,7 @@ class RunFile(_Table):
     output_tokens: int | None = Field(default=None, ge=2)
     ignore_eos: bool = True
     temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
+    sampling: Sampling = Sampling()
     fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
     thinking: bool | None = None
     seed: int = Field(default=1, ge=0)
@@ -123,7 +132,7 @@ def validate_runfile(values: dict[str, Any]) -> RunFile:
     try:
         return RunFile.model_validate(values)
     except ValidationError as error:
-        wrong = faults.lines(error, {"": RunFile, "targets": Target})
+        wrong = faults.lines(error, {"": RunFile, "targets": Target, "sampling": Sampling})
         raise InputError(
             "\n  ".join(["the run cannot be planned:", *wrong]),
             hint="`specbench run --help` and docs/runfile.md explain every key",

@@ -77,7 +77,9 @@ def generation(
     who: str, prompt: str, *, seconds: float = 1.0, planned: Trial | None = None, **changes: Any
 ) -> Generation:
     """101 tokens after a prompt of 50; `seconds` of decoding after 0.1 s of prefill; the client waits 1 ms longer."""
-    mine = {key: changes.pop(key) for key in tuple(changes) if key in Trial.model_fields and key != "output_tokens"}
+    mine = {
+        key: changes.pop(key) for key in tuple(changes) if key in Trial.__dataclass_fields__ and key != "output_tokens"
+    }
     facts: dict[str, Any] = {
         "trial": planned or trial(who, prompt, **mine),
         "block": 0,

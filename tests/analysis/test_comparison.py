@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from analysis.synthetic import (
     BASE,
@@ -243,8 +245,7 @@ def test_context_fills_are_rows_of_their_own_and_one_prompt_over_all() -> None:
 
 def test_a_label_is_the_name_without_the_target() -> None:
     base, draft = (
-        c.model_copy(update={"name": f"target · {c.name}", "baseline": c.baseline and "target · base"})
-        for c in (BASE, DRAFT)
+        replace(c, name=f"target · {c.name}", baseline=c.baseline and "target · base") for c in (BASE, DRAFT)
     )
     results: list[Result] = [generation(base.name, "code-0"), drafted("code-0", who=draft.name)]
     assert [r.label for r in compared(results, (base, draft)).rows] == ["base", "draft"]
@@ -260,7 +261,7 @@ def test_a_method_without_a_baseline_has_neither_speedup_nor_losslessness() -> N
 
 
 def test_a_run_without_results_has_no_figures_and_does_not_fail() -> None:
-    planned = plan(base_and_draft(*[0.5] * 6)).model_copy(update={"left_out": {"mtp": "it needs a head"}})
+    planned = replace(plan(base_and_draft(*[0.5] * 6)), left_out={"mtp": "it needs a head"})
     skip = Skip(contender="draft", block=None, reason="no such flag", hint="update the engine")
     comparison = compare(planned, [opening("base"), skip])
     assert [(r.trials, r.planned, r.speedup) for r in comparison.rows] == [(0, 6, None)] * 2
@@ -279,3 +280,31 @@ def test_results_of_another_plan_are_refused() -> None:
 def test_the_same_records_give_the_same_answer() -> None:
     results = base_and_draft(0.5, 0.4, 0.5, 0.6, 0.5, 0.5)
     assert compared(results) == compared(results)
+
+
+def test_synthetic_acceptance_never_wins_and_is_not_judged() -> None:
+    dice = replace(DRAFT, name="dice", settings={"synthetic_length": 4})
+    other = ids(3)  # the dice's text is not the baseline's
+    results = [
+        *base_and_draft(*[0.9] * 6),
+        *(drafted(p, who="dice", seconds=0.2, output_ids=other, text="x " * 99) for p in PROMPTS),
+    ]
+    comparison = compare(plan(results, (BASE, DRAFT, dice)), results)
+    found = row(comparison, "dice")
+    assert (found.synthetic, found.label, found.lossless) == (True, "dice (synthetic)", None)
+    assert found.speedup is not None
+    assert found.speedup.value > 4
+    assert {v.contender for v in comparison.verdicts} == {"draft"}
+    assert {n.code for n in comparison.notes if n.contender == "dice"} == {"SYNTHETIC", "CONFIGURATION_MISMATCH"}
+    (real,) = (r for r in comparison.overall if r.contender == "draft")
+    assert real.trials == len(PROMPTS)
+
+
+def test_a_chat_server_that_reports_no_acceptance_still_has_a_speed() -> None:
+    chat = replace(DRAFT, protocol="openai")
+    results = [*base_and_draft(*[0.5] * 6)]
+    quiet = [replace(r, counts=counts(None, None)) if r.trial.contender == "draft" else r for r in results]
+    found = row(compare(plan(quiet, (BASE, chat)), quiet))
+    assert found.speculating
+    assert found.speedup is not None
+    assert found.metrics["draft_acceptance_rate"] is None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specbench.engines import catalog
-from specbench.engines.profile import command, effective_settings, flags_missing, parse_profile
+from specbench.engines.profile import command, effective_settings, find_method, flags_missing, parse_profile
 from specbench.errors import InputError
 
 HEADS = ["mtp", "eagle3", "dflash", "dspark"]
@@ -76,6 +76,12 @@ def test_only_the_named_settings_become_words() -> None:
 @pytest.mark.parametrize(
     ("method", "settings", "engine_settings", "hint"),
     [
+        ("ngram-modd+mtp", {}, {}, "did you mean ngram-mod?"),
+        ("ngram-mod+mtp", {"mtp.p_mim": 0.5}, {}, "did you mean mtp.p_min?"),
+        ("none+mtp", {}, {}, "measure it by itself"),
+        ("mtp+eagle3", {}, {}, "combine one with n-gram methods"),
+        ("mtp+ngram-mod+ngram-simple", {}, {}, "write it as ngram-simple+ngram-mod+mtp"),
+        ("ngram-mod+ngram-mod", {}, {}, "write it as ngram-mod"),
         ("draft-modle", {}, {}, "did you mean draft-model?"),
         ("draft-model", {"draft_token_max": 4}, {}, "did you mean draft_tokens_max?"),
         ("none", {}, {"thread": 4}, "did you mean threads?"),
@@ -88,6 +94,43 @@ def test_an_unknown_name_is_answered_with_what_was_meant(
     with pytest.raises(InputError) as caught:
         argv("llama-server", method, settings=settings, engine_settings=engine_settings)
     assert caught.value.hint == hint
+
+
+def test_a_combination_passes_both_types_and_each_part_has_its_own_settings() -> None:
+    settings = {"ngram-mod.draft_tokens_max": 16, "draft-model.p_min": 0.5}
+    text = " ".join(argv("llama-server", "ngram-mod+draft-model", settings=settings))
+    assert " --spec-type ngram-mod,draft-simple --spec-draft-model d.gguf " in text
+    assert " --spec-ngram-mod-n-max 16 " in text
+    assert " --spec-draft-n-max 4 " in text
+    assert text.endswith(" --spec-draft-p-min 0.5")
+    assert "speculative.types=ngram-mod,draft-mtp" in argv("xllamacpp", "ngram-mod+mtp")
+    with pytest.raises(InputError, match="needs a drafter file"):
+        argv("llama-server", "ngram-mod+eagle3", draft_model=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "learns"),
+    [
+        ("ngram-mod+mtp", "mtp", True),
+        ("ngram-simple+dspark", "dspark", False),
+        ("ngram-simple+ngram-cache", None, True),
+    ],
+)
+def test_a_combination_learns_and_needs_what_its_parts_do(name: str, needs: str | None, learns: bool) -> None:  # noqa: FBT001
+    method = find_method(PACKAGED["llama-server"], name)
+    assert (method.needs, method.learns) == (needs, learns)
+
+
+@pytest.mark.parametrize("engine", ["llama-server", "xllamacpp"])
+def test_methods_with_a_drafter_have_the_settings_that_the_engine_obeys(engine: str) -> None:
+    common = {"draft_tokens_max", "draft_tokens_min", "p_min", "p_split", "draft_cache_type_k", "draft_cache_type_v"}
+    common |= {"synthetic_rates", "synthetic_length"}
+    place = {"draft_gpu_layers", "draft_device", "draft_threads", "draft_override_tensor"}
+    place |= {"draft_cpu_moe_layers"} if engine == "llama-server" else set()
+    expected = dict.fromkeys(("eagle3", "dflash", "dspark"), common | place)
+    expected |= {"draft-model": common | place | {"draft_sampling"}, "mtp": common | {"draft_sampling"}}
+    methods = PACKAGED[engine].methods
+    assert {name: set(methods[name].settings) for name in expected} == expected
 
 
 def test_a_method_that_needs_a_draft_model_says_so() -> None:
@@ -123,6 +166,8 @@ def test_a_profile_of_the_users_extends_a_packaged_one(tmp_path: Path) -> None:
         (OWN.replace("$target_model", "$model"), r"unknown placeholder \$model"),
         (OWN + 'settings.a = ["$b"]\n', r"unknown placeholder \$b"),
         (OWN + "defaults = { a = 1 }\n", "unknown setting of none"),
+        (OWN + 'type = "t"\n', "method none has a type, and the profile no types"),
+        (OWN + 'argv = ["$types"]\n', r"unknown placeholder \$types"),
         ('extends = "attach"\n', "extends another"),
         ('extends = "lama-server"\n', "unknown engine profile"),
         ("kind = [", "not TOML"),

@@ -1,6 +1,7 @@
 """One real engine, in ways that known-answer counts do not reach: rendering, limits, what goes wrong."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_the_engine_says_who_it_is(session: Session) -> None:
 def test_the_chat_template_is_applied_and_tokens_are_those_of_the_prompt(session: Session) -> None:
     prompt = session.apply_template([Message(role="user", content="hi")], thinking=False)
     assert prompt == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-    assert ask(session, prompt=prompt).prompt_tokens == len(session.tokenize(prompt))
+    assert ask(session, prompt=prompt).prompt_tokens == session.count_tokens(prompt)
 
 
 def test_the_verification_rule_is_that_of_the_sampling(session: Session) -> None:
@@ -125,3 +126,21 @@ def test_a_model_that_cannot_be_loaded_says_so(known_answer_models: KnownAnswer,
         pass
     assert caught.value.log_tail is not None
     assert "model.gguf" in caught.value.log_tail
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, "greedy-match"),
+        ({"settings": {"draft_sampling": "greedy"}}, "greedy-match"),
+        ({"settings": {"draft-model.draft_sampling": "probabilistic"}}, "rejection-sampling"),
+        ({"engine_args": ("--spec-draft-sampling", "probabilistic")}, None),
+        ({"kind": "attach"}, None),
+        ({"kind": "attach", "settings": {"draft_sampling": "probabilistic"}}, "rejection-sampling"),
+    ],
+)
+def test_the_rule_above_temperature_0_is_known_only_where_specbench_chose_it(
+    changes: dict[str, Any], rule: str | None
+) -> None:
+    subject = replace(contender(Path("t.gguf"), Path("d.gguf")), **changes)
+    assert catalog._sampling_rule(subject) == rule

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +43,7 @@ def test_blocks_run_in_order_each_on_its_own_engine(engine: FakeEngine, tmp_path
 
 
 def test_a_generation_holds_the_answer_and_how_it_came_about(engine: FakeEngine, tmp_path: Path) -> None:
-    plan = make_plan([("a", ["p"])]).model_copy(update={"thinking": False, "trial_timeout": 9.0, "record_steps": True})
+    plan = replace(make_plan([("a", ["p"])]), thinking=False, trial_timeout=9.0, record_steps=True)
     found = of(run(plan, engine, tmp_path), Generation)[0]
     assert (found.started, found.block, found.text, found.counts.emitted) == (7.0, 0, "x", 1)
     assert found.prompt_sha256 == hashlib.sha256(b"<p>").hexdigest()
@@ -54,16 +55,16 @@ def test_a_generation_holds_the_answer_and_how_it_came_about(engine: FakeEngine,
 
 def test_only_a_greedy_control_asks_for_the_two_likeliest_tokens(engine: FakeEngine, tmp_path: Path) -> None:
     plan = make_plan([("a", ["p", "control"])])
-    warm = plan.blocks[0].trials[1].model_copy(update={"temperature": 0.8, "id": "hot"})
-    block = plan.blocks[0].model_copy(update={"trials": (*plan.blocks[0].trials, warm)})
-    run(plan.model_copy(update={"blocks": (block,)}), engine, tmp_path)
+    warm = replace(plan.blocks[0].trials[1], temperature=0.8, id="hot")
+    block = replace(plan.blocks[0], trials=(*plan.blocks[0].trials, warm))
+    run(replace(plan, blocks=(block,)), engine, tmp_path)
     assert [request.top_two for request in engine.requests] == [False, True, False]
 
 
 def test_a_constrained_prompt_passes_its_schema_and_a_free_one_does_not(engine: FakeEngine, tmp_path: Path) -> None:
     plan = make_plan([("a", ["p", "q"])])
-    p, q = (prompt.model_copy(update={"json_schema": "{}"}) for prompt in plan.prompts)
-    run(plan.model_copy(update={"prompts": (p.model_copy(update={"constrained": True}), q)}), engine, tmp_path)
+    p, q = (replace(prompt, json_schema="{}") for prompt in plan.prompts)
+    run(replace(plan, prompts=(replace(p, constrained=True), q)), engine, tmp_path)
     assert [request.json_schema for request in engine.requests] == ["{}", None]
 
 

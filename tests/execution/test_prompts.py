@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from execution.fakes import FakeEngine, FakeSession, make_contender, make_plan
 from hypothesis import given
@@ -33,8 +35,8 @@ def plan() -> Plan:
     plan = make_plan([("a", ["p"])])
     hidden = Passages(needles=("The code is 42.",), question="What is the code?", seed=1)
     system = Message(role="system", content="Answer.")
-    prompt = plan.prompts[0].model_copy(update={"passages": hidden, "messages": (system,)})
-    return plan.model_copy(update={"prompts": (prompt,), "passages_text": frames})
+    prompt = replace(plan.prompts[0], passages=hidden, messages=(system,))
+    return replace(plan, prompts=(prompt,), passages_text=frames)
 
 
 def test_passages_become_the_last_user_turn_and_are_made_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,10 +49,10 @@ def test_passages_become_the_last_user_turn_and_are_made_once(plan: Plan, monkey
 
     monkeypatch.setattr("specbench.passages.render", render)
     prompts, session = Prompts(plan), FakeSession(FakeEngine())
-    trial = plan.blocks[0].trials[0].model_copy(update={"fill": 1000})
+    trial = replace(plan.blocks[0].trials[0], fill=1000)
     text = prompts.render(trial, contender=make_contender("a"), session=session)
     assert text.startswith("<Answer.><aaaa")
-    assert abs(len(session.tokenize(text)) - 1000) <= 20
+    assert abs(session.count_tokens(text) - 1000) <= 20
     attempts = len(asked)
     assert prompts.render(trial, contender=make_contender("b"), session=session) == text
     assert len(asked) == attempts

@@ -5,7 +5,7 @@ import pytest
 
 from specbench.hardware import cpu, nvidia
 from specbench.hardware.detect import detect
-from specbench.records import Machine
+from specbench.records import Machine, from_json, to_json
 
 INTEL = "processor\t: 0\nmodel name\t: Some CPU @ 3GHz\nflags\t\t: fpu ssse3 avx2 fma f16c avx512_vnni hypervisor\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp sve\nCPU part\t: 0xd4f\n"
@@ -26,7 +26,7 @@ def test_this_machine_is_described_and_what_is_missing_has_a_reason() -> None:
     assert machine.hostname is None
     for key, value in {"cpu": machine.cpu, "isa": machine.isa, "cores_physical": machine.cores_physical}.items():
         assert bool(value) != (key in machine.reasons)
-    assert Machine.model_validate_json(machine.model_dump_json()) == machine
+    assert from_json(Machine, to_json(machine)) == machine
 
 
 def test_the_hostname_is_recorded_only_when_asked_for() -> None:

@@ -1,11 +1,12 @@
 """What an engine must report for a known-answer target and its drafter. No engine, no model file, only maps.
 
 A map holds, for each token, the token that follows it. Decoding is greedy with a fixed number of tokens; the prompt
-pass yields the first of them; every draft has `draft_tokens_max` tokens, fewer near the end.
+pass yields the first of them; every draft has `draft_tokens_max` tokens, fewer near the end or where the drafter is
+unsure.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 
@@ -16,6 +17,11 @@ class Maps:
     walk: tuple[int, ...]
     target: tuple[int, ...]
     drafter: tuple[int, ...]
+
+    @property
+    def mistakes(self) -> frozenset[int]:
+        """The tokens after which the drafter is wrong."""
+        return frozenset(i for i, (a, b) in enumerate(zip(self.target, self.drafter, strict=True)) if a != b)
 
 
 @dataclass(frozen=True)
@@ -44,24 +50,39 @@ def make_maps(tokens: Sequence[int], vocabulary_size: int, *, cycle: int, wrong:
 
 
 def simulate(
-    last: int, *, output_tokens: int, draft_tokens_max: int, target: Sequence[int], drafter: Sequence[int]
+    last: int,
+    *,
+    output_tokens: int,
+    draft_tokens_max: int,
+    target: Sequence[int],
+    drafter: Sequence[int],
+    draft_tokens_min: int = 0,
+    unsure: Container[int] = (),
 ) -> Counts:
-    """The counts after `output_tokens` tokens; `last` is the last token of the prompt."""
+    """The counts after `output_tokens` tokens; `last` is the last token of the prompt.
+
+    A draft ends at a token of `unsure`, and is dropped when it is shorter than `draft_tokens_min`.
+    """
     drafted = accepted = verification_steps = drafted_steps = 0
     by_position = [0] * draft_tokens_max
     token, emitted = target[last], 1
     while emitted < output_tokens:
-        draft_tokens = min(draft_tokens_max, output_tokens - emitted - 1)  # room for the token that the target adds
-        guess, run = drafter[token], 0
-        while run < draft_tokens and guess == target[token]:
+        room = output_tokens - emitted - 1  # one token is what the target adds
+        draft: list[int] = []
+        while len(draft) < min(draft_tokens_max, room) and (before := draft[-1] if draft else token) not in unsure:
+            draft.append(drafter[before])
+        if len(draft) < draft_tokens_min:
+            draft = []
+        run = 0
+        while run < len(draft) and draft[run] == target[token]:
             by_position[run] += 1
-            token, guess, run = guess, drafter[guess], run + 1
+            token, run = draft[run], run + 1
         token = target[token]
         emitted += run + 1
-        drafted += draft_tokens
+        drafted += len(draft)
         accepted += run
         verification_steps += 1
-        drafted_steps += draft_tokens > 0
+        drafted_steps += bool(draft)
     return Counts(emitted, drafted, accepted, verification_steps, drafted_steps, tuple(by_position))
 
 
