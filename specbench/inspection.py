@@ -6,7 +6,7 @@ from pathlib import Path
 
 from specbench.engines.profile import Profile
 from specbench.engines.profile_files import profiles
-from specbench.models import compatibility, discovery, gguf, micro, reference, safetensors
+from specbench.models import compatibility, discovery, gguf, micro, reference
 from specbench.models.facts import ModelFacts
 from specbench.models.findings import findings
 from specbench.planning.contenders import contenders
@@ -27,7 +27,7 @@ def inspect_model(
 ) -> Inspection:
     """Read the headers of `name` and of the drafters given or found, and judge what fits."""
     path = reference.find(name, environment=environment, home=home)
-    facts = safetensors.read_facts(path) if path.is_dir() else gguf.read_facts(path)
+    facts = reference.read_facts(path)
     found = Inspection(facts, tuple(findings(facts)))
     if facts.drafter is not None:
         return found
@@ -35,7 +35,7 @@ def inspect_model(
     given: dict[str, Path] = {}
     remarks = {}
     for drafter in (reference.find(d, environment=environment, home=home) for d in drafters):
-        head = known[str(drafter)] = gguf.read_facts(drafter)
+        head = known[str(drafter)] = reference.read_facts(drafter)
         kind: str = head.drafter or "draft-model"
         reason = compatibility.misfit(path, facts, drafter, head)
         remarks[str(drafter)] = f"given as {kind}: " + (f"does not fit, {reason}" if reason else "fits")

@@ -81,6 +81,12 @@ def test_a_drafter_and_a_checkpoint_are_shown_for_what_they_are(tmp_path: Path) 
     found = inspect(folder)
     assert all(not engine.possible for engine in found.engines if engine.engine in ("llama-server", "xllamacpp"))
     assert any("reads gguf" in line for line in sections(found)[-1].footnotes)
+    eagle = tiny.checkpoint(
+        tmp_path / "eagle", {"fc.weight": ("BF16", (64, 192))}, architectures=["Eagle3"], hidden_size=64
+    )
+    judged = inspect(folder, drafters=(str(eagle), str(tmp_path / "head.gguf"))).drafters or {}
+    assert "hidden size of 64, and the target's is 128" in judged[str(eagle)]
+    assert "does not fit, it is in gguf" in judged[str(tmp_path / "head.gguf")]
 
 
 def test_what_is_shown_says_bytes_heads_and_alarms(tmp_path: Path) -> None:

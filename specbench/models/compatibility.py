@@ -54,7 +54,13 @@ def require_target(facts: ModelFacts) -> None:
 
 def misfit(target: Path, facts: ModelFacts, drafter: Path, head: ModelFacts) -> str | None:
     """Why the file cannot draft for the target; None when nothing in the headers says so."""
-    return head_fits(facts, head) if head.drafter else draft_fits(read_header(target), read_header(drafter))
+    if facts.format != head.format:
+        return f"it is in {head.format}, and the target in {facts.format}"
+    if head.drafter is not None:
+        return head_fits(facts, head)
+    if head.format == "safetensors":
+        return None if head.vocabulary_sha256 == facts.vocabulary_sha256 else "the vocabularies differ"
+    return draft_fits(read_header(target), read_header(drafter))
 
 
 def require_fit(target: Path, drafter: Path) -> None:

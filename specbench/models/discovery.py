@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -39,7 +39,7 @@ class Discovered:
 
 
 @dataclass(frozen=True)
-class _Fitting:
+class _Candidate:
     rank: int
     bytes: int
     path: Path
@@ -83,31 +83,25 @@ def discover(
 
     Of two that fit, the one beside the model is taken, otherwise the smallest.
     """
+    if not kinds:
+        return Discovered()
     header = gguf.read_header(target)
-    seen = {part.resolve() for part in (*gguf.parts(target), *given.values())}
-    fitting: dict[str, list[_Fitting]] = {}
+    fitting: dict[str, list[_Candidate]] = {}
     remarks: dict[str, str] = {}
-    entries, headers = iter(range(_MOST_ENTRIES)), iter(range(_MOST_HEADERS))
-    for rank, place in enumerate((Place("beside the model", beside, 1), *places)):
-        for shown, path in _files(place, entries):
-            try:
-                real, size = path.resolve(), path.stat().st_size
-                if real in seen or size > facts.file_bytes or _LATER_PART.search(path.name):
-                    continue
-                seen.add(real)
-                if next(headers, None) is None:
-                    remarks["and more"] = f"not looked at: {_MOST_HEADERS} files were read"
-                    break
-                kind, reason = _judge(header, facts, path)
-            except (InputError, OSError) as error:
-                remarks[shown] = f"passed over: {error}"
-                continue
-            if kind not in kinds:
-                continue
-            if reason is None:
-                fitting.setdefault(kind, []).append(_Fitting(rank, size, path, shown, place.name))
-            else:
-                remarks[shown] = f"passed over as {kind}: {reason}"
+    around = (Place("beside the model", beside, 1), *places)
+    candidates = _candidates(around, known=(*gguf.parts(target), *given.values()), most_bytes=facts.file_bytes)
+    for candidate in islice(candidates, _MOST_HEADERS):
+        try:
+            kind, reason = _judge(header, facts, candidate.path)
+        except (InputError, OSError) as error:
+            remarks[candidate.shown] = f"passed over: {error}"
+            continue
+        if kind in kinds and reason is None:
+            fitting.setdefault(kind, []).append(candidate)
+        elif kind in kinds:
+            remarks[candidate.shown] = f"passed over as {kind}: {reason}"
+    if next(candidates, None) is not None:
+        remarks["and more"] = f"not looked at: {_MOST_HEADERS} files were read"
     chosen = []
     for kind, files in fitting.items():
         best, *others = sorted(files, key=lambda f: (f.rank > 0, f.bytes, f.rank, f.shown))
@@ -119,6 +113,21 @@ def discover(
             why = f"{best.path.name} " + ("lies beside the model" if best.rank == 0 else "is not larger")
         remarks |= {other.shown: f"passed over as {kind}: {why}" for other in others}
     return Discovered(tuple(chosen), remarks)
+
+
+def _candidates(places: Iterable[Place], *, known: Iterable[Path], most_bytes: int) -> Iterator[_Candidate]:
+    """Files that are not `known` and not larger than the target, each once."""
+    seen = {path.resolve() for path in known}
+    entries = iter(range(_MOST_ENTRIES))
+    for rank, place in enumerate(places):
+        for shown, path in _files(place, entries):
+            try:
+                real, size = path.resolve(), path.stat().st_size
+            except OSError:
+                continue
+            if real not in seen and size <= most_bytes and not _LATER_PART.search(path.name):
+                seen.add(real)
+                yield _Candidate(rank, size, path, shown, place.name)
 
 
 def _judge(target: gguf.GgufHeader, facts: ModelFacts, path: Path) -> tuple[str, str | None]:

@@ -24,8 +24,8 @@ def findings(facts: ModelFacts) -> Iterator[Finding]:
     if facts.drafter is None and facts.nextn_layers < facts.nextn_declared:
         yield Finding(
             "HEADS_DROPPED",
-            f"heads were dropped by the conversion: {facts.nextn_declared} MTP blocks are declared, "
-            f"{facts.nextn_layers} are there",
+            f"heads were dropped by the conversion: {facts.nextn_layers} of the {facts.nextn_declared} MTP blocks that "
+            "the file declares are there",
             "take a conversion that keeps the MTP tensors; with this one an engine aborts, or starts and never drafts",
             severe=True,
         )

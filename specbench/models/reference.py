@@ -7,8 +7,9 @@ from pathlib import Path
 
 from specbench import datafiles
 from specbench.errors import InputError, UnavailableError
-from specbench.models import gguf, micro
+from specbench.models import gguf, micro, safetensors
 from specbench.models.discovery import hub_cache
+from specbench.models.facts import ModelFacts
 
 _BY_QUANT = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<quant>[\w.-]+)")
 _BY_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+\.gguf)")
@@ -25,6 +26,11 @@ def find(name: str, *, environment: Mapping[str, str], home: Path) -> Path:
     if reference is None or path.exists() or Path(name).parent.is_dir():
         return path
     return _on_hub(name, reference, hub_cache(environment, home))
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """What the model is: a GGUF, or a folder in Hugging Face's layout."""
+    return safetensors.read_facts(path) if path.is_dir() else gguf.read_facts(path)
 
 
 def folder(name: str, file: str) -> Path:

@@ -25,6 +25,7 @@ def folder(tmp_path: Path, known_answer_models: object) -> Path:
     (tmp_path / "truncated.gguf").write_bytes(TARGET.read_bytes()[:1_000_000])
     (tmp_path / "headless.gguf").write_bytes(TARGET.read_bytes()[:100])
     (tmp_path / "text.gguf").write_text("this is no model\n")
+    (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     (tmp_path / "empty.gguf").touch()
     (tmp_path / "other.gguf").symlink_to(known_answer_models.draft)  # type: ignore[attr-defined]
     (tmp_path / "file").touch()
@@ -44,6 +45,7 @@ QUICK = ("--no-discover", "--tags", "smoke", "--prompts", "1", "-o", "8", "-c", 
         (["--model", "truncated.gguf"], 2, "truncated", ""),
         (["--model", "headless.gguf"], 2, "headless.gguf", ""),
         (["--model", "text.gguf"], 2, "not a GGUF", ""),
+        (["--model", "pointer.gguf"], 2, "is a Git LFS pointer, not the model", "git lfs pull"),
         (["--model", "empty.gguf"], 2, "empty.gguf", ""),
         (["--model", "target.gguf", "--draft-model", "other.gguf"], 2, "vocabular", "same tokenizer"),
         (["--draft-model", "draft.gguf"], 2, "--draft-model without --model", "--model"),

@@ -13,6 +13,7 @@ from engines import fake_engine
 from specbench.engines import catalog, profile
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.engines.server import _TELLING
+from specbench.errors import InputError
 from specbench.records import Contender, Message, Setting, to_json
 
 MakeContender = Callable[..., Contender]
@@ -180,7 +181,7 @@ def test_a_running_server_can_be_attached_to(contender: MakeContender, session: 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.0.0.1:99999", "ftp://x", ""])
 def test_attaching_to_nothing_is_a_clear_error(contender: MakeContender, tmp_path: Path, url: str) -> None:
     with (
-        pytest.raises((OpeningError, catalog.InputError), match=r"nothing answers|is not an address"),
+        pytest.raises((OpeningError, InputError), match=r"nothing answers|is not an address"),
         catalog.open_session(contender(kind="attach", url=url, argv=()), log=tmp_path / "log", load_timeout=1),
     ):
         pass
