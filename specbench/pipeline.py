@@ -1,10 +1,11 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
 import gc
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import specbench
@@ -13,10 +14,11 @@ from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.metrics import METRICS
 from specbench.engines import catalog
+from specbench.engines.profile import needs
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.hardware.detect import detect
-from specbench.models import compatibility, gguf, micro
+from specbench.models import compatibility, discovery, gguf, micro, reference
 from specbench.models.facts import ModelFacts
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
@@ -50,36 +52,56 @@ def find_suite(name: str) -> Suite:
     return parse_suite(datafiles.texts(folder))
 
 
-def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
-    """Resolve models, suite and engine profiles, check that they fit, and plan every trial."""
-    runfile = _with_model_files(runfile)
+def plan_run(
+    runfile: RunFile,
+    *,
+    engines: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    home: Path | None = None,
+) -> Plan:
+    """Resolve models, suite and engine profiles, find drafters, check that they fit, and plan every trial."""
+    home = home or Path.home()
+    profiles = catalog.profiles(engines)
+    resolved = _with_model_files(runfile, environment, home)
     facts: dict[str, ModelFacts] = {}
-    for target in () if runfile.url else runfile.targets:
-        for model in (target.model, *target.drafters):
-            if model not in facts:
-                facts[model] = gguf.read_facts(Path(model))
+    remarks: dict[str, str] = {}
+    targets = []
+    for target, asked in zip(resolved.targets, runfile.targets, strict=True):
+        if runfile.url:
+            break
+        facts |= {model: gguf.read_facts(Path(model)) for model in (target.model, *target.drafters)}
+        compatibility.require_target(facts[target.model])
         for drafter in target.drafters:
-            if facts[drafter].drafter is None:  # heads use the target's own vocabulary
-                compatibility.require_same_vocabulary(Path(target.model), Path(drafter))
-    return make_plan(
-        runfile,
+            compatibility.require_fit(Path(target.model), Path(drafter))
+        found = discovery.discover(
+            Path(target.model),
+            facts[target.model],
+            beside=reference.folder(asked.model, target.model),
+            places=() if asked.model in micro.NAMES else discovery.places(environment, home),
+            kinds=needs(profiles.get(runfile.engine_name), target.methods or runfile.methods)
+            if runfile.discover
+            else (),
+            given={facts[drafter].drafter or "draft-model": Path(drafter) for drafter in target.drafters},
+        )
+        facts |= {str(path): gguf.read_facts(path) for path in found.drafters}
+        targets.append(target.model_copy(update={"drafters": (*target.drafters, *map(str, found.drafters))}))
+        prefix = f"{target.label} · " if len(runfile.targets) > 1 else ""
+        remarks |= {prefix + name: remark for name, remark in found.remarks.items()}
+    plan = make_plan(
+        resolved.model_copy(update={"targets": tuple(targets) or resolved.targets}),
         suite=find_suite(runfile.suite),
-        profiles=catalog.profiles(engines),
+        profiles=profiles,
         facts=facts,
         version=specbench.__version__,
     )
+    return replace(plan, drafters_found=remarks)
 
 
-def _with_model_files(runfile: RunFile) -> RunFile:
-    """Names of the embedded family become files; every other path becomes absolute, so that a run can be resumed."""
+def _with_model_files(runfile: RunFile, environment: Mapping[str, str], home: Path) -> RunFile:
+    """Names of models become absolute paths, so that a run can be resumed."""
 
     def file_of(model: str) -> str:
-        if runfile.url:
-            return model
-        if model in micro.NAMES:
-            weights, cache = datafiles.path("micro/weights"), datafiles.cache_folder()
-            return str(micro.model_file(model, weights=weights, cache=cache))
-        return str(Path(model).expanduser().absolute())
+        return model if runfile.url else str(reference.find(model, environment=environment, home=home))
 
     targets = [
         target.model_copy(

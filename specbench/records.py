@@ -154,7 +154,10 @@ class Block:
 
 @_record
 class Plan:
-    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why."""
+    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
+
+    `drafters_found`: files that lay around the models, and what became of each.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     specbench_version: str
@@ -172,6 +175,7 @@ class Plan:
     budget: float | None = None
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    drafters_found: dict[str, str] = field(default_factory=dict)
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""

@@ -18,11 +18,12 @@ from rich.text import Text
 
 from specbench import pipeline
 from specbench.analysis.comparison import Comparison
+from specbench.cli.sections import draw
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.records import Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
-from specbench.report.text import GAP, Section, sections
+from specbench.report.text import sections
 from specbench.store import Run
 from specbench.units import duration, percent, significant
 
@@ -124,25 +125,7 @@ def _write(comparison: Comparison, format_: str, console: Console) -> None:
         console.file.write(FORMATS[format_](comparison))
         return
     for section in sections(comparison):
-        _draw_section(console, section)
-
-
-def _draw_section(console: Console, section: Section) -> None:
-    console.print(Text(section.title, style="bold"))
-    for line in section.lines:
-        console.print(Text(f"- {line}"), soft_wrap=False)
-    if section.columns:
-        shown = section.fitting(console.width)
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
-        for index in shown:
-            column = section.columns[index]
-            table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
-        for number, row in enumerate(section.rows):
-            table.add_row(*(Text(row[index]) for index in shown), end_section=number in section.rules)
-        console.print(table)
-    for note in section.footnotes:
-        console.print(Text(note, style="dim"))
-    console.print()
+        draw(console, section)
 
 
 def show_plan(plan: Plan) -> None:
@@ -159,6 +142,8 @@ def show_plan(plan: Plan) -> None:
         print("  " + " ".join([contender.executable or contender.url or contender.engine, *contender.argv]))
     for method, reason in plan.left_out.items():
         print(f"\n{method}: left out, {reason}")
+    for name, remark in plan.drafters_found.items():
+        print(f"\n{name}: {remark}")
 
 
 def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:

@@ -17,9 +17,20 @@ RunFilePath = Annotated[
 RunPath = Annotated[
     Path | None, typer.Argument(metavar="[RUN]", help="A run folder, or its name; default: the newest run.")
 ]
+ModelPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A GGUF, a folder with config.json and safetensors, `micro`, or ORG/REPO:QUANT."
+    ),
+]
 Model = Annotated[
     list[str] | None,
-    _option("--model", "-m", text="Target GGUF, or `micro`; may be repeated.", metavar="GGUF"),
+    _option(
+        "--model",
+        "-m",
+        text="Target GGUF, `micro`, or ORG/REPO:QUANT on Hugging Face; may be repeated.",
+        metavar="GGUF",
+    ),
 ]
 DraftModel = Annotated[
     list[str] | None,
@@ -29,6 +40,12 @@ DraftModel = Annotated[
         "-d",
         text="Draft model, EAGLE-3, DFlash or DSpark file (its header says which); may be repeated.",
         metavar="GGUF",
+    ),
+]
+Discover = Annotated[
+    bool | None,
+    _option(
+        "--discover/--no-discover", text="Look for drafters beside the model and in the usual folders; default: do."
     ),
 ]
 Engine = Annotated[

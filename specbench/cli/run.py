@@ -13,6 +13,7 @@ def run(
     *,
     model: o.Model = None,
     draft_model: o.DraftModel = None,
+    discover: o.Discover = None,
     engine: o.Engine = None,
     engine_path: o.EnginePath = None,
     url: o.Url = None,
@@ -53,6 +54,7 @@ def run(
     asked: dict[str, Any] = {
         "model": model,
         "draft_model": draft_model,
+        "discover": discover,
         "engine": engine,
         "engine_path": engine_path,
         "url": url,

@@ -12,27 +12,18 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from specbench import datafiles
-from specbench.engines import server
+from specbench.engines import profile_files, server
 from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
-from specbench.engines.profile import Profile, command, flags_missing, parse_profile
+from specbench.engines.profile import Profile, command, flags_missing
 from specbench.errors import InputError
 from specbench.records import Contender, Setting, Skip
 
-_PROFILES = Path(__file__).with_name("profiles")
 _CHILD = Path(__file__).with_name("xllamacpp.py")
 _HELP_TIMEOUT = 30.0
 
-
-def profiles(extra: Path | None) -> dict[str, Profile]:
-    """The packaged profiles, and those in the folder `extra`, which may extend or replace them."""
-    packaged = _texts(_PROFILES)
-    own = _texts(extra) if extra is not None else {}
-    if extra is not None and not own:
-        raise InputError(f"{extra} holds no engine profile", hint="put NAME.toml files there")
-    return {name: parse_profile(name, text, bases=packaged) for name, text in {**packaged, **own}.items()}
+profiles = profile_files.profiles
 
 
 def check_available(contender: Contender) -> Skip | None:
@@ -179,10 +170,6 @@ def _identity(contender: Contender) -> EngineInfo:
         executable_sha256=None if binary is None else _sha256(binary),
         observed=observed,
     )
-
-
-def _texts(folder: Path) -> dict[str, str]:
-    return {Path(name).stem: text for name, text in datafiles.texts(folder).items()}
 
 
 def _executable(contender: Contender) -> Path | None:

@@ -34,10 +34,12 @@ class Method(_Table):
     `type`: its name in the profile's `types`; methods that have one can be combined. Its words may use every setting
     that has a default: `"mtp:n_max=$draft_tokens_max"`. `needs`: the kind of drafter file; for `mtp`, heads in the
     target's own file. `settings_of`: another method whose settings this one has too.
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     type: str | None = None
     needs: Drafter | None = None
+    argv_with_file: Words = ()
     settings_of: str | None = None
     learns: bool = False
 
@@ -48,11 +50,13 @@ class Profile(_Table):
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
     code and the reason. `protocol`: how it is asked once it runs.
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     name: str
     title: str
     kind: Literal["server", "attach", "xllamacpp"]
+    reads: Literal["gguf", "safetensors"] = "gguf"
     protocol: Protocol = "llama.cpp"
     doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
@@ -121,6 +125,7 @@ def find_method(profile: Profile, name: str) -> Method:
     return Method(
         type=",".join(method.type or "" for method in parts.values()),
         argv=tuple(word for method in parts.values() for word in method.argv),
+        argv_with_file=tuple(word for method in parts.values() for word in method.argv_with_file),
         settings={f"{part}.{key}": words for part, m in parts.items() for key, words in m.settings.items()},
         defaults={f"{part}.{key}": value for part, m in parts.items() for key, value in m.defaults.items()},
         needs=next(iter(needs), None),
@@ -168,6 +173,7 @@ def command(
         *_words(profile.settings, of_engine, fixed, what=f"engine setting of {profile.name}"),
         *_filled(profile.types if chosen.type else (), fixed),
         *_filled(chosen.argv, {**fixed, **{key: _shown(value) for key, value in effective.items()}}),
+        *_filled(chosen.argv_with_file if draft_model is not None else (), fixed),
         *_words(chosen.settings, effective, fixed, what=f"setting of {method} on {profile.name}"),
     ]
     if twice := {_flag(word) for word in engine_args} & {_flag(word) for word in words} - {None}:
@@ -188,6 +194,13 @@ def _flag(word: str) -> str | None:
     """The name in `--name`, `--name=value` or `attribute.name=value`; None for a plain value."""
     found = re.match(r"(--[A-Za-z][\w-]*)(?:=|$)|([a-z][a-z_.]*)=", word)
     return None if found is None else found[1] or found[2]
+
+
+def needs(profile: Profile | None, methods: Iterable[str] | None) -> set[str]:
+    """The kinds of drafters that the methods of a profile (None: all of them) work with."""
+    known = profile.methods if profile is not None else {}
+    asked = known if methods is None else [part for method in methods for part in method.split("+")]
+    return {kind for method in asked if method in known and (kind := known[method].needs) is not None}
 
 
 def flags_missing(argv: Iterable[str], help_text: str) -> Words:
@@ -282,6 +295,7 @@ def _check_placeholders(profile: Profile) -> None:
     for what, table in {"the profile": profile, **tables}.items():
         texts: list[tuple[set[str], Words]] = [(set(table.defaults), table.argv)]
         texts += [({"type", "types"}, table.types)] if isinstance(table, Profile) else []
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
         for key, fragment in table.settings.items():
             texts += [({key}, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
         for own, words in texts:

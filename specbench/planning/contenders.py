@@ -14,13 +14,13 @@ BASELINE = "none"
 
 _FILE = "name it with --draft-model, or leave the method out"
 _NEEDED = {
-    "draft-model": ("a draft model, and none was given", _FILE),
-    "eagle3": ("an EAGLE-3 head, and none was given", _FILE),
-    "dflash": ("a DFlash drafter, and none was given", _FILE),
-    "dspark": ("a DSpark drafter, and none was given", _FILE),
+    "draft-model": ("a draft model, and none was given or found", _FILE),
+    "eagle3": ("an EAGLE-3 head, and none was given or found", _FILE),
+    "dflash": ("a DFlash drafter, and none was given or found", _FILE),
+    "dspark": ("a DSpark drafter, and none was given or found", _FILE),
     "mtp": (
-        "MTP heads in the target, and the file has none",
-        "take a conversion that keeps the nextn tensors, or leave the method out",
+        "MTP heads that the engine drafts with, and the target has none",
+        "take a conversion that keeps the nextn tensors, give a file of heads, or leave the method out",
     ),
 }
 
@@ -94,15 +94,15 @@ def contenders(
 
 
 def _drafters(target: Target, facts: Mapping[str, ModelFacts]) -> dict[str | None, str | None]:
-    """The drafter files of a target by kind. The heads of `mtp` have no file of their own: their entry is None."""
+    """The drafter files of a target by kind. The entry of heads in the target's own file is None."""
     found: dict[str | None, str | None] = {None: None}
-    if (known := facts.get(target.model)) is not None and known.nextn_layers:
+    if (known := facts.get(target.model)) is not None and known.nextn_layers and known.nextn_drafts:
         found["mtp"] = None
     for file in target.drafters:
         kind = (facts[file].drafter if file in facts else None) or "draft-model"
-        if kind in found:
+        if (other := found.get(kind)) is not None:
             raise InputError(
-                f"{_stem(found[kind] or '')} and {_stem(file)} are both drafters of the kind {kind}",
+                f"{_stem(other)} and {_stem(file)} are both drafters of the kind {kind}",
                 hint="give one of each kind, or run twice",
             )
         found[kind] = file

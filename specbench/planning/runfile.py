@@ -57,11 +57,12 @@ class RunFile(_Table):
     A `[methods.NAME]` table names a method and its settings; `methods = [...]` with `method_settings` says the same.
     `order`: `by-category` opens an engine for each category and repeat, so that contenders alternate often; `by-repeat`
     once for each repeat, for models that load slowly. By default the model's size decides. `fill` is for prompts whose
-    text is generated.
+    text is generated. `discover`: look for drafters beside the model and in the usual folders.
     """
 
     name: str | None = None
     targets: tuple[Target, ...] = ()
+    discover: bool = True
     engine: str | None = None
     engine_path: str | None = None
     url: str | None = None

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verdicts import Verdict
+from specbench.report.section import MISSING
 from specbench.units import significant
 
-MISSING = "—"
 _POSITIONS = 4
 _KILO = 1024
 

@@ -2,59 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
 from specbench.analysis.checks import Note
 from specbench.analysis.comparison import Comparison, Target
 from specbench.analysis.rows import Row
 from specbench.report import cells
+from specbench.report.section import MISSING, Column, Section
 
-GAP = 2  # spaces between columns
 _NAMED = 3
 
 
-@dataclass(frozen=True)
-class Column:
-    """Priority 0 is always shown; where it is narrow, the highest priority goes first."""
-
-    name: str
-    unit: str
-    justify: Literal["left", "right"]
-    priority: int
-
-    @property
-    def title(self) -> str:
-        """The name, and its unit on a second line."""
-        return f"{self.name}\n{self.unit}" if self.unit else self.name
-
-
-@dataclass(frozen=True)
-class Section:
-    """A title, lines, a table, footnotes. `rules` are the rows after which a thin line helps the eye."""
-
-    title: str
-    columns: tuple[Column, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    rules: tuple[int, ...] = ()
-    lines: tuple[str, ...] = ()
-    footnotes: tuple[str, ...] = ()
-
-    def fitting(self, width: int) -> tuple[int, ...]:
-        """Indexes of the columns that fit into `width` characters, with `GAP` between them."""
-        needed = [max(map(len, (c.name, c.unit, *(row[i] for row in self.rows)))) for i, c in enumerate(self.columns)]
-        shown = list(range(len(self.columns)))
-        while sum(needed[i] for i in shown) + GAP * (len(shown) - 1) > width:
-            last = max(shown, key=lambda i: (self.columns[i].priority, i), default=None)
-            if last is None or self.columns[last].priority == 0:
-                break
-            shown.remove(last)
-        return tuple(shown)
-
-
 def _checks(row: Row) -> str:
-    return f"{row.checks_passed}/{row.checks_judged}" if row.checks_judged else cells.MISSING
+    return f"{row.checks_passed}/{row.checks_judged}" if row.checks_judged else MISSING
 
 
 def _speedup(row: Row) -> str:
@@ -119,7 +79,7 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
             *(Column(cells.temperature(t), "", "left", 0) for t in temperatures),
         ),
         rows=tuple(
-            (cells.category(*where), *(row.get(t, cells.MISSING) for t in temperatures)) for where, row in rows.items()
+            (cells.category(*where), *(row.get(t, MISSING) for t in temperatures)) for where, row in rows.items()
         ),
         footnotes=(counts + (f", {comparison.failed} failed" if comparison.failed else ""),),
     )

@@ -34,7 +34,7 @@ def folder(tmp_path: Path, known_answer_models: object) -> Path:
     return tmp_path
 
 
-QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
+QUICK = ("--no-discover", "--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
 
 
 @pytest.mark.parametrize(

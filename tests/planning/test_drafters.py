@@ -48,7 +48,7 @@ def test_a_file_makes_its_own_method_possible_and_the_others_are_left_out_with_a
 
 def test_mtp_needs_heads_in_the_target_and_no_file() -> None:
     assert planned(heads=3).contender("mtp").draft_model is None
-    assert planned().left_out["mtp"] == "it needs MTP heads in the target, and the file has none"
+    assert planned().left_out["mtp"] == "it needs MTP heads that the engine drafts with, and the target has none"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +61,7 @@ def test_two_drafters_of_one_kind_are_refused(kind: str) -> None:
     ("method", "message"),
     [
         ("draft-model", "draft-model needs a draft model"),
-        ("mtp", "mtp needs MTP heads in the target"),
+        ("mtp", "mtp needs MTP heads that the engine drafts with"),
         ("eagle3", "eagle3 needs an EAGLE-3 head"),
         ("dflash", "dflash needs a DFlash drafter"),
         ("dspark", "dspark needs a DSpark drafter"),
