@@ -139,7 +139,7 @@ def show_plan(plan: Plan) -> None:
     )
     for contender in plan.contenders:
         print(f"\n{contender.name}")
-        print("  " + " ".join([contender.executable or contender.url or contender.engine, *contender.argv]))
+        print("  " + " ".join([contender.url or contender.executable or contender.engine, *contender.argv]))
     for method, reason in plan.left_out.items():
         print(f"\n{method}: left out, {reason}")
     for name, remark in plan.drafters_found.items():
