@@ -23,11 +23,13 @@ import rig
 import synthetic
 
 import specbench
-from specbench import datafiles, store
+from specbench import datafiles, pipeline, store
 from specbench.analysis import metrics
 from specbench.engines import catalog
 from specbench.engines.base import Request
 from specbench.models import micro
+from specbench.planning import extent
+from specbench.planning.runfile import validate_runfile
 from specbench.records import Contender, Generation, Opening, Result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -237,6 +239,23 @@ def analysis(_: argparse.Namespace) -> Iterator[Figure]:
     )
 
 
+def planning(_: argparse.Namespace) -> Iterator[Figure]:
+    """Planning a sweep of more than 10,000 trials; the reading of model headers included."""
+    values = [round(0.01 * n, 2) for n in range(41)]
+    asked = {"targets": [{"model": "micro", "drafters": "micro-draft"}], "temperatures": [0, 0.8], "control": False}
+    swept = {"draft_tokens_max": [1, 2, 4, 8], "p_min": values}
+    runfile = validate_runfile({**asked, "methods": ["draft-model"], "method_settings": {"draft-model": swept}})
+    runfile = runfile.model_copy(update={"prompts_per_category": 4})
+    found = []
+    for _ in range(5):
+        start = time.perf_counter()
+        plan = pipeline.plan_run(runfile)
+        found.append(time.perf_counter() - start)
+    trials = extent.extent(plan).trials
+    detail = f"{len(plan.contenders)} contenders, 5 plans"
+    yield Figure(f"planning {trials:,} trials", statistics.median(found), "s", trials / 10_000, detail=detail)
+
+
 def durability(_: argparse.Namespace) -> Iterator[Figure]:
     """What it costs to flush and fsync each record, as a share of a short generation."""
     generations = [r for r in small_run("--prompts", "4", "--output-tokens", "64") if isinstance(r, Generation)]
@@ -291,6 +310,7 @@ MEASURES = {
     "first-token": first_token,
     "default-run": default_run,
     "analysis": analysis,
+    "planning": planning,
     "durability": durability,
 }
 

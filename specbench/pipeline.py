@@ -17,6 +17,7 @@ from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.hardware.detect import detect
 from specbench.models import compatibility, gguf, micro
 from specbench.models.facts import ModelFacts
+from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
@@ -97,6 +98,24 @@ def _with_model_files(runfile: RunFile) -> RunFile:
     return runfile.model_copy(update=update)
 
 
+_LOOKED_AT = 3  # newest runs on this machine that an estimate is made from
+
+
+def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
+    """The size of a plan; for a large one, or if `estimated`, with its time when the newest runs in `results` tell."""
+    size = extent(plan)
+    if not (size.large or estimated):
+        return size
+    here, found = detect(), []
+    for path in reversed(store.runs(results)):
+        if store.machine(path).same(here):
+            run = store.read(path)
+            found.append((run.plan, run.results))
+        if len(found) == _LOOKED_AT:
+            break
+    return extent(plan, found)
+
+
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
     return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe, plan.budget)
@@ -105,7 +124,7 @@ def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = Fals
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
     """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
     there, here = store.read(path).machine, detect()
-    if (there.cpu, there.cores_logical, there.gpus) != (here.cpu, here.cores_logical, here.gpus):
+    if not there.same(here):
         raise InputError(
             f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",

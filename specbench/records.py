@@ -64,8 +64,9 @@ class Prompt(Record):
 class Contender(Record):
     """Engine + target model + method + settings: one thing that is measured.
 
-    `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to.
+    `baseline` names the contender that this one is compared to; None for a baseline. `family` is what both share where
+    that varies in the run, as `threads=2`; without `template` prompts are sent as bare text. `argv` and `environment`
+    are what starts the engine, with `$port` still open; empty for an engine that is attached to.
     """
 
     name: str
@@ -86,7 +87,14 @@ class Contender(Record):
     argv: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     learns: bool = False
+    family: str = ""
+    template: bool = True
     baseline: str | None = None
+
+    @property
+    def group(self) -> str:
+        """The contenders that belong into one table: the target, and the family where there are several."""
+        return f"{self.target_label}, {self.family}" if self.family else self.target_label
 
 
 class Trial(Record):
@@ -154,6 +162,10 @@ class Machine(Record):
     hostname: str | None = None
     environment: dict[str, str] = {}
     reasons: dict[str, str] = {}
+
+    def same(self, other: "Machine") -> bool:
+        """Whether figures of one are figures of the other."""
+        return (self.cpu, self.cores_logical, self.gpus) == (other.cpu, other.cores_logical, other.gpus)
 
 
 # ------------------------------------------------------------------------------------------------ what was measured

@@ -145,6 +145,11 @@ def read(path: Path) -> Run:
     return Run(path, plan, machine, [*openings, *results], warnings)
 
 
+def machine(path: Path) -> Machine:
+    """The machine of the run in folder `path`."""
+    return _document(path / MACHINE, Machine)
+
+
 def runs(root: Path) -> list[Path]:
     """The run folders below `root`, oldest first."""
     return sorted(path.parent for path in root.glob(f"*/{PLAN}"))

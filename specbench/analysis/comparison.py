@@ -88,7 +88,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
     checked = _checked(cells, recorded, {p.id: p for p in plan.prompts})
     together: dict[tuple[str, float, str], list[Cell]] = defaultdict(list)
     for cell in cells:
-        together[recorded.contenders[cell.contender].target_label, cell.temperature, cell.contender].append(cell)
+        together[recorded.contenders[cell.contender].group, cell.temperature, cell.contender].append(cell)
 
     def row(group: Sequence[Cell], category: str | None) -> Row:
         return _row(group, category, recorded=recorded, tallies=tallies, losses=losses, checked=checked, seed=seed)
@@ -99,9 +99,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         name=plan.name,
         specbench_version=plan.specbench_version,
         seed=seed,
-        targets=tuple(
-            {c.target_label: Target(c.target_label, c.target_quant, c.target_note) for c in plan.contenders}.values()
-        ),
+        targets=tuple({c.group: Target(c.group, c.target_quant, c.target_note) for c in plan.contenders}.values()),
         rows=rows,
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
@@ -141,7 +139,9 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
         )
     return _Recorded(
         contenders=contenders,
-        labels={c.name: c.name.removeprefix(f"{c.target_label} · ") for c in plan.contenders},
+        labels={
+            c.name: c.name.removeprefix(f"{c.target_label} · ").removesuffix(f" {c.family}") for c in plan.contenders
+        },
         sources=_decode_sources(plan.contenders, measured),
         planned=Counter(
             Cell(t.contender, t.category, t.temperature, t.fill)
@@ -177,11 +177,11 @@ def _decode_sources(
 def _in_order(plan: Plan, recorded: _Recorded) -> list[Cell]:
     """Cells as a table shows them: by target, temperature, category, fill and contender, all in the plan's order."""
     order = {name: i for i, name in enumerate(recorded.contenders)}
-    targets = {label: i for i, label in enumerate(dict.fromkeys(c.target_label for c in plan.contenders))}
+    targets = {label: i for i, label in enumerate(dict.fromkeys(c.group for c in plan.contenders))}
     categories = {category: i for i, category in enumerate(dict.fromkeys(p.category for p in plan.prompts))}
 
     def rank(c: Cell) -> tuple[int, float, int, int, int]:
-        target = targets[recorded.contenders[c.contender].target_label]
+        target = targets[recorded.contenders[c.contender].group]
         return target, c.temperature, categories.get(c.category, len(categories)), c.fill or 0, order[c.contender]
 
     return sorted(recorded.planned.keys() | recorded.measured.keys() | recorded.failed.keys(), key=rank)
@@ -246,7 +246,7 @@ def _row(
     passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
     trials = sum(len(recorded.measured.get(cell, ())) for cell in group)
     return Row(
-        target=contender.target_label,
+        target=contender.group,
         contender=contender.name,
         label=recorded.labels[contender.name],
         engine=contender.engine,

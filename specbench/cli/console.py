@@ -20,6 +20,7 @@ from specbench import pipeline
 from specbench.analysis.comparison import Comparison
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
+from specbench.planning.extent import Extent
 from specbench.records import Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
 from specbench.report.text import GAP, Section, sections
@@ -145,15 +146,19 @@ def _draw_section(console: Console, section: Section) -> None:
     console.print()
 
 
-def show_plan(plan: Plan) -> None:
+def agree(extent: Extent, *, yes: bool) -> None:
+    """Ask before a large run; where nobody can be asked, InputError."""
+    if yes or not extent.large:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(f"that is a large run: {extent}", hint="sweep less, give a --budget, or say --yes")
+    if input(f"That is a large run: {extent}. Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise InputError("not started", hint="sweep less, or give a --budget")
+
+
+def show_plan(plan: Plan, extent: Extent) -> None:
     """The contenders, how each is started, and how much will be measured."""
-    trials = [trial for block in plan.blocks for trial in block.trials]
-    measured = sum(trial.role != "warm-up" for trial in trials)
-    tokens = sum(trial.output_tokens for trial in trials)
-    print(
-        f"{len(plan.contenders)} contenders, {len(plan.blocks)} blocks, {measured} trials, "
-        f"{len(trials) - measured} warm-ups, at most {tokens} output tokens"
-    )
+    print(extent)
     for contender in plan.contenders:
         print(f"\n{contender.name}")
         print("  " + " ".join([contender.executable or contender.url or contender.engine, *contender.argv]))

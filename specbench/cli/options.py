@@ -79,6 +79,15 @@ Stream = Annotated[
 Budget = Annotated[
     str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]
+Sweep = Annotated[
+    list[str] | None,
+    _option(
+        "--sweep",
+        text="Several values: of METHOD.SETTING, an engine setting, fill, temperature or template, e.g. threads=1,2.",
+        metavar="KEY=LIST",
+    ),
+]
+Yes = Annotated[bool, _option("--yes", "-y", text="Do not ask before a large run.")]
 DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
 Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
 Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
