@@ -211,11 +211,9 @@ def of_row(row: Row) -> Iterator[Note]:
 
 
 def of_bound(row: Row) -> Iterator[Note]:
-    """A speedup above the tokens per step, beyond noise."""
-    if row.over_bound is not None and not row.credible:
-        text = (
-            f"the speedup is {row.over_bound.value:.2f} times the tokens per step, which bound it: a side was disturbed"
-        )
+    """A round that is cheaper than a plain step, beyond noise: a speedup above the tokens per step."""
+    if row.round_cost is not None and not row.credible:
+        text = f"a round costs {row.round_cost.value:.2f} plain steps, and less than 1 cannot be: a side was disturbed"
         yield note("CONFIGURATION_MISMATCH", text, contender=row.contender, category=row.category)
 
 

@@ -11,6 +11,7 @@ from specbench.analysis.metrics import METRICS, acceptance_by_position
 from specbench.analysis.pairing import Cell, Tallies
 from specbench.analysis.rows import DecodeSource, Row
 from specbench.analysis.verdicts import Verdict, verdicts
+from specbench.analysis.why import Why, explain
 from specbench.errors import InputError
 from specbench.records import Contender, Failure, Generation, Machine, Opening, Plan, Prompt, Result, Skip
 
@@ -22,6 +23,7 @@ class Target:
     label: str
     quant: str | None
     note: str | None
+    family: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Comparison:
     rows: tuple[Row, ...]
     overall: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
+    why: tuple[Why, ...]
     notes: tuple[Note, ...]
     skipped: tuple[Skipped, ...]
     planned: int
@@ -99,10 +102,13 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         name=plan.name,
         specbench_version=plan.specbench_version,
         seed=seed,
-        targets=tuple({c.group: Target(c.group, c.target_quant, c.target_note) for c in plan.contenders}.values()),
+        targets=tuple(
+            {c.group: Target(c.group, c.target_quant, c.target_note, c.family) for c in plan.contenders}.values()
+        ),
         rows=rows,
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
+        why=tuple(explain(rows + overall)),
         notes=checks.ordered(_notes(rows, overall, recorded, machine, seed)),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),
@@ -247,6 +253,7 @@ def _row(
     trials = sum(len(recorded.measured.get(cell, ())) for cell in group)
     return Row(
         target=contender.group,
+        target_label=contender.target_label,
         contender=contender.name,
         label=recorded.labels[contender.name],
         engine=contender.engine,
@@ -269,11 +276,12 @@ def _row(
         accepted_by_position=acceptance_by_position(generations),
         speedup=pairing.speedup(source, prompts, seed=seed),
         end_to_end_speedup=pairing.speedup("end_to_end", prompts, seed=seed),
-        over_bound=pairing.speedup_over_bound(source, prompts, seed=seed) if contender.method != "none" else None,
+        round_cost=pairing.round_cost(source, prompts, seed=seed) if contender.method != "none" else None,
         prefill_cost=None if prefill is None else prefill.inverse(),
         lossless=lossless.merge(loss for cell in used if (loss := losses[cell]) is not None),
         checks_passed=passed,
         checks_judged=judged,
+        axes={**contender.engine_settings, **contender.settings, "template": contender.template},
     )
 
 

@@ -88,6 +88,17 @@ def drafting_share(g: Generation) -> Parts | None:
     return None if g.draft_seconds is None or not g.decode_seconds else (g.draft_seconds, g.decode_seconds)
 
 
+def step_seconds(g: Generation) -> Parts | None:
+    """The engine's decode seconds and F: what a round costs, or without a draft a plain step."""
+    return (g.decode_seconds, g.counts.verification_steps) if g.decode_seconds and g.counts.verification_steps else None
+
+
+def drafted_share(g: Generation) -> Parts | None:
+    """S and F: how many rounds had a draft."""
+    c = g.counts
+    return None if c.drafted_steps is None or not c.verification_steps else (c.drafted_steps, c.verification_steps)
+
+
 METRICS: dict[str, Metric] = {
     "decode_engine": Metric("decode (engine time)", "tok/s", decode_engine, interval=True),
     "decode_client": Metric("decode (client time)", "tok/s", decode_client),
@@ -98,6 +109,8 @@ METRICS: dict[str, Metric] = {
     "mean_acceptance_length": Metric("tokens per step", "tokens", mean_acceptance_length, interval=True),
     "accepted_per_draft": Metric("per draft", "tokens", accepted_per_draft),
     "drafting_share": Metric("drafting share", "fraction", drafting_share),
+    "drafted_share": Metric("rounds with a draft", "fraction", drafted_share),
+    "step_seconds": Metric("seconds per step", "s", step_seconds),
 }
 
 

@@ -85,13 +85,13 @@ def speedup(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estim
     return stats.geometric_mean([stats.geometric_average(r) for r in ratios if r], seed=seed)
 
 
-def speedup_over_bound(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
-    """Speedup over tokens per step, prompt by prompt: above 1, a step with drafts is cheaper than one without."""
-    shares = []
+def round_cost(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
+    """Seconds of a verification step over those of a plain step, whose tokens are 1: tokens per step / speedup."""
+    costs = []
     for group in groups:
         found = [
-            t.ratios[rate] / (a / b) for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a
+            a / b / t.ratios[rate] for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a
         ]
         if found:
-            shares.append(stats.geometric_average(found))
-    return stats.geometric_mean(shares, seed=seed)
+            costs.append(stats.geometric_average(found))
+    return stats.geometric_mean(costs, seed=seed)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verdicts import Verdict
+from specbench.analysis.why import Why
 from specbench.units import significant
 
 MISSING = "—"
@@ -23,6 +24,11 @@ def milliseconds(e: Estimate | None) -> str:
 
 def factor(e: Estimate | None) -> str:
     return MISSING if e is None else f"{e.value:.2f}"
+
+
+def steps(value: float | None) -> str:
+    """A cost in plain steps: two digits behind the point."""
+    return MISSING if value is None else f"{value:.2f}"
 
 
 def with_interval(e: Estimate | None) -> str:
@@ -90,6 +96,33 @@ def lossless(found: Lossless | None) -> str:
 
 def _token(found: Lossless) -> int:
     return (found.first or 0) + 1
+
+
+_DRAFTS = {
+    "well": "drafts well",
+    "moderately": "drafts moderately well",
+    "badly": "drafts badly",
+    "seldom": "seldom drafts",
+}
+_ADVICE = {
+    "keep": "keep it",
+    "other text": "it wants text that repeats itself",
+    "other drafter": "take another drafter, or switch it off",
+    "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",
+    "shorter draft": "use a shorter draft",
+    "switch off": "the draft cannot be shorter: switch it off",
+}
+
+
+def why(w: Why) -> str:
+    """`draft-model drafts well, 3.2 tokens a round, but a round costs 2.9 plain steps (...): 1.10 times …`."""
+    parts = (
+        "" if w.drafting is None else f" (drafting {steps(w.drafting)}, verifying and the rest {steps(w.verifying)})"
+    )
+    return (
+        f"{w.label} {_DRAFTS[w.drafts]}, {w.tokens_per_round:.2f} tokens a round, {'and' if w.speedup > 1 else 'but'} "
+        f"a round costs {steps(w.round_cost)} plain steps{parts}: speed × {w.speedup:.2f}; {_ADVICE[w.advice]}"
+    )
 
 
 def verdict(v: Verdict) -> str:

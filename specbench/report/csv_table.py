@@ -29,8 +29,9 @@ def csv_table(comparison: Comparison) -> str:
 
 def _values(row: Row) -> Iterator[tuple[str, object]]:
     yield from ((name, getattr(row, name)) for name in _FACTS)
-    for name in ("speedup", "end_to_end_speedup", "prefill_cost"):
+    for name in ("speedup", "end_to_end_speedup", "round_cost", "prefill_cost"):
         yield from _estimate(name, getattr(row, name), interval=True)
+    yield from ((name, getattr(row, name)) for name in ("drafting_cost", "verifying_cost"))
     for name, metric in METRICS.items():
         yield from _estimate(name, row.metrics[name], interval=metric.interval)
     yield "accepted_by_position", " ".join(f"{share:.6g}" for share in row.accepted_by_position or ())

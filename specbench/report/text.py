@@ -78,8 +78,10 @@ _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
     (Column("e2e", "×", "right", 1), lambda r: cells.factor(r.end_to_end_speedup)),
     (Column("by position", "%", "left", 5), lambda r: cells.positions(r.accepted_by_position)),
     (Column("per draft", "tok", "right", 8), lambda r: cells.factor(r.metrics["accepted_per_draft"])),
+    (Column("round", "steps", "right", 1), lambda r: cells.factor(r.round_cost)),
+    (Column("drafting", "steps", "right", 6), lambda r: cells.steps(r.drafting_cost)),
+    (Column("rest", "steps", "right", 7), lambda r: cells.steps(r.verifying_cost)),
     (Column("prefill", "×", "right", 6), lambda r: cells.factor(r.prefill_cost)),
-    (Column("drafting", "%", "right", 9), lambda r: cells.percentage(r.metrics["drafting_share"])),
     (Column("checks", "", "right", 7), _checks),
 )
 
@@ -93,6 +95,7 @@ def sections(comparison: Comparison) -> list[Section]:
     for (label, temperature), rows in groups.items():
         target = next(t for t in comparison.targets if t.label == label)
         found.append(_figures(f"{_named(target)}, {cells.temperature(temperature)}", rows))
+    found += [_why(comparison, target) for target in comparison.targets]
     notes = tuple(_notes(comparison))
     if notes:
         found.append(Section("Notes", lines=notes))
@@ -100,8 +103,10 @@ def sections(comparison: Comparison) -> list[Section]:
 
 
 def _named(target: Target) -> str:
-    quant = f" {target.quant}" if target.quant and target.quant.lower() not in target.label.lower() else ""
-    return f"{target.label}{quant}" + (f" [{target.note}]" if target.note else "")
+    family = f", {target.family}" if target.family else ""
+    label = target.label.removesuffix(family)
+    quant = f" {target.quant}" if target.quant and target.quant.lower() not in label.lower() else ""
+    return f"{label}{quant}{family}" + (f" [{target.note}]" if target.note else "")
 
 
 def _verdicts(comparison: Comparison, target: Target) -> Section:
@@ -140,6 +145,13 @@ def _figures(title: str, rows: Sequence[Row]) -> Section:
     return Section(title, columns, tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
 
 
+def _why(comparison: Comparison, target: Target) -> Section:
+    """One sentence for each contender and temperature, over all its categories."""
+    mine = [w for w in comparison.why if w.target == target.label and w.category is None]
+    lines = tuple(f"{cells.temperature(w.temperature)}: {cells.why(w)}" for w in mine)
+    return Section(f"Why, over all categories: {_named(target)}", lines=lines)
+
+
 def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
     rows = [row for row in rows if row.category is not None]
     for row in rows:
@@ -151,6 +163,8 @@ def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
         yield f"{', '.join(mixed)}: answers of fixed length and answers that end by themselves are in one row"
     if any(row.decode_source == "decode_client" and row.decode is not None for row in rows):
         yield "tok/s is by the client's clock: the engine shows no times"
+    if any(row.round_cost is not None for row in rows):
+        yield "round: a verification step in plain steps of the baseline; tokens / round = speedup, on each prompt"
     sources = {row.steps_source for row in rows if row.steps_source is not None and row.baseline is not None}
     if sources:
         yield f"tok/step counts decode passes of the target: {', '.join(sorted(sources))}"
