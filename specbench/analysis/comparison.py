@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from specbench.analysis import answers, checks, lossless, pairing, stats
+from specbench.analysis.axes import Curve, curves
 from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.metrics import METRICS, acceptance_by_position
@@ -47,6 +48,7 @@ class Comparison:
     overall: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
     why: tuple[Why, ...]
+    curves: tuple[Curve, ...]
     notes: tuple[Note, ...]
     skipped: tuple[Skipped, ...]
     planned: int
@@ -109,6 +111,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
         why=tuple(explain(rows + overall)),
+        curves=curves(rows + overall),
         notes=checks.ordered(_notes(rows, overall, recorded, machine, seed)),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),

@@ -17,8 +17,12 @@ _FACTS = (
 
 
 def csv_table(comparison: Comparison) -> str:
-    """One line a row; the rows over all categories have an empty category."""
-    table = [dict(_values(row)) for row in comparison.rows + comparison.overall]
+    """One line a row; the rows over all categories have an empty category. What was swept has columns of its own."""
+    swept = dict.fromkeys(c.axis for c in comparison.curves if c.axis not in _FACTS)
+    table = [
+        {**dict(_values(row)), **{axis: row.axes.get(axis) for axis in swept}}
+        for row in comparison.rows + comparison.overall
+    ]
     text = io.StringIO()
     if table:
         writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from specbench.analysis.axes import Point
 from specbench.analysis.checks import Note
 from specbench.analysis.comparison import Comparison, Target
 from specbench.analysis.rows import Row
@@ -96,6 +97,7 @@ def sections(comparison: Comparison) -> list[Section]:
         target = next(t for t in comparison.targets if t.label == label)
         found.append(_figures(f"{_named(target)}, {cells.temperature(temperature)}", rows))
     found += [_why(comparison, target) for target in comparison.targets]
+    found += _curves(comparison)
     notes = tuple(_notes(comparison))
     if notes:
         found.append(Section("Notes", lines=notes))
@@ -150,6 +152,38 @@ def _why(comparison: Comparison, target: Target) -> Section:
     mine = [w for w in comparison.why if w.target == target.label and w.category is None]
     lines = tuple(f"{cells.temperature(w.temperature)}: {cells.why(w)}" for w in mine)
     return Section(f"Why, over all categories: {_named(target)}", lines=lines)
+
+
+_ALONG: tuple[tuple[Column, Callable[[Point], str]], ...] = (
+    (Column("n", "", "right", 2), lambda p: str(p.prompts)),
+    (Column("tok/s", "", "right", 1), lambda p: cells.rate(p.speed)),
+    (Column("accept", "%", "right", 0), lambda p: cells.percentage(p.acceptance)),
+    (Column("tok/step", "", "right", 0), lambda p: cells.factor(p.tokens_per_step)),
+    (Column("round", "steps", "right", 0), lambda p: cells.factor(p.round_cost)),
+    (Column("speedup", "× (95 %)", "right", 0), lambda p: cells.with_interval(p.speedup)),
+    (Column("by position", "%", "left", 3), lambda p: cells.positions(p.accepted_by_position)),
+)
+
+
+def _curves(comparison: Comparison) -> Iterator[Section]:
+    """A table for each swept axis, target and temperature: what changes along it, and where it stops to pay."""
+    for (axis, target, temperature), group in groupby(
+        sorted(comparison.curves, key=lambda c: (c.axis, c.target, c.temperature or 0)),
+        key=lambda c: (c.axis, c.target, c.temperature),
+    ):
+        members = list(group)
+        rows, rules = [], []
+        for curve in members:
+            where = (cells.category(curve.category, curve.fill), curve.label)
+            for point in curve.points:
+                first = where if point is curve.points[0] else ("", "")
+                rows.append((*first, cells.setting(axis, point.value), *(cell(point) for _, cell in _ALONG)))
+            rules.append(len(rows) - 1)
+        names = (Column("category", "", "left", 0), Column("method", "", "left", 0), Column(axis, "", "right", 0))
+        when = "" if temperature is None else f", {cells.temperature(temperature)}"
+        footnotes = tuple(text for curve in members if (text := cells.break_even(curve)) is not None)
+        columns = (*names, *(column for column, _ in _ALONG))
+        yield Section(f"Along {axis}: {target}{when}", columns, tuple(rows), tuple(rules[:-1]), footnotes=footnotes)
 
 
 def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
