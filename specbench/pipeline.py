@@ -118,7 +118,8 @@ def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
 
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
-    return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe, plan.budget)
+    with store.create(results, plan, detect(hostname=hostname)) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(plan.budget))
 
 
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
@@ -129,26 +130,29 @@ def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Out
             f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
-    folder = store.resume(path)
-    return _carry_out(folder, observe, budget)
+    with store.resume(path) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(budget))
 
 
-def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None) -> Outcome:
-    plan = folder.plan
-    deadline = None if budget is None else time.monotonic() + budget
-    left = {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
+def deadline(budget: float | None) -> float | None:
+    """When a budget of seconds that begins now is used up, on the monotonic clock."""
+    return None if budget is None else time.monotonic() + budget
+
+
+def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
+    """Carry out what the opened folder's plan has not done yet."""
+    left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
-    with folder:
-        try:
-            with closing(execute(plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
-                for result in results:
-                    if not isinstance(result, BlockStarted | TrialStarted):
-                        folder.append(result)
-                    if isinstance(result, Generation):
-                        left.discard(result.trial.id)
-                    observe(result)
-        except KeyboardInterrupt:
-            stopped = "interrupted"
+    try:
+        with closing(execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
+            for result in results:
+                if not isinstance(result, BlockStarted | TrialStarted):
+                    folder.append(result)
+                if isinstance(result, Generation):
+                    left.discard(result.trial.id)
+                observe(result)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
         stopped = "budget"
     return Outcome(folder.path, len(left), stopped, folder.warnings)

@@ -60,6 +60,11 @@ class Row:
         return self.round_cost is None or self.round_cost.high is None or self.round_cost.high >= 1
 
     @property
+    def right(self) -> bool:
+        """Whether the speedup can be believed and the output is the target model's: no speed makes up for another."""
+        return self.credible and not (self.lossless is not None and self.lossless.kind == "diverged")
+
+    @property
     def drafting_cost(self) -> float | None:
         """Plain steps that drafting takes in a round."""
         share = self.metrics["drafting_share"]

@@ -4,6 +4,7 @@ import json as json_text
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,12 +19,14 @@ from rich.text import Text
 
 from specbench import pipeline
 from specbench.analysis.comparison import Comparison
+from specbench.analysis.tuning import Tuned
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
 from specbench.records import Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
 from specbench.report.text import GAP, Section, sections
+from specbench.report.tuned import tuned_sections
 from specbench.store import Run
 from specbench.units import duration, percent, significant
 
@@ -144,6 +147,16 @@ def _draw_section(console: Console, section: Section) -> None:
     for note in section.footnotes:
         console.print(Text(note, style="dim"))
     console.print()
+
+
+def show_tuned(tuned: Tuned, *, json: bool) -> None:
+    """The winners and what starts the engine with them."""
+    if json:
+        print(json_text.dumps(asdict(tuned), indent=1))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for section in tuned_sections(tuned):
+        _draw_section(console, section)
 
 
 def agree(extent: Extent, *, yes: bool) -> None:

@@ -95,6 +95,14 @@ def _number(word: str) -> float:
     return number
 
 
+def shares(text: str | None) -> dict[str, float] | None:
+    """NAME=NUMBER pairs of a comma list."""
+    if text is None:
+        return None
+    pairs = [word.partition("=") for word in text.split(",")]
+    return {name.strip(): _number(number) for name, _, number in pairs}
+
+
 def seconds(text: str | None) -> float | None:
     """A duration such as 90s or 5m."""
     try:

@@ -88,6 +88,10 @@ Sweep = Annotated[
     ),
 ]
 Yes = Annotated[bool, _option("--yes", "-y", text="Do not ask before a large run.")]
+Mix = Annotated[
+    str | None, _option("--mix", text="Your work as shares of tokens, e.g. code=0.6,chat=0.4; default: equal.")
+]
+OneTemperature = Annotated[float | None, _option("--temperature", "-t", text="Default 0.8.", metavar="NUMBER")]
 DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
 Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
 Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
