@@ -89,6 +89,7 @@ class Contender(Record):
     learns: bool = False
     family: str = ""
     template: bool = True
+    streams: int = 1
     baseline: str | None = None
 
     @property
@@ -98,7 +99,10 @@ class Contender(Record):
 
 
 class Trial(Record):
-    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is."""
+    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
+
+    `streams` requests run at the same time, this one among them.
+    """
 
     id: str
     contender: str
@@ -111,6 +115,7 @@ class Trial(Record):
     output_tokens: int
     ignore_eos: bool
     fill: int | None = None
+    streams: int = 1
 
 
 class Block(Record):
@@ -198,7 +203,11 @@ class Step(Record):
 
 
 class Generation(Record):
-    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here."""
+    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
+
+    `stream` is its number among those that ran at the same time; `group_tokens` and `group_seconds` are the output and
+    the wall time of all of them, the same in each.
+    """
 
     kind: Literal["generation"] = "generation"
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -227,6 +236,9 @@ class Generation(Record):
     top_two_gaps: tuple[float | None, ...] | None = None
     observed: dict[str, Setting] = {}
     load_average: float | None = None
+    stream: int | None = None
+    group_tokens: int | None = None
+    group_seconds: float | None = None
 
 
 class Failure(Record):

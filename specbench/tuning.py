@@ -130,6 +130,7 @@ def command_line(contender: Contender, *, engines: Path | None = None) -> str:
             settings=contender.settings,
             engine_settings=contender.engine_settings,
             engine_args=contender.engine_args,
+            streams=contender.streams,
         )
     words = [executable or contender.engine, *(Template(word).safe_substitute(port="8080") for word in argv)]
     return shlex.join(words)

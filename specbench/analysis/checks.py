@@ -117,6 +117,10 @@ def of_contender(
     if isinstance(wanted, int) and sizes and min(sizes) < wanted:
         text = f"a context of {wanted} tokens was asked for, the engine has {min(sizes)}"
         yield note("SETTING_IGNORED", text, contender=name)
+    slots = [o.observed["slots"] for o in openings if isinstance(o.observed.get("slots"), int)]
+    if slots and min(map(int, slots)) < contender.streams:
+        text = f"{contender.streams} streams were asked for, the engine serves {min(map(int, slots))} at once"
+        yield note("SETTING_IGNORED", text, contender=name)
     for text in dict.fromkeys(text for g in generations if g.observed for text in _ignored(contender, g)):
         yield note("SETTING_IGNORED", text, contender=name)
     if openings and all(o.chat_template_sha256 is None for o in openings):
@@ -129,7 +133,10 @@ def of_contender(
     timed = [
         (g.total, g.prefill_seconds + g.decode_seconds)
         for g in generations
-        if g.total is not None and g.prefill_seconds is not None and g.decode_seconds is not None
+        if g.total is not None
+        and g.prefill_seconds is not None
+        and g.decode_seconds is not None
+        and g.trial.streams == 1  # among several, a request also waits for the others
     ]
     whole, engine = sum(t for t, _ in timed), sum(e for _, e in timed)
     if timed and whole > engine * (1 + _CLIENT_SHARE) and whole - engine > _CLIENT_SECONDS * len(timed):
@@ -194,8 +201,9 @@ def of_row(row: Row) -> Iterator[Note]:
     at = f"at temperature {row.temperature:g}" + (f" and fill {row.fill}" if row.fill is not None else "")
     if not row.speculating:
         yield note("NOT_SPECULATING", f"{row.method} drafted nothing in {row.trials} trials {at}", **where)
-    elif row.baseline is not None and 0 < row.prompts < MINIMUM:
-        yield note("UNDERPOWERED", f"{row.prompts} prompts {at}: no interval", **where)
+    elif row.baseline is not None and 0 < (n := row.speedup.n if row.speedup else row.prompts) < MINIMUM:
+        what = "prompts" if row.axes.get("streams", 1) == 1 else "groups of streams"
+        yield note("UNDERPOWERED", f"{n} {what} {at}: no interval", **where)
     found = row.lossless
     if found is None:
         return

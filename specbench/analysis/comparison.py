@@ -166,9 +166,14 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
 
 
 def _decode_sources(
-    contenders: Iterable[Contender], measured: Mapping[Cell, list[Generation]]
+    contenders: Sequence[Contender], measured: Mapping[Cell, list[Generation]]
 ) -> dict[str, DecodeSource]:
-    """One clock for a baseline and all that is compared to it: the engine's, if every one of them shows it."""
+    """One clock for a baseline and all that is compared to it: the engine's, if every one of them shows it.
+
+    Where any contender has several streams, all output of all streams by the wall clock, for everyone.
+    """
+    if any(c.streams > 1 for c in contenders):
+        return {c.name: "output_throughput" for c in contenders}
     engine = METRICS["decode_engine"].parts
     timed: dict[str, bool] = defaultdict(bool)
     for cell, generations in measured.items():
@@ -251,6 +256,7 @@ def _row(
     generations = [g for cell in used for g in recorded.measured.get(cell, ())]
     prompts = pairing.grouped({cell: tallies[cell] for cell in used})
     source = recorded.sources[contender.name]
+    steps_clock = "decode_engine" if source == "output_throughput" else source
     prefill = pairing.speedup("prefill", prompts, seed=seed)
     passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
     trials = sum(len(recorded.measured.get(cell, ())) for cell in group)
@@ -279,12 +285,17 @@ def _row(
         accepted_by_position=acceptance_by_position(generations),
         speedup=pairing.speedup(source, prompts, seed=seed),
         end_to_end_speedup=pairing.speedup("end_to_end", prompts, seed=seed),
-        round_cost=pairing.round_cost(source, prompts, seed=seed) if contender.method != "none" else None,
+        round_cost=pairing.round_cost(steps_clock, prompts, seed=seed) if contender.method != "none" else None,
         prefill_cost=None if prefill is None else prefill.inverse(),
         lossless=lossless.merge(loss for cell in used if (loss := losses[cell]) is not None),
         checks_passed=passed,
         checks_judged=judged,
-        axes={**contender.engine_settings, **contender.settings, "template": contender.template},
+        axes={
+            **contender.engine_settings,
+            **contender.settings,
+            "template": contender.template,
+            "streams": contender.streams,
+        },
     )
 
 

@@ -45,6 +45,13 @@ def end_to_end(g: Generation) -> Parts | None:
     return (g.output_tokens, g.total) if g.output_tokens and g.total else None
 
 
+def output_throughput(g: Generation) -> Parts | None:
+    """All output tokens of all streams and their wall time, prefill included; once for each group of streams."""
+    if g.trial.streams == 1:
+        return end_to_end(g)
+    return (g.group_tokens, g.group_seconds) if g.stream == 0 and g.group_tokens and g.group_seconds else None
+
+
 def first_token(g: Generation) -> Parts | None:
     """Seconds to the first output, and 1: the ratio of the sums is the mean.
 
@@ -102,6 +109,7 @@ def drafted_share(g: Generation) -> Parts | None:
 METRICS: dict[str, Metric] = {
     "decode_engine": Metric("decode (engine time)", "tok/s", decode_engine, interval=True),
     "decode_client": Metric("decode (client time)", "tok/s", decode_client),
+    "output_throughput": Metric("output of all streams", "tok/s", output_throughput),
     "end_to_end": Metric("end to end", "tok/s", end_to_end),
     "first_token": Metric("first token", "s", first_token),
     "prefill": Metric("prefill", "tok/s", prefill),

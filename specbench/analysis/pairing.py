@@ -10,7 +10,7 @@ from specbench.analysis.metrics import METRICS, Parts
 from specbench.analysis.stats import Estimate
 from specbench.records import Generation
 
-RATES = ("decode_engine", "decode_client", "end_to_end", "prefill")
+RATES = ("decode_engine", "decode_client", "output_throughput", "end_to_end", "prefill")
 LENGTH = "mean_acceptance_length"
 
 

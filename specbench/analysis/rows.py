@@ -7,7 +7,7 @@ from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
 from specbench.records import Setting
 
-DecodeSource = Literal["decode_engine", "decode_client"]
+DecodeSource = Literal["decode_engine", "decode_client", "output_throughput"]
 
 
 @dataclass(frozen=True)
@@ -81,5 +81,5 @@ class Row:
 
     @property
     def decode(self) -> Estimate | None:
-        """Decode tok/s by the clock that the speedup uses."""
+        """Decode tok/s by the clock that the speedup uses; of all streams where a run has several."""
         return self.metrics[self.decode_source]

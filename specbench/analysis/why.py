@@ -41,6 +41,8 @@ def explain(rows: Iterable[Row]) -> Iterator[Why]:
     for row in rows:
         if row.speedup is None or row.round_cost is None or not row.credible:
             continue
+        if row.decode_source == "output_throughput":  # it has prefill in it, and no round
+            continue
         tokens = row.speedup.value * row.round_cost.value
         drafts = _drafts(row, tokens)
         yield Why(

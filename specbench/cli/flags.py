@@ -159,7 +159,7 @@ def _swept(pair: str) -> dict[str, Any]:
     if key == "fill":
         return {"fill": token_counts(text)}
     values = [value(word.strip()) for word in text.split(",")]
-    top = {"temperature": "temperatures", "template": "template"}
+    top = {"temperature": "temperatures", "template": "template", "streams": "streams"}
     return {top[key]: values} if key in top else {"engine_settings": {key: values}}
 
 

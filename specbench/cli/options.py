@@ -83,7 +83,7 @@ Sweep = Annotated[
     list[str] | None,
     _option(
         "--sweep",
-        text="Several values: of METHOD.SETTING, an engine setting, fill, temperature or template, e.g. threads=1,2.",
+        text="Values of METHOD.SETTING, an engine setting, fill, temperature, template or streams, e.g. streams=1,2,4.",
         metavar="KEY=LIST",
     ),
 ]

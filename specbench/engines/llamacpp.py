@@ -50,6 +50,7 @@ class LlamaCppSession:
             context_size=props.get("default_generation_settings", {}).get("n_ctx"),
             chat_template_sha256=hashlib.sha256(template.encode()).hexdigest() if template else None,
             model_type=kind or None,
+            observed={**info.observed, **({"slots": slots} if (slots := props.get("total_slots")) else {})},
             log=None if running.log is None else running.log.name,
         )
         self._metrics = self._read_metrics()
@@ -84,6 +85,8 @@ class LlamaCppSession:
         return prompt
 
     def generate(self, request: Request) -> Answer:
+        if request.shared:
+            return self._generate_shared(request)
         if not self._idle or self._running.process is None:  # others may use a server that is not ours
             self._metrics = self._metrics_when_idle()
         self._idle = False
@@ -93,13 +96,25 @@ class LlamaCppSession:
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
-        rule: Rule = "rejection-sampling" if self._rejection_sampling and request.temperature > 0 else "greedy-match"
-        drafts = answer.observed.get("method") != "none"
-        return replace(
-            answer,
-            verification_rule=rule if drafts else None,
-            draft_seconds=self._drafting_seconds() if drafts else None,
-        )
+        rule = self._rule(request, answer)
+        return replace(answer, verification_rule=rule, draft_seconds=None if rule is None else self._drafting_seconds())
+
+    def _generate_shared(self, request: Request) -> Answer:
+        """Called by several threads at once: the wire's client is made for that, and nothing of the session is read.
+
+        /metrics and the log are sums over all slots, so that only the answer's own timings count.
+        """
+        self._idle = False
+        with self._faults(request.timeout):
+            exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
+        chunks = read_chunks(exchange, stream=request.streamed)
+        answer = read_answer(chunks, sent=exchange.sent, request=request, before=None, after=None)
+        return replace(answer, verification_rule=self._rule(request, answer))
+
+    def _rule(self, request: Request, answer: Answer) -> Rule | None:
+        if answer.observed.get("method") == "none":
+            return None
+        return "rejection-sampling" if self._rejection_sampling and request.temperature > 0 else "greedy-match"
 
     def _drafting_seconds(self) -> float | None:
         """Drafting time of the last request: what the log adds up now less what it said before."""

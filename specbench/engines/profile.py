@@ -17,7 +17,8 @@ Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
-_FIXED = {"target_model", "draft_model", *_OPEN}  # what every word of a profile may use
+# What every word of a profile may use. An engine that divides its context among its streams takes `whole_context`.
+_FIXED = {"target_model", "draft_model", "streams", "whole_context", *_OPEN}
 
 
 class _Table(BaseModel):
@@ -102,6 +103,7 @@ def command(
     settings: Mapping[str, Setting],
     engine_settings: Mapping[str, Setting],
     engine_args: Iterable[str],
+    streams: int = 1,
 ) -> tuple[Words, dict[str, str]]:
     """The words after the executable, `$port` still open, and the environment. Both empty for kind `attach`."""
     chosen = profile.methods[choose(method, profile.methods, what=f"method of {profile.name}")]
@@ -114,7 +116,10 @@ def command(
         effective_settings(profile, method, settings)
         return (), {}
     effective = effective_settings(profile, method, settings)
-    values = {**_OPEN, "target_model": target_model, "draft_model": draft_model, **engine_settings, **effective}
+    fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model, "streams": streams}
+    if isinstance(size := engine_settings.get("context_size"), int):
+        fixed["whole_context"] = size * streams
+    values = {**fixed, **engine_settings, **effective}
     words = [
         *profile.argv,
         *_words(profile.settings, engine_settings, what=f"engine setting of {profile.name}"),

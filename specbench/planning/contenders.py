@@ -64,6 +64,7 @@ def contenders(
                     settings=chosen,
                     engine_settings=settings,
                     engine_args=runfile.engine_args,
+                    streams=family.streams,
                 )
                 known = facts.get(target.model)
                 found.append(
@@ -88,6 +89,7 @@ def contenders(
                         learns=profile.methods[method].learns,
                         family=family.name,
                         template=family.template,
+                        streams=family.streams,
                         baseline=(prefix + " ".join(filter(None, [BASELINE, family.name])))
                         if method != BASELINE and BASELINE in methods
                         else None,

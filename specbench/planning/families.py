@@ -19,12 +19,14 @@ class Family:
     name: str
     engine_settings: dict[str, Setting]
     template: bool
+    streams: int
 
 
 def families(runfile: RunFile) -> Iterator[Family]:
     """Every combination of what is set for the baseline and its methods alike."""
     for words, chosen in combinations(_shared(runfile)):
-        yield Family(" ".join(words), chosen, bool(chosen.pop("template")))
+        template, streams = bool(chosen.pop("template")), int(chosen.pop("streams"))
+        yield Family(" ".join(words), chosen, template, streams)
 
 
 def require_feasible(runfile: RunFile, methods: Iterable[str]) -> None:
@@ -35,7 +37,7 @@ def require_feasible(runfile: RunFile, methods: Iterable[str]) -> None:
 
 
 def _shared(runfile: RunFile) -> dict[str, tuple[Setting, ...]]:
-    return {**runfile.engine_settings, "template": runfile.template}
+    return {**runfile.engine_settings, "template": runfile.template, "streams": runfile.streams}
 
 
 def combinations(lists: Mapping[str, tuple[Setting, ...]]) -> Iterator[tuple[list[str], dict[str, Setting]]]:

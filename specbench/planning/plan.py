@@ -151,6 +151,7 @@ def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role
                     output_tokens=_output_tokens(job, category),
                     ignore_eos=job.runfile.ignore_eos and not prompt.constrained,
                     fill=fill,
+                    streams=contender.streams,
                 )
 
 

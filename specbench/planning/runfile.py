@@ -70,6 +70,7 @@ class RunFile(_Table):
     temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
     fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
     template: Annotated[tuple[bool, ...], BeforeValidator(_listed), Field(min_length=1)] = (True,)
+    streams: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1,)
     thinking: bool | None = None
     seed: int = Field(default=1, ge=0)
     repeats: int = Field(default=1, ge=1)

@@ -23,8 +23,15 @@ def candidates(runfile: RunFile, profile: Profile, *, temperature: float | None)
                 methods[name] = {**methods.get(name, {}), key: fitting}
     if len(runfile.targets) != 1 or runfile.url:
         raise InputError("tune needs one target", hint="name it with --model; the embedded one is --model ballast")
-    if len(runfile.fill) > 1 or len(runfile.template) > 1 or any(len(v) > 1 for v in runfile.engine_settings.values()):
-        raise InputError("tune sweeps methods only", hint="give one fill, one template and one value of a setting")
+    if (
+        len(runfile.fill) > 1
+        or len(runfile.template) > 1
+        or runfile.streams != (1,)
+        or any(len(v) > 1 for v in runfile.engine_settings.values())
+    ):
+        raise InputError(
+            "tune sweeps methods only", hint="give one fill, one template, one stream and one value of a setting"
+        )
     chosen = TEMPERATURE if temperature is None else temperature
     update = {"method_settings": methods, "temperatures": (chosen,), "control": False, "repeats": 1}
     return runfile.model_copy(update=update)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
@@ -104,6 +104,10 @@ def sections(comparison: Comparison) -> list[Section]:
     return [section for section in found if section.rows or section.lines]
 
 
+def _rate(comparison: Comparison) -> str:
+    return "output" if any(row.decode_source == "output_throughput" for row in comparison.rows) else "decode"
+
+
 def _named(target: Target) -> str:
     family = f", {target.family}" if target.family else ""
     label = target.label.removesuffix(family)
@@ -120,7 +124,7 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
         rows[v.category, v.fill][v.temperature] = cells.verdict(v)
     counts = f"{comparison.measured} of {comparison.planned} trials measured"
     return Section(
-        f"Fastest method, decode speedup: {_named(target)}",
+        f"Fastest method, {_rate(comparison)} speedup: {_named(target)}",
         columns=(
             Column("category", "", "left", 0),
             *(Column(cells.temperature(t), "", "left", 0) for t in temperatures),
@@ -143,8 +147,10 @@ def _figures(title: str, rows: Sequence[Row]) -> Section:
             shown = first if row is members[0] or first != name else ""
             lines.append((shown, *(cell(row) for _, cell in _TABLE)))
         rules.append(len(lines) - 1)
-    columns = (Column("category", "", "left", 0), *(column for column, _ in _TABLE))
-    return Section(title, columns, tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
+    columns = [Column("category", "", "left", 0), *(column for column, _ in _TABLE)]
+    if any(row.decode_source == "output_throughput" for row in rows):
+        columns = [replace(column, name="output") if column.name == "decode" else column for column in columns]
+    return Section(title, tuple(columns), tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
 
 
 def _why(comparison: Comparison, target: Target) -> Section:
@@ -197,7 +203,9 @@ def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
         yield f"{', '.join(mixed)}: answers of fixed length and answers that end by themselves are in one row"
     if any(row.decode_source == "decode_client" and row.decode is not None for row in rows):
         yield "tok/s is by the client's clock: the engine shows no times"
-    if any(row.round_cost is not None for row in rows):
+    if any(row.decode_source == "output_throughput" for row in rows):
+        yield "tok/s and speedup: all output tokens of all streams over their wall time, prefill included"
+    elif any(row.round_cost is not None for row in rows):
         yield "round: a verification step in plain steps of the baseline; tokens / round = speedup, on each prompt"
     sources = {row.steps_source for row in rows if row.steps_source is not None and row.baseline is not None}
     if sources:
