@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from specbench.analysis.rows import Row
+from specbench.analysis.stats import Estimate
 
 WELL, BADLY = 2.0, 1.3  # tokens a round
 SELDOM = 0.5  # of the rounds have a draft
 LENGTHS = ("draft_tokens_max", "ngram_draft_size")  # settings that say how long a draft may be
 
 Drafts = Literal["well", "moderately", "badly", "seldom"]
-Advice = Literal["keep", "other text", "other drafter", "smaller drafter", "shorter draft", "switch off"]
+Advice = Literal[
+    "keep", "no clear gain", "other text", "other drafter", "smaller drafter", "shorter draft", "switch off"
+]
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def explain(rows: Iterable[Row]) -> Iterator[Why]:
             verifying=row.verifying_cost,
             speedup=row.speedup.value,
             drafts=drafts,
-            advice=_advice(row, row.speedup.value, drafts),
+            advice=_advice(row, row.speedup, drafts),
         )
 
 
@@ -69,9 +72,9 @@ def _drafts(row: Row, tokens: float) -> Drafts:
     return "well" if tokens >= WELL else "badly" if tokens < BADLY else "moderately"
 
 
-def _advice(row: Row, speedup: float, drafts: Drafts) -> Advice:
-    if speedup > 1:
-        return "keep"
+def _advice(row: Row, speedup: Estimate, drafts: Drafts) -> Advice:
+    if speedup.value > 1:
+        return "keep" if speedup.low is None or speedup.low > 1 else "no clear gain"
     if drafts == "seldom":
         return "other text"
     if drafts == "badly":

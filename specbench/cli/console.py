@@ -165,7 +165,8 @@ def agree(extent: Extent, *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InputError(f"that is a large run: {extent}", hint="sweep less, give a --budget, or say --yes")
-    if input(f"That is a large run: {extent}. Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    print(f"that is a large run: {extent}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise InputError("not started", hint="sweep less, or give a --budget")
 
 

@@ -117,8 +117,10 @@ def command(
         return (), {}
     effective = effective_settings(profile, method, settings)
     fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model, "streams": streams}
-    if isinstance(size := engine_settings.get("context_size"), int):
-        fixed["whole_context"] = size * streams
+    if (size := engine_settings.get("context_size")) is not None:
+        if not str(size).isdigit():
+            raise InputError(f"context_size is {size!r}, no number of tokens", hint="write it as 8192")
+        fixed["whole_context"] = int(size) * streams
     values = {**fixed, **engine_settings, **effective}
     words = [
         *profile.argv,

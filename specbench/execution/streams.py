@@ -1,11 +1,12 @@
 """Several requests at once on one engine: which trials run together, and what the group took as a whole."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import cycle, groupby, islice
+from itertools import cycle, islice
 
 from specbench.engines.base import Session, TrialError
 from specbench.execution.prompts import Prompts
@@ -23,17 +24,21 @@ class Wave:
 
 
 def waves(trials: Sequence[Trial]) -> list[Wave]:
-    """A block's trials as waves of as many as there are streams, like with like, in their order.
+    """A block's trials as waves of as many as there are streams, like with like; one stream keeps to their order.
 
-    They depend on the block only, so that a contender and its baseline run the same prompts together.
+    They depend on the block only, so that a contender and its baseline run the same prompts together, however their
+    blocks are cut.
     """
+    groups: dict[object, list[Trial]] = defaultdict(list)
+    for number, trial in enumerate(trials):
+        alike = (trial.role, trial.category, trial.temperature, trial.fill, trial.streams)
+        groups[alike if trial.streams > 1 else number].append(trial)
     found = []
-    for _, group in groupby(trials, key=lambda t: (t.role, t.temperature, t.fill, t.streams)):
-        alike = list(group)
-        streams = alike[0].streams
-        for start in range(0, len(alike), streams):
-            members = tuple(alike[start : start + streams])
-            found.append(Wave(members, tuple(islice(cycle(alike), streams - len(members)))))
+    for group in groups.values():
+        streams = group[0].streams
+        for start in range(0, len(group), streams):
+            members = tuple(group[start : start + streams])
+            found.append(Wave(members, tuple(islice(cycle(group), streams - len(members)))))
     return found
 
 

@@ -135,6 +135,7 @@ _DRAFTS = {
 }
 _ADVICE = {
     "keep": "keep it",
+    "no clear gain": "no clear gain: use more prompts or repeats",
     "other text": "it wants text that repeats itself",
     "other drafter": "take another drafter, or switch it off",
     "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",

@@ -11,11 +11,12 @@ from specbench.records import Result
 from specbench.report import cells
 
 
-def explained(*, seconds: float, length: int = 4, **changes: Any) -> Why:
+def explained(*, seconds: float | list[float], length: int = 4, **changes: Any) -> Why:
     """A baseline at 1 s a prompt, and a method at `seconds`."""
+    each = seconds if isinstance(seconds, list) else [seconds] * len(PROMPTS)
     draft = contender("draft", "draft-model", baseline="base", settings={"draft_tokens_max": length})
     results: list[Result] = [generation("base", p) for p in PROMPTS]
-    results += [drafted(p, seconds=seconds, **changes) for p in PROMPTS]
+    results += [drafted(p, seconds=s, **changes) for p, s in zip(PROMPTS, each, strict=True)]
     found = compare(plan(results, (BASE, draft)), results)
     (why,) = (w for w in found.why if w.category is None)
     assert why.speedup == pytest.approx(why.tokens_per_round / why.round_cost)
@@ -56,6 +57,8 @@ def test_what_the_engine_does_not_tell_is_not_split() -> None:
 @pytest.mark.parametrize(
     ("changes", "drafts", "advice"),
     [
+        # Faster on five prompts and slower on one.
+        ({"seconds": [0.5, 0.9, 0.95, 1.3, 0.9, 1.05]}, "well", "no clear gain"),
         # 2.5 tokens for 3.5 plain steps, of which 2 are verification: a shorter draft.
         ({"seconds": 1.4, "draft_seconds": 0.6}, "well", "shorter draft"),
         # Verifying costs 1.05 plain steps, drafting 2.45: the drafter is too large.

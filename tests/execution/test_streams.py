@@ -38,6 +38,13 @@ def test_every_stream_is_busy_and_every_trial_runs_once(streams: int, count: int
     assert all(len({t.role for t in (*wave.members, *wave.companions)}) == 1 for wave in found)
 
 
+def test_fills_categories_and_temperatures_do_not_share_a_wave() -> None:
+    fills = [t.model_copy(update={"fill": n % 2}) for n, t in enumerate(of(plan(list("pqrs"), 2)))]
+    assert [[t.prompt for t in wave.members] for wave in waves(fills)] == [["p", "r"], ["q", "s"]]
+    mixed = [t.model_copy(update={"category": t.prompt}) for t in of(plan(list("pq"), 2))]
+    assert [[t.prompt for t in (*w.members, *w.companions)] for w in waves(mixed)] == [["p", "p"], ["q", "q"]]
+
+
 def test_a_wave_depends_on_the_block_and_not_on_what_is_done(tmp_path: Path) -> None:
     made, engine = plan(["p", "q", "r", "s"], 2), FakeEngine()
     found = [e for e in run(made, engine, tmp_path, done=("0.0", "0.2", "0.3")) if isinstance(e, Generation)]
