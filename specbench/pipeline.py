@@ -20,6 +20,7 @@ from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.hardware.detect import detect
 from specbench.models import compatibility, discovery, gguf, micro, reference
 from specbench.models.facts import ModelFacts
+from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
@@ -120,39 +121,61 @@ def _with_model_files(runfile: RunFile, environment: Mapping[str, str], home: Pa
     return runfile.model_copy(update=update)
 
 
+_LOOKED_AT = 3  # newest runs on this machine that an estimate is made from
+
+
+def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
+    """The size of a plan; for a large one, or if `estimated`, with its time when the newest runs in `results` tell."""
+    size = extent(plan)
+    if not (size.large or estimated):
+        return size
+    here, found = detect(), []
+    for path in reversed(store.runs(results)):
+        if store.machine(path).same(here):
+            run = store.read(path)
+            found.append((run.plan, run.results))
+        if len(found) == _LOOKED_AT:
+            break
+    return extent(plan, found)
+
+
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
-    return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe, plan.budget)
+    with store.create(results, plan, detect(hostname=hostname)) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(plan.budget))
 
 
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
     """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
     there, here = store.read(path).machine, detect()
-    if (there.cpu, there.cores_logical, there.gpus) != (here.cpu, here.cores_logical, here.gpus):
+    if not there.same(here):
         raise InputError(
             f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
-    folder = store.resume(path)
-    return _carry_out(folder, observe, budget)
+    with store.resume(path) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(budget))
 
 
-def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None) -> Outcome:
-    plan = folder.plan
-    deadline = None if budget is None else time.monotonic() + budget
-    left = {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
+def deadline(budget: float | None) -> float | None:
+    """When a budget of seconds that begins now is used up, on the monotonic clock."""
+    return None if budget is None else time.monotonic() + budget
+
+
+def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
+    """Carry out what the opened folder's plan has not done yet."""
+    left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
-    with folder:
-        try:
-            with closing(execute(plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
-                for result in results:
-                    if not isinstance(result, BlockStarted | TrialStarted):
-                        folder.append(result)
-                    if isinstance(result, Generation):
-                        left.discard(result.trial.id)
-                    observe(result)
-        except KeyboardInterrupt:
-            stopped = "interrupted"
+    try:
+        with closing(execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
+            for result in results:
+                if not isinstance(result, BlockStarted | TrialStarted):
+                    folder.append(result)
+                if isinstance(result, Generation):
+                    left.discard(result.trial.id)
+                observe(result)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
         stopped = "budget"
     return Outcome(folder.path, len(left), stopped, folder.warnings)

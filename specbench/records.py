@@ -88,10 +88,11 @@ class Sampling:
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
-    Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
-    `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and
-    why, that the engine's profile has for flags in `argv`.
+    Methods joined by `+` run on one engine, each asked where those before it drafted nothing. `baseline` names the
+    contender that this one is compared to; None for a baseline. `family` is what both share where that varies in the
+    run, as `threads=2`; without `template` prompts are sent as bare text. `argv` and `environment` are what starts the
+    engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and why, that
+    the engine's profile has for flags in `argv`.
     """
 
     name: str
@@ -113,6 +114,9 @@ class Contender:
     argv: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
+    family: str = ""
+    template: bool = True
+    streams: int = 1
     baseline: str | None = None
     doubts: tuple[tuple[Doubt, str], ...] = ()
 
@@ -125,10 +129,18 @@ class Contender:
         """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""
         return tuple(value for key, value in self.settings.items() if key.rpartition(".")[2] == setting)
 
+    @property
+    def group(self) -> str:
+        """The contenders that belong into one table: the target, and the family where there are several."""
+        return f"{self.target_label}, {self.family}" if self.family else self.target_label
+
 
 @_record
 class Trial:
-    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is."""
+    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
+
+    `streams` requests run at the same time, this one among them.
+    """
 
     id: str
     contender: str
@@ -141,6 +153,7 @@ class Trial:
     output_tokens: int
     ignore_eos: bool
     fill: int | None = None
+    streams: int = 1
 
 
 @_record
@@ -201,6 +214,10 @@ class Machine:
     environment: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
+    def same(self, other: "Machine") -> bool:
+        """Whether figures of one are figures of the other."""
+        return (self.cpu, self.cores_logical, self.gpus) == (other.cpu, other.cores_logical, other.gpus)
+
 
 # ------------------------------------------------------------------------------------------------ what was measured
 
@@ -235,7 +252,11 @@ class Step:
 
 @_record
 class Generation:
-    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here."""
+    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
+
+    `stream` is its number among those that ran at the same time; `group_tokens` and `group_seconds` are the output and
+    the wall time of all of them, the same in each.
+    """
 
     kind: Literal["generation"] = "generation"
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -264,6 +285,9 @@ class Generation:
     top_two_gaps: tuple[float | None, ...] | None = None
     observed: dict[str, Setting] = field(default_factory=dict)
     load_average: float | None = None
+    stream: int | None = None
+    group_tokens: int | None = None
+    group_seconds: float | None = None
 
 
 @_record

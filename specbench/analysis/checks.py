@@ -128,6 +128,10 @@ def of_contender(
     ignored += [text for g in generations for text in _ignored(contender, g, sampling)]
     for text in dict.fromkeys(ignored):
         yield note("SETTING_IGNORED", text, contender=name)
+    slots = [o.observed["parallel_slots"] for o in openings if isinstance(o.observed.get("parallel_slots"), int)]
+    if slots and min(map(int, slots)) < contender.streams:
+        text = f"{contender.streams} streams were asked for, the engine serves {min(map(int, slots))} at once"
+        yield note("SETTING_IGNORED", text, contender=name)
     if contender.protocol != "openai" and openings and all(o.chat_template_sha256 is None for o in openings):
         yield note("TEMPLATE_MISSING", "the engine shows no chat template", contender=name)
     if contender.learns:
@@ -138,7 +142,10 @@ def of_contender(
     timed = [
         (g.total, g.prefill_seconds + g.decode_seconds)
         for g in generations
-        if g.total is not None and g.prefill_seconds is not None and g.decode_seconds is not None
+        if g.total is not None
+        and g.prefill_seconds is not None
+        and g.decode_seconds is not None
+        and g.trial.streams == 1  # among several, a request also waits for the others
     ]
     whole, engine = sum(t for t, _ in timed), sum(e for _, e in timed)
     if timed and whole > engine * (1 + _CLIENT_SHARE) and whole - engine > _CLIENT_SECONDS * len(timed):
@@ -194,8 +201,9 @@ def of_row(row: Row) -> Iterator[Note]:
     at = f"at temperature {row.temperature:g}" + (f" and fill {row.fill}" if row.fill is not None else "")
     if not row.speculating:
         yield note("NOT_SPECULATING", f"{row.method} drafted nothing in {row.trials} trials {at}", **where)
-    elif row.baseline is not None and 0 < row.prompts < MINIMUM:
-        yield note("UNDERPOWERED", f"{row.prompts} prompts {at}: no interval", **where)
+    elif row.baseline is not None and 0 < (n := row.speedup.n if row.speedup else row.prompts) < MINIMUM:
+        what = "prompts" if row.axes.get("streams", 1) == 1 else "groups of streams"
+        yield note("UNDERPOWERED", f"{n} {what} {at}: no interval", **where)
     found = row.lossless
     if found is None:
         return
@@ -211,11 +219,9 @@ def of_row(row: Row) -> Iterator[Note]:
 
 
 def of_bound(row: Row) -> Iterator[Note]:
-    """A speedup above the tokens per step, beyond noise."""
-    if row.over_bound is not None and not row.credible:
-        text = (
-            f"the speedup is {row.over_bound.value:.2f} times the tokens per step, which bound it: a side was disturbed"
-        )
+    """A round that is cheaper than a plain step, beyond noise: a speedup above the tokens per step."""
+    if row.round_cost is not None and not row.credible:
+        text = f"a round costs {row.round_cost.value:.2f} plain steps, and less than 1 cannot be: a side was disturbed"
         yield note("CONFIGURATION_MISMATCH", text, contender=row.contender, category=row.category)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import inspect, report, run, runs, shelves
+from specbench.cli import inspect, report, run, runs, shelves, tune
 
 app = typer.Typer(
     name="specbench",
@@ -33,6 +33,7 @@ def main(
 
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
+app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.command("engines")(shelves.engines)

@@ -96,6 +96,19 @@ Stream = Annotated[
 Budget = Annotated[
     str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]
+Sweep = Annotated[
+    list[str] | None,
+    _option(
+        "--sweep",
+        text="Values of METHOD.SETTING, an engine setting, fill, temperature, template or streams, e.g. streams=1,2,4.",
+        metavar="KEY=LIST",
+    ),
+]
+Yes = Annotated[bool, _option("--yes", "-y", text="Do not ask before a large run.")]
+Mix = Annotated[
+    str | None, _option("--mix", text="Your work as shares of tokens, e.g. code=0.6,chat=0.4; default: equal.")
+]
+OneTemperature = Annotated[float | None, _option("--temperature", "-t", text="Default 0.8.", metavar="NUMBER")]
 DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
 Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
 Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
