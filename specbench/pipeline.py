@@ -21,7 +21,7 @@ from specbench.models.facts import ModelFacts
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.records import Failure, Generation, Machine, Plan, Result, Skip
 
 Observer = Callable[[Result | BlockStarted | TrialStarted], None]
 
@@ -100,19 +100,23 @@ def _with_model_files(runfile: RunFile) -> RunFile:
 
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
-    return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe, plan.budget)
+    return _carry_out(store.create(results, plan, detect(hostname=hostname, devices=True)), observe, plan.budget)
 
 
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
     """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
     there, here = store.read(path).machine, detect()
-    if (there.cpu, there.cores_logical, there.gpus) != (here.cpu, here.cores_logical, here.gpus):
+    if _identity(there) != _identity(here):
         raise InputError(
             f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
     folder = store.resume(path)
     return _carry_out(folder, observe, budget)
+
+
+def _identity(machine: Machine) -> tuple[object, ...]:
+    return machine.cpu, machine.cores_logical, [card.identity() for card in machine.accelerators]
 
 
 def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None) -> Outcome:
