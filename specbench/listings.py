@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,18 @@ from specbench.engines import catalog
 from specbench.engines.profile import Profile
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import Generation
+from specbench.records import Generation, Machine
+from specbench.units import significant, size
 
 Rows = list[dict[str, Any]]
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "memory": size,
+    "cache": size,
+    "power": lambda watts: f"{significant(watts)} W",
+    "clock": lambda hertz: f"{hertz / 1e6:.0f} MHz",
+    "bandwidth": lambda rate: f"{rate / 1e9:.1f} GB/s",
+}
 
 
 def suite_rows() -> Rows:
@@ -85,6 +95,44 @@ def method_rows(folder: Path | None) -> Rows:
         for name, profile in catalog.profiles(folder).items()
         for method, entry in profile.methods.items()
     ]
+
+
+def machine_rows(machine: Machine) -> dict[str, Rows]:
+    """What a machine is, by section; a reading that is missing shows its reason."""
+    plain = ("system", "release", "architecture", "cpu", "isa", "cores_physical", "cores_logical", "memory")
+    told = {name: value for name in plain if (value := getattr(machine, name))}
+    cards = {f"{card.vendor} {number}": card for number, card in enumerate(machine.accelerators)}
+    ids = ("name", "pci_id", "pci_address", "target", "memory", "units", "unified")
+    return {
+        "Machine": _reading_rows({**told, **machine.readings}, machine.reasons),
+        "Accelerators": [
+            {"accelerator": title, **{key: _shown(key, getattr(card, key)) for key in ids}}
+            for title, card in cards.items()
+        ],
+        **{f"Readings of {title}": _reading_rows(card.readings, card.reasons) for title, card in cards.items()},
+        **{f"{link.a} to {link.b}, as reported": _reading_rows(link.readings, link.reasons) for link in machine.links},
+        **{
+            f"Devices of {engine}": [{key: _shown(key, value) for key, value in device.items()} for device in devices]
+            for engine, devices in machine.engine_devices.items()
+        },
+    }
+
+
+def _reading_rows(readings: Mapping[str, Any], reasons: Mapping[str, str]) -> Rows:
+    values = [{"reading": key, "value": _shown(key, value), "why not": None} for key, value in readings.items()]
+    return values + [{"reading": key, "value": None, "why not": reason} for key, reason in reasons.items()]
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A reading in the unit that its name asks for."""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+    for start, shown in _SHOWN.items():
+        if key.startswith(start):
+            return shown(value)
+    return value
 
 
 def run_rows(results: Path) -> Rows:

@@ -141,7 +141,7 @@ def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
 
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
-    with store.create(results, plan, detect(hostname=hostname)) as folder:
+    with store.create(results, plan, detect(hostname=hostname, devices=True)) as folder:
         return carry_out(folder, observe=observe, deadline=deadline(plan.budget))
 
 

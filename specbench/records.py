@@ -15,6 +15,7 @@ Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
 Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
+Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
 
 _T = TypeVar("_T")
@@ -196,27 +197,69 @@ class Plan:
 
 
 @_record
+class Accelerator:
+    """A card or chip beside the CPU. Names are not keys: `identity` is.
+
+    target: compute capability, gfx target or TPU generation. memory: bytes that a job can use. units: SMs, compute
+    units or GPU cores. `readings` are in base units; what is not told has an entry in `reasons`.
+    """
+
+    vendor: Vendor
+    name: str | None = None
+    pci_id: str | None = None
+    pci_address: str | None = None
+    target: str | None = None
+    memory: int | None = None
+    units: int | None = None
+    unified: bool | None = None
+    readings: dict[str, Setting] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def identity(self) -> tuple[str | int | None, ...]:
+        """What makes two cards the same kind."""
+        return self.vendor, self.pci_id, self.target, self.memory, self.units
+
+
+@_record
+class Link:
+    """What a driver reports of the way between two accelerators, named by PCI address. Reported is not measured."""
+
+    a: str
+    b: str
+    readings: dict[str, Setting] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@_record
 class Machine:
-    """What this machine is, as far as it could be read. `hostname` stays None unless asked for."""
+    """What this machine is, as far as it could be read. `hostname` stays None unless asked for.
+
+    `engine_devices` is what each engine says it can compute on. What could not be read has an entry in `reasons`.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     system: str
-    release: str
-    architecture: str
-    python: str
+    release: str | None = None
+    architecture: str | None = None
+    python: str | None = None
     cpu: str | None = None
     cores_physical: int | None = None
     cores_logical: int | None = None
     memory: int | None = None
     isa: tuple[str, ...] = ()
-    gpus: tuple[dict[str, Any], ...] = ()
+    accelerators: tuple[Accelerator, ...] = ()
+    links: tuple[Link, ...] = ()
+    engine_devices: dict[str, tuple[dict[str, Setting], ...]] = field(default_factory=dict)
     hostname: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, Setting] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def same(self, other: "Machine") -> bool:
         """Whether figures of one are figures of the other."""
-        return (self.cpu, self.cores_logical, self.gpus) == (other.cpu, other.cores_logical, other.gpus)
+        if (self.cpu, self.cores_logical) != (other.cpu, other.cores_logical):
+            return False
+        return [card.identity() for card in self.accelerators] == [card.identity() for card in other.accelerators]
 
 
 # ------------------------------------------------------------------------------------------------ what was measured

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import inspect, report, run, runs, shelves, tune
+from specbench.cli import hardware, inspect, report, run, runs, shelves, tune
 
 app = typer.Typer(
     name="specbench",
@@ -39,3 +39,4 @@ app.command("runs")(runs.runs)
 app.command("engines")(shelves.engines)
 app.command("methods")(shelves.methods)
 app.add_typer(shelves.suites, name="suites")
+app.add_typer(hardware.hardware, name="hardware")

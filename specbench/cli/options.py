@@ -115,6 +115,13 @@ Results = Annotated[Path, _option("--results", text="Folder of all runs.", metav
 Resume = Annotated[Path | None, _option("--resume", text="Go on with a run that was stopped.", metavar="RUN")]
 Hostname = Annotated[bool, _option("--hostname", text="Record the host's name (off by default).")]
 Strict = Annotated[bool, _option("--strict", text="A note that doubts a number is a failure.")]
+Root = Annotated[
+    Path | None,
+    _option("--root", text="Read another machine's files: a folder with its sys/ and proc/.", metavar="DIR"),
+]
+FromCapture = Annotated[
+    Path | None, _option("--from-capture", text="Replay a file of `specbench hardware capture`.", metavar="FILE")
+]
 Json = Annotated[bool, _option("--json", text="JSON on standard output.")]
 Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or json.", metavar="NAME")]
 Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]
