@@ -21,7 +21,7 @@ from specbench.models.facts import ModelFacts
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.records import Failure, Generation, Machine, Plan, Result, Skip
 
 Observer = Callable[[Result | BlockStarted | TrialStarted], None]
 
@@ -52,7 +52,7 @@ def find_suite(name: str) -> Suite:
 
 def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
     """Resolve models, suite and engine profiles, check that they fit, and plan every trial."""
-    runfile = _with_model_files(runfile)
+    runfile = with_model_files(runfile)
     facts: dict[str, ModelFacts] = {}
     for target in () if runfile.url else runfile.targets:
         for model in (target.model, *target.drafters):
@@ -70,7 +70,7 @@ def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
     )
 
 
-def _with_model_files(runfile: RunFile) -> RunFile:
+def with_model_files(runfile: RunFile) -> RunFile:
     """Names of the embedded family become files; every other path becomes absolute, so that a run can be resumed."""
 
     def file_of(model: str) -> str:
@@ -106,13 +106,18 @@ def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = Fals
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
     """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
     there, here = store.read(path).machine, detect()
-    if (there.cpu, there.cores_logical, there.gpus) != (here.cpu, here.cores_logical, here.gpus):
+    if identity(there) != identity(here):
         raise InputError(
             f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
     folder = store.resume(path)
     return _carry_out(folder, observe, budget)
+
+
+def identity(machine: Machine) -> tuple[object, ...]:
+    """What makes two machines the same for a measurement."""
+    return machine.cpu, machine.cores_logical, machine.gpus
 
 
 def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None) -> Outcome:

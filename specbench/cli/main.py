@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import report, run, runs, shelves
+from specbench.cli import hardware, report, run, runs, shelves
 
 app = typer.Typer(
     name="specbench",
@@ -37,3 +37,4 @@ app.command("runs")(runs.runs)
 app.command("engines")(shelves.engines)
 app.command("methods")(shelves.methods)
 app.add_typer(shelves.suites, name="suites")
+app.add_typer(hardware.hardware, name="hardware")

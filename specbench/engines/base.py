@@ -32,7 +32,8 @@ class OpeningError(UnavailableError):
 class Request:
     """One generation. `prompt` is text or token ids; `timeout` is seconds for the whole answer.
 
-    `stream`: token by token, with the times of arrival; it costs the engine time on every token.
+    `stream`: token by token, with the times of arrival; it costs the engine time on every token. `reuse_prompt`: the
+    engine need not process again what it still holds of the last prompt.
     """
 
     prompt: str | Sequence[int]
@@ -46,6 +47,7 @@ class Request:
     top_two: bool = False
     steps: bool = False
     stream: bool = False
+    reuse_prompt: bool = False
 
     @property
     def streamed(self) -> bool:

@@ -263,7 +263,7 @@ def body(request: Request) -> dict[str, Any]:
         "top_p": request.sampling.top_p,
         "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,
-        "cache_prompt": False,
+        "cache_prompt": request.reuse_prompt,
         "return_tokens": True,
         "stream": request.streamed,
     }

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from specbench import passages
 from specbench.errors import InputError
-from specbench.planning import faults
+from specbench import faults
 from specbench.records import Check, Message, Passages, Prompt
 
 _SUITE, _PASSAGES = "suite.toml", "passages.toml"
