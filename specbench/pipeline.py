@@ -63,7 +63,7 @@ def plan_run(
     """Resolve models, suite and engine profiles, find drafters, check that they fit, and plan every trial."""
     home = home or Path.home()
     profiles = catalog.profiles(engines)
-    resolved = _with_model_files(runfile, environment, home)
+    resolved = with_model_files(runfile, environment, home)
     facts: dict[str, ModelFacts] = {}
     remarks: dict[str, str] = {}
     targets = []
@@ -98,11 +98,13 @@ def plan_run(
     return replace(plan, drafters_found=remarks)
 
 
-def _with_model_files(runfile: RunFile, environment: Mapping[str, str], home: Path) -> RunFile:
+def with_model_files(
+    runfile: RunFile, environment: Mapping[str, str] = os.environ, home: Path | None = None
+) -> RunFile:
     """Names of models become absolute paths, so that a run can be resumed."""
 
     def file_of(model: str) -> str:
-        return model if runfile.url else str(reference.find(model, environment=environment, home=home))
+        return model if runfile.url else str(reference.find(model, environment=environment, home=home or Path.home()))
 
     targets = [
         target.model_copy(

@@ -255,11 +255,13 @@ class Machine:
     readings: dict[str, Setting] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
+    def identity(self) -> tuple[object, ...]:
+        """What makes two machines the same for a measurement."""
+        return self.cpu, self.cores_logical, tuple(card.identity() for card in self.accelerators)
+
     def same(self, other: "Machine") -> bool:
         """Whether figures of one are figures of the other."""
-        if (self.cpu, self.cores_logical) != (other.cpu, other.cores_logical):
-            return False
-        return [card.identity() for card in self.accelerators] == [card.identity() for card in other.accelerators]
+        return self.identity() == other.identity()
 
 
 # ------------------------------------------------------------------------------------------------ what was measured
@@ -383,6 +385,41 @@ class Skip:
     reason: str
     hint: str
     log_tail: str | None = None
+
+
+@_record
+class VerificationPasses:
+    """Requests that made the target work through `positions` positions in each of `passes` forward passes.
+
+    `seconds`: of all passes of a request, one entry a request. `spoilt`: requests whose drafts were not all accepted.
+    """
+
+    positions: int
+    passes: int
+    seconds: tuple[float, ...]
+    spoilt: int = 0
+
+
+@_record
+class HardwareMeasurement:
+    """What `specbench hardware profile` measured: bandwidths in bytes per second, and the verification-cost curve.
+
+    `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    specbench_version: str
+    started: float
+    machine: Machine
+    load_average: float | None
+    host_bandwidth: tuple[float, ...]
+    device_bandwidth: dict[str, tuple[float, ...]]
+    contender: Contender
+    opening: Opening
+    model_bytes: int
+    fill: int
+    verification: tuple[VerificationPasses, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 Result = Annotated[Generation | Failure | Opening | Skip, Field(discriminator="kind")]

@@ -32,6 +32,7 @@ Model = Annotated[
         metavar="GGUF",
     ),
 ]
+OneModel = Annotated[str, _option("--model", "-m", text="Target GGUF, or one of the embedded family.", metavar="GGUF")]
 DraftModel = Annotated[
     list[str] | None,
     _option(
@@ -80,6 +81,10 @@ Categories = Annotated[str | None, _option("--categories", "-c", text="Comma lis
 Tags = Annotated[str | None, _option("--tags", text="Only prompts with all of these tags.", metavar="NAMES")]
 Prompts = Annotated[int | None, _option("--prompts", "-n", text="At most so many prompts a category.", metavar="N")]
 Fill = Annotated[str | None, _option("--fill", text="Context fill of rag-long, in tokens, e.g. 1k,8k.", metavar="LIST")]
+OneFill = Annotated[int, _option("--fill", text="Tokens in the context.", metavar="N")]
+SecondsEach = Annotated[
+    float, _option("--seconds", text="Time for each number of positions, loading not counted.", metavar="S")
+]
 Temperatures = Annotated[str | None, _option("--temperature", "-t", text="Comma list; default 0,0.8.", metavar="LIST")]
 OutputTokens = Annotated[int | None, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
 NaturalStop = Annotated[

@@ -74,11 +74,14 @@ class LlamaCppSession:
     def log_tail(self) -> str | None:
         return self._running.log_tail()
 
-    def count_tokens(self, text: str) -> int:
+    def tokenize(self, text: str) -> list[int]:
         tokens = self._ask("/tokenize", {"content": text, "add_special": True, "parse_special": True}).get("tokens")
         if not isinstance(tokens, list):
             raise _bad_answer("/tokenize gave no tokens")
-        return len(tokens)
+        return tokens
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenize(text))
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
         body: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
@@ -265,7 +268,7 @@ def body(request: Request) -> dict[str, Any]:
         "top_p": request.sampling.top_p,
         "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,
-        "cache_prompt": False,
+        "cache_prompt": request.reuse_prompt,
         "return_tokens": True,
         "stream": request.streamed,
     }

@@ -107,7 +107,7 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
         started, before = run.clock(), len(lost)
         try:
             with run.open_session(contender, log=log, load_timeout=run.plan.load_timeout) as session:
-                yield _opening(session.info, contender, block, started)
+                yield opening(session.info, contender, block.index, started)
                 yield from _trials(run, block, contender, session, lost)
         except OpeningError as error:
             run.unopened[contender.name] += 1
@@ -156,10 +156,11 @@ def _trials(run: _Run, block: Block, contender: Contender, session: Session, los
             return
 
 
-def _opening(info: EngineInfo, contender: Contender, block: Block, started: float) -> Opening:
+def opening(info: EngineInfo, contender: Contender, block: int, started: float) -> Opening:
+    """The record of an engine that was opened."""
     return Opening(
         contender=contender.name,
-        block=block.index,
+        block=block,
         started=started,
         engine_version=info.version,
         engine_commit=info.commit,

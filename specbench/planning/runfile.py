@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from specbench import faults
 from specbench.errors import InputError
-from specbench.planning import faults
 from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
 

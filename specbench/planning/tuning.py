@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from specbench import faults
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
-from specbench.planning import faults
 from specbench.planning.runfile import RunFile
 from specbench.records import Block, Plan, Setting
 
