@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from specbench.analysis.metrics import METRICS
 from specbench.engines import catalog
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted, execute
+from specbench.hardware import telemetry
 from specbench.hardware.detect import detect
 from specbench.models import compatibility, gguf, micro
 from specbench.models.facts import ModelFacts
@@ -120,9 +121,13 @@ def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None)
     deadline = None if budget is None else time.monotonic() + budget
     left = {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
-    with folder:
+    with folder, telemetry.opened() if plan.telemetry else nullcontext() as sampler:
         try:
-            with closing(execute(plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
+            if sampler is not None and left:
+                folder.append(sampler.idle())
+            with closing(
+                execute(plan, done=folder.done, logs=folder.logs, deadline=deadline, sampler=sampler)
+            ) as results:
                 for result in results:
                     if not isinstance(result, BlockStarted | TrialStarted):
                         folder.append(result)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from specbench.analysis import telemetry
 from specbench.records import Generation
 
 Parts = tuple[float, float]
+_KWH = 3.6e6  # joules
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,20 @@ def drafting_share(g: Generation) -> Parts | None:
     return None if g.draft_seconds is None or not g.decode_seconds else (g.draft_seconds, g.decode_seconds)
 
 
+def energy_per_token(g: Generation) -> Parts | None:
+    """Joules while decoding and the tokens decoded, by the engine's times or else the client's."""
+    if (decoded := decode_engine(g) or decode_client(g)) is None:
+        return None
+    joules = telemetry.of_decode(g, decoded[1])
+    return None if isinstance(joules, str) else (joules, decoded[0])
+
+
+def tokens_per_kwh(g: Generation) -> Parts | None:
+    """The same turned round, in kilowatt-hours."""
+    found = energy_per_token(g)
+    return None if found is None or not found[0] else (found[1], found[0] / _KWH)
+
+
 METRICS: dict[str, Metric] = {
     "decode_engine": Metric("decode (engine time)", "tok/s", decode_engine, interval=True),
     "decode_client": Metric("decode (client time)", "tok/s", decode_client),
@@ -98,6 +114,8 @@ METRICS: dict[str, Metric] = {
     "mean_acceptance_length": Metric("tokens per step", "tokens", mean_acceptance_length, interval=True),
     "accepted_per_draft": Metric("per draft", "tokens", accepted_per_draft),
     "drafting_share": Metric("drafting share", "fraction", drafting_share),
+    "energy_per_token": Metric("energy", "J/token", energy_per_token),
+    "tokens_per_kwh": Metric("tokens per kWh", "tok/kWh", tokens_per_kwh),
 }
 
 

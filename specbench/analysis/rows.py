@@ -18,7 +18,7 @@ class Row:
     `label` is what tables call the contender beside its target. Speedups are geometric means over prompts of this
     contender over its baseline, with `decode_source` for both; `over_bound` is the speedup over the tokens per step,
     which bound it; `prefill_cost` is seconds per prefilled token over the baseline's. `stop`, `steps_source` and
-    `verification_rule` are `mixed` when trials differ.
+    `verification_rule` are `mixed` when trials differ. Peak memory is that of the engine's processes in any trial.
     """
 
     target: str
@@ -49,6 +49,8 @@ class Row:
     lossless: Lossless | None
     checks_passed: int
     checks_judged: int
+    peak_memory: float | None
+    peak_device_memory: float | None
 
     @property
     def credible(self) -> bool:

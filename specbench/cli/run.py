@@ -34,6 +34,7 @@ def run(
     thinking: o.Thinking = None,
     steps: o.Steps = None,
     stream: o.Stream = None,
+    telemetry: o.Telemetry = None,
     budget: o.Budget = None,
     dry_run: o.DryRun = False,
     name: o.Name = None,
@@ -73,6 +74,7 @@ def run(
         "thinking": thinking,
         "record_steps": steps,
         "stream": stream,
+        "telemetry": telemetry,
         "name": name,
     }
     if resume is None:

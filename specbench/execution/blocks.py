@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ from specbench.engines import catalog
 from specbench.engines.base import EngineInfo, OpeningError, Session
 from specbench.execution.prompts import Prompts
 from specbench.execution.trials import Place, run_trial
+from specbench.hardware.telemetry import Sampler
 from specbench.records import Block, Contender, Failure, Opening, Plan, Result, Skip, Trial
 
 _DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up
@@ -51,14 +52,16 @@ def execute(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     deadline: float | None = None,
+    sampler: Sampler | None = None,
 ) -> Generator[Event]:
     """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
 
     Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has
     seen what the plan says; what is recorded already is not yielded again. After `deadline` (on the clock `monotonic`)
-    no further trial begins.
+    no further trial begins. With a `sampler` the telemetry of a trial comes before its result.
     """
     run = _Run(plan, set(done), logs, open_session, clock, lambda: deadline is not None and monotonic() >= deadline)
+    run.sampler = sampler
     for block in plan.blocks:
         contender = plan.contender(block.contender)
         if contender.name in run.given_up or not run.pending(block):
@@ -83,6 +86,7 @@ class _Run:
     open_session: OpenSession
     clock: Callable[[], float]
     late: Callable[[], bool]
+    sampler: Sampler | None = None
     checked: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     unopened: Counter[str] = field(default_factory=Counter)
@@ -104,6 +108,8 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
         started = run.clock()
         try:
             with run.open_session(contender, log=log, load_timeout=run.plan.load_timeout) as session:
+                if run.sampler is not None:
+                    run.sampler.follow_engine()
                 yield _opening(session.info, contender, block, started)
                 yield from _trials(run, block, contender, session, lost)
         except OpeningError as error:
@@ -129,14 +135,18 @@ def _trials(run: _Run, block: Block, contender: Contender, session: Session, los
             continue
         if not recorded:
             yield TrialStarted(trial)
-        result = run_trial(
-            trial,
-            place=Place(block.index, run.order[trial.id]),
-            contender=contender,
-            session=session,
-            prompts=run.prompts,
-            clock=run.clock,
-        )
+        watched = run.sampler is not None and not recorded and trial.role != "warm-up"
+        with run.sampler.watching() if run.sampler is not None and watched else nullcontext() as watch:
+            result = run_trial(
+                trial,
+                place=Place(block.index, run.order[trial.id]),
+                contender=contender,
+                session=session,
+                prompts=run.prompts,
+                clock=run.clock,
+            )
+        if watch is not None:
+            yield watch.telemetry(trial.id, started=result.started)
         if not recorded:
             run.finished.add(trial.id)
             yield result
