@@ -4,7 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from specbench.engines import catalog
 from specbench.engines.profile import needs
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted, execute
+from specbench.hardware import telemetry
 from specbench.hardware.detect import detect
 from specbench.models import compatibility, discovery, gguf, micro, reference
 from specbench.models.facts import ModelFacts
@@ -169,13 +170,18 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
     try:
-        with closing(execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline)) as results:
-            for result in results:
-                if not isinstance(result, BlockStarted | TrialStarted):
-                    folder.append(result)
-                if isinstance(result, Generation):
-                    left.discard(result.trial.id)
-                observe(result)
+        with telemetry.opened() if folder.plan.telemetry else nullcontext() as sampler:
+            if sampler is not None and left:
+                folder.append(sampler.idle())
+            with closing(
+                execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline, sampler=sampler)
+            ) as results:
+                for result in results:
+                    if not isinstance(result, BlockStarted | TrialStarted):
+                        folder.append(result)
+                    if isinstance(result, Generation):
+                        left.discard(result.trial.id)
+                    observe(result)
     except KeyboardInterrupt:
         stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:

@@ -187,6 +187,7 @@ class Plan:
     trial_timeout: float = 600.0
     load_timeout: float = 600.0
     budget: float | None = None
+    telemetry: bool = True
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     drafters_found: dict[str, str] = field(default_factory=dict)
@@ -296,11 +297,53 @@ class Step:
 
 
 @_record
+class Gauge:
+    """Readings of one sensor during a trial; their mean is total / count."""
+
+    count: int
+    total: float
+    low: float
+    high: float
+
+
+@_record
+class Meter:
+    """Readings from which energy follows, with the seconds since the trial began.
+
+    `energy`: joules on a counter that starts again at `wrap`. `power`: watts, the fallback.
+    """
+
+    scope: Literal["gpu", "package"]
+    kind: Literal["energy", "power"]
+    wrap: float | None = None
+    points: tuple[tuple[float, float], ...]
+
+
+@_record
+class Telemetry:
+    """What the machine showed during a trial; `trial` is None for the idle machine before the run.
+
+    Keys are DEVICE.READING (see docs/telemetry.md); `throttle` counts readings by the card's mask of clock reasons.
+    `reasons` says why a reading is missing; those that hold for the whole run stand before it only.
+    """
+
+    kind: Literal["telemetry"] = "telemetry"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    trial: str | None
+    started: float
+    gauges: dict[str, Gauge]
+    meters: dict[str, Meter]
+    throttle: dict[str, dict[int, int]]
+    reasons: dict[str, str]
+
+
+@_record
 class Generation:
     """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
 
     `stream` is its number among those that ran at the same time; `group_tokens` and `group_seconds` are the output and
     the wall time of all of them, the same in each.
+    `asked`: seconds from `started` to the request. `telemetry` has a file of its own and is joined when a run is read.
     """
 
     kind: Literal["generation"] = "generation"
@@ -333,6 +376,8 @@ class Generation:
     stream: int | None = None
     group_tokens: int | None = None
     group_seconds: float | None = None
+    asked: float | None = None
+    telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
 
 
 @_record
@@ -422,7 +467,7 @@ class HardwareMeasurement:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-Result = Annotated[Generation | Failure | Opening | Skip, Field(discriminator="kind")]
+Result = Annotated[Generation | Failure | Opening | Skip | Telemetry, Field(discriminator="kind")]
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

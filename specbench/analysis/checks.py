@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from specbench.analysis import identities
@@ -26,6 +26,11 @@ ADVICE = {
     "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
     "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
+    "THROTTLED": "improve the cooling or the power supply, or lower the power limit, and measure again",
+    "POWER_CAPPED": "set the default limit, or name the limit with every number",
+    "CLOCK_LOW": "raise the performance level (pp_dpm, nvidia-smi -rgc); the driver left the clock down",
+    "ON_BATTERY": "plug it in: on battery clocks and power are limited",
+    "FOREIGN_GPU_PROCESS": "stop the other processes, or use a card that is free",
     "BASELINE_STALE": "measure the baseline again in the same session",
     "CPU_OVERSUBSCRIBED": "stop the other programs, or lower the number of threads",
     "CLIENT_BOUND": "read the engine's times; the client or the connection takes a visible part of the whole",
@@ -44,6 +49,7 @@ _DRIFT = 0.05
 _FLOAT32 = 1e-5
 _STALE = 6 * 3600.0
 _FILL = 0.02
+_WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}  # how OpenMP threads wait
 
 
 @dataclass(frozen=True)
@@ -177,9 +183,13 @@ def of_pair(
 
 
 def of_run(
-    contenders: Iterable[Contender], generations: Iterable[Generation], machine: Machine | None
+    contenders: Iterable[Contender],
+    generations: Iterable[Generation],
+    machine: Machine | None,
+    *,
+    environments: Iterable[Mapping[str, str]] = (),
 ) -> Iterator[Note]:
-    """What concerns the run as a whole."""
+    """What concerns the run as a whole. `environments` are those of the engines that were opened."""
     labels: dict[tuple[str, str], None] = {}
     for c in contenders:
         if c.target_note is not None:
@@ -192,7 +202,13 @@ def of_run(
     loads = [g.load_average for g in generations if g.load_average is not None]
     if cores is not None and (high := [load for load in loads if load > cores * _LOAD]):
         text = f"the load was above {cores} cores in {len(high)} of {len(loads)} trials, up to {max(high):.1f}"
-        yield note("CPU_OVERSUBSCRIBED", text)
+        found = note("CPU_OVERSUBSCRIBED", text)
+        if any(not _WAITING & environment.keys() for environment in environments):
+            spin = (
+                "; threads of an OpenMP build spin while they wait: set OMP_WAIT_POLICY=passive where cores are shared"
+            )
+            found = replace(found, advice=found.advice + spin)
+        yield found
 
 
 def of_row(row: Row) -> Iterator[Note]:

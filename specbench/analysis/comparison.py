@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from specbench.analysis import answers, checks, lossless, pairing, stats
+from specbench.analysis import answers, checks, lossless, pairing, stats, telemetry
 from specbench.analysis.axes import Curve, curves
 from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
@@ -68,6 +68,7 @@ class Comparison:
     planned: int
     measured: int
     failed: int
+    energy: str
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,17 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         planned=recorded.planned.total(),
         measured=sum(map(len, recorded.measured.values())),
         failed=recorded.failed.total(),
+        energy=_energy(plan, results, recorded),
     )
+
+
+def _energy(plan: Plan, results: Iterable[Result], recorded: _Recorded) -> str:
+    idle = [r for r in results if r.kind == "telemetry"]
+    decodes = [
+        (g, METRICS[recorded.sources[g.trial.contender]].parts(g)) for gs in recorded.measured.values() for g in gs
+    ]
+    found = [telemetry.of_decode(g, decoded[1]) for g, decoded in decodes if decoded is not None]
+    return telemetry.energy_in_words(plan.telemetry, idle[-1] if idle else None, found)
 
 
 def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
@@ -336,6 +347,8 @@ def _row(
             "template": contender.template,
             "streams": contender.streams,
         },
+        peak_memory=telemetry.peak(generations, "memory"),
+        peak_device_memory=telemetry.peak(generations, "engine_memory"),
     )
 
 
@@ -370,6 +383,7 @@ def _notes(
     for name, contender in recorded.contenders.items():
         generations = recorded.of(name)
         yield from checks.of_contender(contender, generations, recorded.openings.get(name, []), recorded.sampling)
+        yield from telemetry.notes(name, generations)
         if contender.baseline is None:
             yield from checks.drifted(contender, _late_over_early(generations, recorded.sources[name], seed))
         else:
@@ -377,7 +391,10 @@ def _notes(
             pairs = _nearest(generations, recorded.of(baseline.name))
             yield from checks.of_pair(contender, baseline, pairs, builds=builds)
     yield from checks.of_run(
-        recorded.contenders.values(), (g for gs in recorded.measured.values() for g in gs), machine
+        recorded.contenders.values(),
+        (g for gs in recorded.measured.values() for g in gs),
+        machine,
+        environments=[o.environment for openings in recorded.openings.values() for o in openings],
     )
     for row in rows:
         yield from checks.of_row(row)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from specbench.analysis import telemetry
 from specbench.records import Generation
 
 Parts = tuple[float, float]
+_KWH = 3.6e6  # joules
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,20 @@ def drafted_share(g: Generation) -> Parts | None:
     return None if c.drafted_steps is None or not c.verification_steps else (c.drafted_steps, c.verification_steps)
 
 
+def energy_per_token(g: Generation) -> Parts | None:
+    """Joules while decoding and the tokens decoded, by the engine's times or else the client's."""
+    if (decoded := decode_engine(g) or decode_client(g)) is None:
+        return None
+    joules = telemetry.of_decode(g, decoded[1])
+    return None if isinstance(joules, str) else (joules, decoded[0])
+
+
+def tokens_per_kwh(g: Generation) -> Parts | None:
+    """The same turned round, in kilowatt-hours."""
+    found = energy_per_token(g)
+    return None if found is None or not found[0] else (found[1], found[0] / _KWH)
+
+
 METRICS: dict[str, Metric] = {
     "decode_engine": Metric("decode (engine time)", "tok/s", decode_engine, interval=True),
     "decode_client": Metric("decode (client time)", "tok/s", decode_client),
@@ -119,6 +135,8 @@ METRICS: dict[str, Metric] = {
     "drafting_share": Metric("drafting share", "fraction", drafting_share),
     "drafted_share": Metric("rounds with a draft", "fraction", drafted_share),
     "step_seconds": Metric("seconds per step", "s", step_seconds),
+    "energy_per_token": Metric("energy", "J/token", energy_per_token),
+    "tokens_per_kwh": Metric("tokens per kWh", "tok/kWh", tokens_per_kwh),
 }
 
 

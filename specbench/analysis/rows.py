@@ -21,7 +21,7 @@ class Row:
     the baseline (tokens per step / speedup, prompt by prompt), `prefill_cost` seconds per prefilled token over the
     baseline's. `stop`, `steps_source` and `verification_rule` are `mixed` when trials differ. `axes` holds all that can
     be swept but fill and temperature, which have fields of their own. `synthetic`: acceptance by dice, never a result
-    of the method.
+    of the method. Peak memory is that of the engine's processes in any trial.
     """
 
     target: str
@@ -55,6 +55,8 @@ class Row:
     checks_passed: int
     checks_judged: int
     axes: dict[str, Setting]
+    peak_memory: float | None
+    peak_device_memory: float | None
 
     @property
     def credible(self) -> bool:

@@ -98,6 +98,9 @@ Stream = Annotated[
     bool | None,
     _option("--stream/--no-stream", text="Stream answers: times at the client, a little slower."),
 ]
+Telemetry = Annotated[
+    bool | None, _option("--telemetry/--no-telemetry", text="Watch power, memory and clocks (on by default).")
+]
 Budget = Annotated[
     str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]

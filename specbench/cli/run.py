@@ -36,6 +36,7 @@ def run(
     thinking: o.Thinking = None,
     steps: o.Steps = None,
     stream: o.Stream = None,
+    telemetry: o.Telemetry = None,
     budget: o.Budget = None,
     yes: o.Yes = False,
     dry_run: o.DryRun = False,
@@ -78,6 +79,7 @@ def run(
         "thinking": thinking,
         "record_steps": steps,
         "stream": stream,
+        "telemetry": telemetry,
         "name": name,
     }
     if resume is None:

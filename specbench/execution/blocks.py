@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from specbench.engines.base import EngineInfo, OpeningError, Session
 from specbench.execution.prompts import Prompts
 from specbench.execution.streams import run_wave, waves
 from specbench.execution.trials import Place, run_trial
+from specbench.hardware.telemetry import Sampler
 from specbench.records import Block, Contender, Failure, Generation, Opening, Plan, Result, Skip, Trial
 
 _FATAL = {"engine-died", "timeout"}  # failures after which the engine is not used again
@@ -53,14 +54,16 @@ def execute(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     deadline: float | None = None,
+    sampler: Sampler | None = None,
 ) -> Generator[Event]:
     """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
 
     Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has
     seen what the plan says; what is recorded already is not yielded again. After `deadline` (on the clock `monotonic`)
-    no further trial begins.
+    no further trial begins. With a `sampler` the telemetry of a trial comes before its result.
     """
     run = _Run(plan, set(done), logs, open_session, clock, lambda: deadline is not None and monotonic() >= deadline)
+    run.sampler = sampler
     for block in plan.blocks:
         contender = plan.contender(block.contender)
         if contender.name in run.given_up or not run.pending(block):
@@ -85,6 +88,7 @@ class _Run:
     open_session: OpenSession
     clock: Callable[[], float]
     late: Callable[[], bool]
+    sampler: Sampler | None = None
     checked: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     unopened: Counter[str] = field(default_factory=Counter)
@@ -107,6 +111,8 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
         started, before = run.clock(), len(lost)
         try:
             with run.open_session(contender, log=log, load_timeout=run.plan.load_timeout) as session:
+                if run.sampler is not None:
+                    run.sampler.follow_engine()
                 yield opening(session.info, contender, block.index, started)
                 yield from _trials(run, block, contender, session, lost)
         except OpeningError as error:
@@ -145,7 +151,14 @@ def _trials(run: _Run, block: Block, contender: Contender, session: Session, los
             continue
         for trial in new:
             yield TrialStarted(trial)
-        results = run_wave(wave, one, contender=contender, session=session, prompts=run.prompts)
+        # What is sampled belongs to one trial only where no other runs beside it.
+        watched = (
+            run.sampler if new and len(trials) == 1 and contender.streams == 1 and trials[0].role != "warm-up" else None
+        )
+        with watched.watching() if watched is not None else nullcontext() as watch:
+            results = run_wave(wave, one, contender=contender, session=session, prompts=run.prompts)
+        if watch is not None:
+            yield watch.telemetry(trials[0].id, started=results[0].started)
         for trial, result in zip(trials, results, strict=True):
             if trial in new:
                 run.finished.add(trial.id)

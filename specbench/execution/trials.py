@@ -32,6 +32,7 @@ def run_trial(
     plan = prompts.plan
     try:
         text = prompts.render(trial, contender=contender, session=session)
+        asked = clock() - started
         answer = session.generate(
             Request(
                 prompt=text,
@@ -68,6 +69,7 @@ def run_trial(
         started=started,
         prompt_sha256=hashlib.sha256(text.encode()).hexdigest(),
         load_average=load,
+        asked=asked,
         **{name: getattr(answer, name) for name in answer.__dataclass_fields__},
     )
 

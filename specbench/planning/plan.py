@@ -79,6 +79,7 @@ def make_plan(
         trial_timeout=runfile.trial_timeout,
         load_timeout=runfile.load_timeout,
         budget=runfile.budget,
+        telemetry=runfile.telemetry,
         passages_text=suite.passages if any(prompt.passages for prompt in prompts) else None,
         left_out=left_out,
     )

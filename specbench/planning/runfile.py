@@ -90,6 +90,7 @@ class RunFile(_Table):
     order: Literal["by-category", "by-repeat"] | None = None
     record_steps: bool = False
     stream: bool = False
+    telemetry: bool = True
     budget: Seconds | None = None
     trial_timeout: Seconds = 600.0
     load_timeout: Seconds = 600.0

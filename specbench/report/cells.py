@@ -24,6 +24,14 @@ def milliseconds(e: Estimate | None) -> str:
     return MISSING if e is None else significant(e.value * 1000)
 
 
+def thousands(e: Estimate | None) -> str:
+    return MISSING if e is None else significant(e.value / 1000)
+
+
+def mebibytes(count: float | None) -> str:
+    return MISSING if count is None else significant(count / 2**20)
+
+
 def factor(e: Estimate | None) -> str:
     return MISSING if e is None else f"{e.value:.2f}"
 

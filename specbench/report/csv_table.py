@@ -42,6 +42,8 @@ def _values(row: Row) -> Iterator[tuple[str, object]]:
     yield "lossless", cells.lossless(row.lossless)
     yield "checks_passed", row.checks_passed if row.checks_judged else None
     yield "checks_judged", row.checks_judged
+    yield "peak_memory", row.peak_memory
+    yield "peak_device_memory", row.peak_device_memory
 
 
 def _estimate(name: str, estimate: Estimate | None, *, interval: bool) -> Iterator[tuple[str, object]]:

@@ -46,6 +46,12 @@ _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
     (Column("prefill", "×", "right", 6), lambda r: cells.factor(r.prefill_cost)),
     (Column("checks", "", "right", 7), _checks),
 )
+_MACHINE: tuple[tuple[Column, Callable[[Row], str]], ...] = (  # columns that are left out where nothing was measured
+    (Column("energy", "J/tok", "right", 10), lambda r: cells.rate(r.metrics["energy_per_token"])),
+    (Column("per kWh", "ktok", "right", 12), lambda r: cells.thousands(r.metrics["tokens_per_kwh"])),
+    (Column("memory", "MiB", "right", 11), lambda r: cells.mebibytes(r.peak_memory)),
+    (Column("on GPU", "MiB", "right", 11), lambda r: cells.mebibytes(r.peak_device_memory)),
+)
 
 
 def sections(comparison: Comparison) -> list[Section]:
@@ -98,6 +104,8 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
 
 
 def _figures(title: str, rows: Sequence[Row]) -> Section:
+    machine = [(column, cell) for column, cell in _MACHINE if any(cell(row) != MISSING for row in rows)]
+    table = (*_TABLE, *machine)
     lines: list[tuple[str, ...]] = []
     rules: list[int] = []
     for (category, fill), group in groupby(rows, key=lambda r: (r.category, r.fill)):
@@ -106,9 +114,9 @@ def _figures(title: str, rows: Sequence[Row]) -> Section:
         for row in members:
             first = cells.category(None, None, row.categories) if category is None else name
             shown = first if row is members[0] or first != name else ""
-            lines.append((shown, *(cell(row) for _, cell in _TABLE)))
+            lines.append((shown, *(cell(row) for _, cell in table)))
         rules.append(len(lines) - 1)
-    columns = [Column("category", "", "left", 0), *(column for column, _ in _TABLE)]
+    columns = [Column("category", "", "left", 0), *(column for column, _ in table)]
     if any(row.decode_source == "output_throughput" for row in rows):
         columns = [replace(column, name="output") if column.name == "decode" else column for column in columns]
     return Section(title, tuple(columns), tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
@@ -174,6 +182,7 @@ def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
+    yield comparison.energy
     for skip in comparison.skipped:
         yield f"skipped {skip.contender}: {skip.reason}" + (f" ({skip.hint})" if skip.hint else "")
     for code, group in groupby(comparison.notes, key=lambda n: n.code):
