@@ -134,7 +134,10 @@ def _caches(source: Source, facts: Facts) -> None:
                 facts.put({"1": "cache_l1d", "2": "cache_l2"}[level], size)
         if cpu not in covered:  # no L3 to count
             break
-    facts.put("cache_l3", sum(level3) if level3 else Missing("unsupported: the kernel lists none"))
+    none = Missing("unsupported: the kernel lists none")
+    for name in {"cache_l1d", "cache_l2"} - facts.values.keys() - facts.reasons.keys():
+        facts.put(name, none)
+    facts.put("cache_l3", sum(level3) if level3 else none)
 
 
 def _size(text: str | Missing) -> int | Missing:
