@@ -36,8 +36,8 @@ def runfile(
         raise InputError("--draft-model without --model", hint="name the target too: --model TARGET.gguf")
     if "methods" in given and isinstance(tables := base.get("methods"), dict):
         base = {**base, "methods": list(tables), "method_settings": {**tables, **base.get("method_settings", {})}}
-    if "methods" in given and "targets" in base:
-        base["targets"] = [{k: v for k, v in target.items() if k != "methods"} for target in base["targets"]]
+    if {"methods", "temperatures"} & given.keys() and "targets" in base:
+        base["targets"] = [{k: v for k, v in target.items() if k not in given} for target in base["targets"]]
     for key, value in given.items():
         merge = key in ("engine_settings", "method_settings") and key in base
         base[key] = _merged(base[key], value) if merge else value

@@ -1,7 +1,7 @@
 """Who is measured: targets x families x methods x swept settings, each with the command that starts its engine."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 
 from specbench.engines.profile import Profile, command, doubts, effective_settings, find_method
@@ -45,10 +45,16 @@ def contenders(
         find_method(profile, method)
     found: list[Contender] = []
     left_out: dict[str, str] = {}
+    files = {label: _drafters(target, facts) for target, label in zip(targets, labels, strict=True)}
     for target, label in zip(targets, labels, strict=True):
         prefix = f"{label} · " if len(targets) > 1 else ""
-        drafters = _drafters(target, facts)
-        methods = _methods(runfile, profile, target, drafters=drafters, prefix=prefix, left_out=left_out)
+        drafters = files[label]
+        elsewhere = [
+            m for m in runfile.methods or () if any(find_method(profile, m).needs in f for f in files.values())
+        ]
+        methods = _methods(
+            runfile, profile, target, drafters=drafters, elsewhere=elsewhere, prefix=prefix, left_out=left_out
+        )
         require_feasible(runfile, methods)
         for family, method in product(families(runfile), methods):
             entry = find_method(profile, method)
@@ -123,6 +129,7 @@ def _methods(
     target: Target,
     *,
     drafters: Mapping[str | None, str | None],
+    elsewhere: Collection[str],
     prefix: str,
     left_out: dict[str, str],
 ) -> tuple[str, ...]:
@@ -140,12 +147,13 @@ def _methods(
         needs = find_method(profile, method).needs
         if needs not in drafters:
             what, hint = _NEEDED[needs or ""]
-            if wanted is not None:
+            # Of several targets, those that can do what was asked for the run do it.
+            if wanted is not None and (target.methods or method not in elsewhere):
                 raise InputError(f"{prefix}{method} needs {what}", hint=hint)
             left_out[prefix + method] = f"it needs {what}"
         elif method not in possible:
             possible.append(method)
-    return tuple(possible)
+    return tuple(possible) if wanted is None or {*wanted} & {*possible} else ()
 
 
 def _label(target: Target) -> str:

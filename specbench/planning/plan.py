@@ -38,6 +38,11 @@ class _Job:
     prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
     warm_ups: Mapping[str, Sequence[Prompt]]
 
+    def temperatures(self, contender: Contender) -> tuple[float, ...]:
+        """Those of the contender's target, or of the run."""
+        own = {target.model: target.temperatures for target in self.runfile.targets}
+        return own.get(contender.target_model) or self.runfile.temperatures
+
 
 def make_plan(
     runfile: RunFile,
@@ -118,10 +123,10 @@ def _blocks(
 
 def _controls(job: _Job, everyone: Sequence[Contender]) -> Iterator[tuple[Contender, list[Trial]]]:
     """Each baseline once more, greedy: what differs between equal runs is no fault of a method."""
-    if not job.runfile.control or 0 not in job.runfile.temperatures:
+    if not job.runfile.control:
         return
     for contender in everyone:
-        if contender.baseline is None:
+        if contender.baseline is None and 0 in job.temperatures(contender):
             trials = [t for c in job.prompts for t in _trials(job, contender, c, 0, role="control")]
             yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
 
@@ -133,8 +138,7 @@ def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
 
 
 def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role: Role = "measured") -> Iterator[Trial]:
-    temperatures = [0.0] if role == "control" else job.runfile.temperatures
-    for temperature in temperatures:
+    for temperature in (0.0,) if role == "control" else job.temperatures(contender):
         for prompt in job.prompts[category]:
             for fill in job.runfile.fill if prompt.passages else (None,):
                 place = prompt.id if fill is None else f"{prompt.id}@{fill}"

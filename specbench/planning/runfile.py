@@ -41,12 +41,13 @@ class Target(_Table):
 
     `drafters`: a draft model, EAGLE-3 head, DFlash or DSpark drafter; which one a file is, its header says.
 
-    `methods`: those for this target only, where it shall not have all of the run's.
+    `methods`, `temperatures`: those for this target only, where it shall not have all of the run's.
     """
 
     model: str
     drafters: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
+    temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed)] | None = None
     label: str | None = None
     note: str | None = None
 
