@@ -30,6 +30,7 @@ def tune(
     thinking: o.Thinking = None,
     mix: o.Mix = None,
     budget: o.Budget = None,
+    dry_run: o.DryRun = False,
     name: o.Name = None,
     results: o.Results = Path("results"),
     json: o.Json = False,
@@ -60,6 +61,9 @@ def tune(
         name=name or "tune",
     )
     grid = tuning.grid(asked, engines=engines, temperature=temperature)
+    if dry_run:
+        console.show_plan(grid, pipeline.extent_of(grid, results=results, estimated=False))
+        return
     outcome, tuned = tuning.tune(
         grid, results=results, progress=console.Progress, mix=flags.shares(mix), engines=engines
     )
