@@ -14,7 +14,7 @@ from specbench.errors import InputError
 from specbench.inspection import inspect_model
 from specbench.planning.runfile import validate_runfile
 from specbench.records import Plan, from_json, to_json
-from specbench.report.inspection import Inspection, as_json, sections
+from specbench.report.inspection import Drafting, Inspection, as_json, sections
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"tensors": tiny.trunk(1), "block_count": 1}
@@ -30,6 +30,12 @@ def inspect(path: Path | str, *, drafters: tuple[str, ...] = (), discover: bool 
     return inspect_model(str(path), drafters=drafters, discover=discover, environment={}, home=home)
 
 
+def of_llama_cpp(found: Inspection) -> list[Drafting]:
+    able = [engine for engine in found.engines if engine.engine in ("llama-server", "xllamacpp")]
+    assert len(able) == 2
+    return able
+
+
 def plan(target: Path, **asked: object) -> Plan:
     targets = [{"model": str(target), "drafters": asked.pop("drafters", ())}]
     runfile = validate_runfile({"targets": targets, "categories": ["code"], "prompts_per_category": 1, **asked})
@@ -40,14 +46,13 @@ def test_the_methods_of_each_engine_follow_from_the_file_and_the_drafters(target
     tiny.write(target.parent / "small.gguf", **SMALL)
     wide = tiny.eagle3(target.parent / "wide.gguf", width=256)
     found = inspect(target)
-    assert {engine.engine for engine in found.engines} >= {"llama-server", "xllamacpp"}
-    for engine in found.engines:
+    for engine in of_llama_cpp(found):
         assert engine.possible["draft-model"] == "small"
         assert "EAGLE-3" in engine.impossible["eagle3"]
     assert "hidden size of 256" in (found.drafters or {})[str(wide)]
     alone = inspect(target, discover=False)
     assert alone.drafters == {}
-    assert all("draft-model" in engine.impossible for engine in alone.engines)
+    assert all("draft-model" in engine.impossible for engine in of_llama_cpp(alone))
 
 
 def test_drafters_that_are_given_are_judged(target: Path, tmp_path: Path) -> None:
@@ -56,7 +61,7 @@ def test_drafters_that_are_given_are_judged(target: Path, tmp_path: Path) -> Non
     found = inspect(target, drafters=(str(fits), str(wide)))
     assert (found.drafters or {})[str(fits)] == "given as eagle3: fits"
     assert "does not fit, it is made for a hidden size of 256" in (found.drafters or {})[str(wide)]
-    assert found.engines[0].possible["eagle3"] == "head"
+    assert of_llama_cpp(found)[0].possible["eagle3"] == "head"
 
 
 def test_a_drafter_and_a_checkpoint_are_shown_for_what_they_are(tmp_path: Path) -> None:
@@ -79,7 +84,7 @@ def test_a_drafter_and_a_checkpoint_are_shown_for_what_they_are(tmp_path: Path) 
         num_key_value_heads=2,
     )
     found = inspect(folder)
-    assert all(not engine.possible for engine in found.engines if engine.engine in ("llama-server", "xllamacpp"))
+    assert all(not engine.possible for engine in of_llama_cpp(found))
     assert any("reads gguf" in line for line in sections(found)[-1].footnotes)
     eagle = tiny.checkpoint(
         tmp_path / "eagle", {"fc.weight": ("BF16", (64, 192))}, architectures=["Eagle3"], hidden_size=64
