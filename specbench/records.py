@@ -15,6 +15,7 @@ Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
 Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
+Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
 
 _T = TypeVar("_T")
@@ -88,10 +89,11 @@ class Sampling:
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
-    Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
-    `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and
-    why, that the engine's profile has for flags in `argv`.
+    Methods joined by `+` run on one engine, each asked where those before it drafted nothing. `baseline` names the
+    contender that this one is compared to; None for a baseline. `family` is what both share where that varies in the
+    run, as `threads=2`; without `template` prompts are sent as bare text. `argv` and `environment` are what starts the
+    engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and why, that
+    the engine's profile has for flags in `argv`.
     """
 
     name: str
@@ -113,6 +115,9 @@ class Contender:
     argv: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
+    family: str = ""
+    template: bool = True
+    streams: int = 1
     baseline: str | None = None
     doubts: tuple[tuple[Doubt, str], ...] = ()
 
@@ -125,10 +130,18 @@ class Contender:
         """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""
         return tuple(value for key, value in self.settings.items() if key.rpartition(".")[2] == setting)
 
+    @property
+    def group(self) -> str:
+        """The contenders that belong into one table: the target, and the family where there are several."""
+        return f"{self.target_label}, {self.family}" if self.family else self.target_label
+
 
 @_record
 class Trial:
-    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is."""
+    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
+
+    `streams` requests run at the same time, this one among them.
+    """
 
     id: str
     contender: str
@@ -141,6 +154,7 @@ class Trial:
     output_tokens: int
     ignore_eos: bool
     fill: int | None = None
+    streams: int = 1
 
 
 @_record
@@ -173,6 +187,7 @@ class Plan:
     trial_timeout: float = 600.0
     load_timeout: float = 600.0
     budget: float | None = None
+    telemetry: bool = True
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     drafters_found: dict[str, str] = field(default_factory=dict)
@@ -183,23 +198,71 @@ class Plan:
 
 
 @_record
+class Accelerator:
+    """A card or chip beside the CPU. Names are not keys: `identity` is.
+
+    target: compute capability, gfx target or TPU generation. memory: bytes that a job can use. units: SMs, compute
+    units or GPU cores. `readings` are in base units; what is not told has an entry in `reasons`.
+    """
+
+    vendor: Vendor
+    name: str | None = None
+    pci_id: str | None = None
+    pci_address: str | None = None
+    target: str | None = None
+    memory: int | None = None
+    units: int | None = None
+    unified: bool | None = None
+    readings: dict[str, Setting] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def identity(self) -> tuple[str | int | None, ...]:
+        """What makes two cards the same kind."""
+        return self.vendor, self.pci_id, self.target, self.memory, self.units
+
+
+@_record
+class Link:
+    """What a driver reports of the way between two accelerators, named by PCI address. Reported is not measured."""
+
+    a: str
+    b: str
+    readings: dict[str, Setting] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@_record
 class Machine:
-    """What this machine is, as far as it could be read. `hostname` stays None unless asked for."""
+    """What this machine is, as far as it could be read. `hostname` stays None unless asked for.
+
+    `engine_devices` is what each engine says it can compute on. What could not be read has an entry in `reasons`.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     system: str
-    release: str
-    architecture: str
-    python: str
+    release: str | None = None
+    architecture: str | None = None
+    python: str | None = None
     cpu: str | None = None
     cores_physical: int | None = None
     cores_logical: int | None = None
     memory: int | None = None
     isa: tuple[str, ...] = ()
-    gpus: tuple[dict[str, Any], ...] = ()
+    accelerators: tuple[Accelerator, ...] = ()
+    links: tuple[Link, ...] = ()
+    engine_devices: dict[str, tuple[dict[str, Setting], ...]] = field(default_factory=dict)
     hostname: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, Setting] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+
+    def identity(self) -> tuple[object, ...]:
+        """What makes two machines the same for a measurement."""
+        return self.cpu, self.cores_logical, tuple(card.identity() for card in self.accelerators)
+
+    def same(self, other: "Machine") -> bool:
+        """Whether figures of one are figures of the other."""
+        return self.identity() == other.identity()
 
 
 # ------------------------------------------------------------------------------------------------ what was measured
@@ -234,8 +297,54 @@ class Step:
 
 
 @_record
+class Gauge:
+    """Readings of one sensor during a trial; their mean is total / count."""
+
+    count: int
+    total: float
+    low: float
+    high: float
+
+
+@_record
+class Meter:
+    """Readings from which energy follows, with the seconds since the trial began.
+
+    `energy`: joules on a counter that starts again at `wrap`. `power`: watts, the fallback.
+    """
+
+    scope: Literal["gpu", "package"]
+    kind: Literal["energy", "power"]
+    wrap: float | None = None
+    points: tuple[tuple[float, float], ...]
+
+
+@_record
+class Telemetry:
+    """What the machine showed during a trial; `trial` is None for the idle machine before the run.
+
+    Keys are DEVICE.READING (see docs/telemetry.md); `throttle` counts readings by the card's mask of clock reasons.
+    `reasons` says why a reading is missing; those that hold for the whole run stand before it only.
+    """
+
+    kind: Literal["telemetry"] = "telemetry"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    trial: str | None
+    started: float
+    gauges: dict[str, Gauge]
+    meters: dict[str, Meter]
+    throttle: dict[str, dict[int, int]]
+    reasons: dict[str, str]
+
+
+@_record
 class Generation:
-    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here."""
+    """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
+
+    `stream` is its number among those that ran at the same time; `group_tokens` and `group_seconds` are the output and
+    the wall time of all of them, the same in each.
+    `asked`: seconds from `started` to the request. `telemetry` has a file of its own and is joined when a run is read.
+    """
 
     kind: Literal["generation"] = "generation"
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -264,6 +373,11 @@ class Generation:
     top_two_gaps: tuple[float | None, ...] | None = None
     observed: dict[str, Setting] = field(default_factory=dict)
     load_average: float | None = None
+    stream: int | None = None
+    group_tokens: int | None = None
+    group_seconds: float | None = None
+    asked: float | None = None
+    telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
 
 
 @_record
@@ -318,7 +432,42 @@ class Skip:
     log_tail: str | None = None
 
 
-Result = Annotated[Generation | Failure | Opening | Skip, Field(discriminator="kind")]
+@_record
+class VerificationPasses:
+    """Requests that made the target work through `positions` positions in each of `passes` forward passes.
+
+    `seconds`: of all passes of a request, one entry a request. `spoilt`: requests whose drafts were not all accepted.
+    """
+
+    positions: int
+    passes: int
+    seconds: tuple[float, ...]
+    spoilt: int = 0
+
+
+@_record
+class HardwareMeasurement:
+    """What `specbench hardware profile` measured: bandwidths in bytes per second, and the verification-cost curve.
+
+    `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    specbench_version: str
+    started: float
+    machine: Machine
+    load_average: float | None
+    host_bandwidth: tuple[float, ...]
+    device_bandwidth: dict[str, tuple[float, ...]]
+    contender: Contender
+    opening: Opening
+    model_bytes: int
+    fill: int
+    verification: tuple[VerificationPasses, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+Result = Annotated[Generation | Failure | Opening | Skip | Telemetry, Field(discriminator="kind")]
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -1,4 +1,4 @@
-"""A run on disk: plan.json, machine.json, trials.jsonl, openings.jsonl and logs/. A line that is written stays.
+"""A run on disk: plan, machine, trials, openings, telemetry and logs/. A line that is written stays.
 
 Each result is one line, flushed and synced. A line that a crash tore is dropped with a warning, never guessed at.
 """
@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -25,23 +25,17 @@ from specbench.records import (
     Failure,
     Generation,
     Machine,
-    Opening,
     Plan,
     Result,
     Skip,
+    Telemetry,
     adapter,
     from_json,
     to_json,
 )
 
-PLAN, MACHINE, TRIALS, OPENINGS, LOCK, LOGS = (
-    "plan.json",
-    "machine.json",
-    "trials.jsonl",
-    "openings.jsonl",
-    "lock",
-    "logs",
-)
+PLAN, MACHINE, LOCK, LOGS = "plan.json", "machine.json", "lock", "logs"
+TRIALS, OPENINGS, TELEMETRY = "trials.jsonl", "openings.jsonl", "telemetry.jsonl"
 _FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
 _T = TypeVar("_T")
@@ -73,6 +67,7 @@ class RunFolder:
     warnings: tuple[str, ...]
     trials: FileIO
     openings: FileIO
+    telemetry: FileIO
 
     @property
     def logs(self) -> Path:
@@ -80,7 +75,7 @@ class RunFolder:
 
     def append(self, result: Result) -> None:
         """Write one line and wait until it is on the disk. After an error the file ends where it ended before."""
-        file = self.openings if isinstance(result, Opening) else self.trials
+        file = {"opening": self.openings, "telemetry": self.telemetry}.get(result.kind, self.trials)
         line = to_json(result) + b"\n"
         before = file.tell()
         try:
@@ -96,8 +91,8 @@ class RunFolder:
 
     def close(self) -> None:
         """Give the run free for others."""
-        self.trials.close()
-        self.openings.close()
+        for file in (self.trials, self.openings, self.telemetry):
+            file.close()
         (self.path / LOCK).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -123,10 +118,22 @@ def create(
         (path / LOGS).mkdir()
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
-        unfinished = path / f"{PLAN}.new"  # a folder is a run once its plan is whole
-        unfinished.write_bytes(to_json(plan, indent=1))
-        unfinished.replace(path / PLAN)
-        return RunFolder(path, plan, frozenset(), (), _appending(path / TRIALS), _appending(path / OPENINGS))
+        _write_plan(path, plan)
+        return RunFolder(path, plan, frozenset(), (), *_files(path))
+
+
+def extended(folder: RunFolder, plan: Plan) -> RunFolder:
+    """The opened run with a longer plan; what was planned before counts as done, whether it went well or not."""
+    before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
+    with _writing(folder.path):
+        _write_plan(folder.path, plan)
+    return replace(folder, plan=plan, done=folder.done | before)
+
+
+def _write_plan(path: Path, plan: Plan) -> None:
+    unfinished = path / f"{PLAN}.new"  # a folder is a run once its plan is whole
+    unfinished.write_bytes(to_json(plan, indent=1))
+    unfinished.replace(path / PLAN)
 
 
 def resume(path: Path) -> RunFolder:
@@ -135,10 +142,10 @@ def resume(path: Path) -> RunFolder:
     with _writing(path):
         warnings = _acquire(path)
         try:
-            warnings += [*_mend(path / TRIALS), *_mend(path / OPENINGS)]
+            warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            files = _appending(path / TRIALS), _appending(path / OPENINGS)
+            files = _files(path)
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
@@ -151,8 +158,21 @@ def read(path: Path) -> Run:
     warnings: list[str] = []
     trials = _lines(path / TRIALS, warnings)
     openings = _lines(path / OPENINGS, warnings)
-    results = _settled(plan, trials, warnings)
-    return Run(path, plan, machine, [*openings, *results], warnings)
+    seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
+    results = [_joined(result, seen) if seen else result for result in _settled(plan, trials, warnings)]
+    idle = [t for t in seen.values() if t.trial is None]
+    return Run(path, plan, machine, [*openings, *idle, *results], warnings)
+
+
+def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> Result:
+    if not isinstance(result, Generation) or (telemetry := seen.get((result.trial.id, result.started))) is None:
+        return result
+    return replace(result, telemetry=telemetry)
+
+
+def machine(path: Path) -> Machine:
+    """The machine of the run in folder `path`."""
+    return _document(path / MACHINE, Machine)
 
 
 def runs(root: Path) -> list[Path]:
@@ -200,7 +220,8 @@ def _lines(path: Path, warnings: list[str]) -> list[Result]:
                     _refuse_newer(path, line)
                     torn = not line.endswith(b"\n")
                     what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
-                    warnings.append(f"{path.name}: {what}; `specbench run --resume` measures it again")
+                    again = "" if path.name == TELEMETRY else "; `specbench run --resume` measures it again"
+                    warnings.append(f"{path.name}: {what}{again}")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -229,9 +250,9 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
     for result in lines:
         if result.kind == "skip":
             skips[result.contender, result.block] = result
-        elif result.kind != "opening" and result.trial.role == "warm-up":
+        elif isinstance(result, Generation | Failure) and result.trial.role == "warm-up":
             warm_ups.append(result)
-        elif result.kind != "opening":
+        elif isinstance(result, Generation | Failure):
             earlier = by_id.setdefault(result.trial.id, result)
             if earlier.kind == "failure":
                 del by_id[result.trial.id]
@@ -267,6 +288,10 @@ def _new_folder(root: Path, stem: str) -> Path:
             number += 1
         else:
             return path
+
+
+def _files(folder: Path) -> tuple[FileIO, FileIO, FileIO]:
+    return _appending(folder / TRIALS), _appending(folder / OPENINGS), _appending(folder / TELEMETRY)
 
 
 def _appending(path: Path) -> FileIO:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from specbench.analysis import identities
@@ -26,6 +26,11 @@ ADVICE = {
     "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
     "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
+    "THROTTLED": "improve the cooling or the power supply, or lower the power limit, and measure again",
+    "POWER_CAPPED": "set the default limit, or name the limit with every number",
+    "CLOCK_LOW": "raise the performance level (pp_dpm, nvidia-smi -rgc); the driver left the clock down",
+    "ON_BATTERY": "plug it in: on battery clocks and power are limited",
+    "FOREIGN_GPU_PROCESS": "stop the other processes, or use a card that is free",
     "BASELINE_STALE": "measure the baseline again in the same session",
     "CPU_OVERSUBSCRIBED": "stop the other programs, or lower the number of threads",
     "CLIENT_BOUND": "read the engine's times; the client or the connection takes a visible part of the whole",
@@ -44,6 +49,7 @@ _DRIFT = 0.05
 _FLOAT32 = 1e-5
 _STALE = 6 * 3600.0
 _FILL = 0.02
+_WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}  # how OpenMP threads wait
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,10 @@ def of_contender(
     ignored += [text for g in generations for text in _ignored(contender, g, sampling)]
     for text in dict.fromkeys(ignored):
         yield note("SETTING_IGNORED", text, contender=name)
+    slots = [o.observed["parallel_slots"] for o in openings if isinstance(o.observed.get("parallel_slots"), int)]
+    if slots and min(map(int, slots)) < contender.streams:
+        text = f"{contender.streams} streams were asked for, the engine serves {min(map(int, slots))} at once"
+        yield note("SETTING_IGNORED", text, contender=name)
     if contender.protocol != "openai" and openings and all(o.chat_template_sha256 is None for o in openings):
         yield note("TEMPLATE_MISSING", "the engine shows no chat template", contender=name)
     if contender.learns:
@@ -138,7 +148,10 @@ def of_contender(
     timed = [
         (g.total, g.prefill_seconds + g.decode_seconds)
         for g in generations
-        if g.total is not None and g.prefill_seconds is not None and g.decode_seconds is not None
+        if g.total is not None
+        and g.prefill_seconds is not None
+        and g.decode_seconds is not None
+        and g.trial.streams == 1  # among several, a request also waits for the others
     ]
     whole, engine = sum(t for t, _ in timed), sum(e for _, e in timed)
     if timed and whole > engine * (1 + _CLIENT_SHARE) and whole - engine > _CLIENT_SECONDS * len(timed):
@@ -170,9 +183,13 @@ def of_pair(
 
 
 def of_run(
-    contenders: Iterable[Contender], generations: Iterable[Generation], machine: Machine | None
+    contenders: Iterable[Contender],
+    generations: Iterable[Generation],
+    machine: Machine | None,
+    *,
+    environments: Iterable[Mapping[str, str]] = (),
 ) -> Iterator[Note]:
-    """What concerns the run as a whole."""
+    """What concerns the run as a whole. `environments` are those of the engines that were opened."""
     labels: dict[tuple[str, str], None] = {}
     for c in contenders:
         if c.target_note is not None:
@@ -185,7 +202,13 @@ def of_run(
     loads = [g.load_average for g in generations if g.load_average is not None]
     if cores is not None and (high := [load for load in loads if load > cores * _LOAD]):
         text = f"the load was above {cores} cores in {len(high)} of {len(loads)} trials, up to {max(high):.1f}"
-        yield note("CPU_OVERSUBSCRIBED", text)
+        found = note("CPU_OVERSUBSCRIBED", text)
+        if any(not _WAITING & environment.keys() for environment in environments):
+            spin = (
+                "; threads of an OpenMP build spin while they wait: set OMP_WAIT_POLICY=passive where cores are shared"
+            )
+            found = replace(found, advice=found.advice + spin)
+        yield found
 
 
 def of_row(row: Row) -> Iterator[Note]:
@@ -194,8 +217,9 @@ def of_row(row: Row) -> Iterator[Note]:
     at = f"at temperature {row.temperature:g}" + (f" and fill {row.fill}" if row.fill is not None else "")
     if not row.speculating:
         yield note("NOT_SPECULATING", f"{row.method} drafted nothing in {row.trials} trials {at}", **where)
-    elif row.baseline is not None and 0 < row.prompts < MINIMUM:
-        yield note("UNDERPOWERED", f"{row.prompts} prompts {at}: no interval", **where)
+    elif row.baseline is not None and 0 < (n := row.speedup.n if row.speedup else row.prompts) < MINIMUM:
+        what = "prompts" if row.axes.get("streams", 1) == 1 else "groups of streams"
+        yield note("UNDERPOWERED", f"{n} {what} {at}: no interval", **where)
     found = row.lossless
     if found is None:
         return
@@ -211,11 +235,9 @@ def of_row(row: Row) -> Iterator[Note]:
 
 
 def of_bound(row: Row) -> Iterator[Note]:
-    """A speedup above the tokens per step, beyond noise."""
-    if row.over_bound is not None and not row.credible:
-        text = (
-            f"the speedup is {row.over_bound.value:.2f} times the tokens per step, which bound it: a side was disturbed"
-        )
+    """A round that is cheaper than a plain step, beyond noise: a speedup above the tokens per step."""
+    if row.round_cost is not None and not row.credible:
+        text = f"a round costs {row.round_cost.value:.2f} plain steps, and less than 1 cannot be: a side was disturbed"
         yield note("CONFIGURATION_MISMATCH", text, contender=row.contender, category=row.category)
 
 

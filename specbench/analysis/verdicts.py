@@ -60,16 +60,11 @@ def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
     return tuple(found)
 
 
-def _wrong(row: Row) -> bool:
-    """Whether the output is not the target model's: no speed makes up for that."""
-    return row.lossless is not None and row.lossless.kind == "diverged"
-
-
 def _verdict(target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row]) -> Verdict:
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         rows = [row for row in rows if row.categories[0] == row.categories[1]]
     found = [row for row in rows if row.speedup is not None]
-    timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.credible and not _wrong(row)]
+    timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.right]
     if not timed:
         silent = not rows or not all(row.speculating for row in rows)
         kind: Kind = "not credible" if found else "nothing drafted" if silent else "not measured"

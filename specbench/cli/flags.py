@@ -12,9 +12,18 @@ from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
 
 
-def runfile(path: Path | None, *, model: list[str] | None, draft_model: list[str] | None, **flags: Any) -> RunFile:
+def runfile(
+    path: Path | None,
+    *,
+    model: list[str] | None,
+    draft_model: list[str] | None,
+    sweep: list[str] | None = None,
+    **flags: Any,
+) -> RunFile:
     """The run file with the given flags laid over it; the embedded default when neither names a model or a server."""
     given = {key: value for key, value in flags.items() if value not in (None, {}, [])}
+    for pair in sweep or ():
+        given = _merged(given, _swept(pair))
     if path is not None:
         base = _toml(path)
     elif model is None and "url" not in given:
@@ -87,6 +96,14 @@ def _number(word: str) -> float:
     return number
 
 
+def shares(text: str | None) -> dict[str, float] | None:
+    """NAME=NUMBER pairs of a comma list."""
+    if text is None:
+        return None
+    pairs = [word.partition("=") for word in text.split(",")]
+    return {name.strip(): _number(number) for name, _, number in pairs}
+
+
 def seconds(text: str | None) -> float | None:
     """A duration such as 90s or 5m."""
     try:
@@ -132,6 +149,20 @@ def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None
         values = [value(word.strip()) for word in words] or [value(text)]
         found.setdefault(method, {})[key] = values if len(values) > 1 else values[0]
     return found
+
+
+def _swept(pair: str) -> dict[str, Any]:
+    """KEY=VALUE,VALUE... as the part of a run file that it stands for: what is nothing else is an engine setting."""
+    key, equals, text = (part.strip() for part in pair.partition("="))
+    if not equals or not key or not text:
+        raise InputError(f"{pair!r} is not KEY=VALUE,VALUE", hint="write it as draft-model.draft_tokens_max=1,2,4")
+    if "." in key:
+        return {"method_settings": method_settings([pair])}
+    if key == "fill":
+        return {"fill": token_counts(text)}
+    values = [value(word.strip()) for word in text.split(",")]
+    top = {"temperature": "temperatures", "template": "template", "streams": "streams"}
+    return {top[key]: values} if key in top else {"engine_settings": {key: values}}
 
 
 def run_folder(given: Path | None, *, results: Path) -> Path:

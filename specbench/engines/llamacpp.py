@@ -74,11 +74,14 @@ class LlamaCppSession:
     def log_tail(self) -> str | None:
         return self._running.log_tail()
 
-    def count_tokens(self, text: str) -> int:
+    def tokenize(self, text: str) -> list[int]:
         tokens = self._ask("/tokenize", {"content": text, "add_special": True, "parse_special": True}).get("tokens")
         if not isinstance(tokens, list):
             raise _bad_answer("/tokenize gave no tokens")
-        return len(tokens)
+        return tokens
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenize(text))
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
         body: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
@@ -90,6 +93,8 @@ class LlamaCppSession:
         return prompt
 
     def generate(self, request: Request) -> Answer:
+        if request.shared:
+            return self._generate_shared(request)
         if not self._idle or self._running.process is None:  # others may use a server that is not ours
             self._metrics = self._metrics_when_idle()
         self._idle = False
@@ -99,8 +104,7 @@ class LlamaCppSession:
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
-        rule: Rule | None = self._sampling_rule if request.temperature > 0 else "greedy-match"
-        if answer.observed.get("method") == "none":
+        if (rule := self._rule(request, answer)) is None:
             return answer
         draft_seconds, logged = self._logged()
         return replace(
@@ -109,6 +113,23 @@ class LlamaCppSession:
             verification_rule=rule,
             draft_seconds=draft_seconds,
         )
+
+    def _generate_shared(self, request: Request) -> Answer:
+        """Called by several threads at once: the wire's client is made for that, and nothing of the session is read.
+
+        /metrics and the log are sums over all slots, so that only the answer's own timings count.
+        """
+        self._idle = False
+        with self._running.faults(request.timeout):
+            exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
+        chunks = read_chunks(exchange, stream=request.streamed)
+        answer = read_answer(chunks, sent=exchange.sent, request=request, before=None, after=None)
+        return replace(answer, verification_rule=self._rule(request, answer))
+
+    def _rule(self, request: Request, answer: Answer) -> Rule | None:
+        if answer.observed.get("method") == "none":
+            return None
+        return self._sampling_rule if request.temperature > 0 else "greedy-match"
 
     def _logged(self) -> tuple[float | None, dict[str, int]]:
         """Drafting time of the last request (what the log adds up, less what it said before), and the log's counts."""
@@ -247,7 +268,7 @@ def body(request: Request) -> dict[str, Any]:
         "top_p": request.sampling.top_p,
         "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,
-        "cache_prompt": False,
+        "cache_prompt": request.reuse_prompt,
         "return_tokens": True,
         "stream": request.streamed,
     }

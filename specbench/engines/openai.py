@@ -56,6 +56,11 @@ class OpenAISession:
             conversation["chat_template_kwargs"] = {"enable_thinking": thinking}
         return json.dumps(conversation, ensure_ascii=False)
 
+    def tokenize(self, text: str) -> list[int]:
+        raise TrialError(
+            "refused", f"the protocol tells no token ids ({len(text)} characters)", hint="use an engine that does"
+        )
+
     def count_tokens(self, text: str) -> int:
         """Asked of the server with an answer of one token: it has no other way to say."""
         request = Request(prompt=text, output_tokens=1, temperature=0, seed=0, ignore_eos=True, timeout=_TIMEOUT)

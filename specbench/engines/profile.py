@@ -17,7 +17,8 @@ Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
-_FIXED = {"target_model", "draft_model", *_OPEN}  # what every word of a profile may use
+# What every word of a profile may use. An engine that divides its context among its streams takes `whole_context`.
+_FIXED = {"target_model", "draft_model", "streams", "whole_context", *_OPEN}
 
 
 class _Table(BaseModel):
@@ -153,6 +154,7 @@ def command(
     settings: Mapping[str, Setting],
     engine_settings: Mapping[str, Setting],
     engine_args: Iterable[str],
+    streams: int = 1,
 ) -> tuple[Words, dict[str, str]]:
     """The words after the executable, `$port` still open, and the environment. Both empty for kind `attach`."""
     chosen = find_method(profile, method)
@@ -165,9 +167,15 @@ def command(
     if profile.kind == "attach":
         return (), {}
     of_engine = {**profile.defaults, **engine_settings}
+    if streams > 1:
+        of_engine["parallel_slots"] = streams
     fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
     fixed |= {"types": chosen.type or "", "type": chosen.type or ""}
     fixed |= {key: _shown(value) for key, value in of_engine.items()}
+    if (size := engine_settings.get("context_size")) is not None:
+        if not str(size).isdigit():
+            raise InputError(f"context_size is {size!r}, no number of tokens", hint="write it as 8192")
+        fixed["whole_context"] = str(int(size) * streams)
     words = [
         *_filled(profile.argv, fixed),
         *_words(profile.settings, of_engine, fixed, what=f"engine setting of {profile.name}"),

@@ -1,14 +1,15 @@
-"""Who is measured: targets x methods x swept settings, each with the command that starts its engine."""
+"""Who is measured: targets x families x methods x swept settings, each with the command that starts its engine."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 
 from specbench.engines.profile import Profile, command, doubts, effective_settings, find_method
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
+from specbench.planning.families import combinations, families, require_feasible
 from specbench.planning.runfile import RunFile, Target
-from specbench.records import Contender, Setting
+from specbench.records import Contender
 
 BASELINE = "none"
 
@@ -46,15 +47,16 @@ def contenders(
     left_out: dict[str, str] = {}
     for target, label in zip(targets, labels, strict=True):
         prefix = f"{label} · " if len(targets) > 1 else ""
-        settings = dict(runfile.engine_settings)
-        if target.model in context_sizes and "context_size" in profile.settings:
-            settings["context_size"] = context_sizes[target.model]
         drafters = _drafters(target, facts)
         methods = _methods(runfile, profile, target, drafters=drafters, prefix=prefix, left_out=left_out)
-        for method in methods:
+        require_feasible(runfile, methods)
+        for family, method in product(families(runfile), methods):
             entry = find_method(profile, method)
             drafter = drafters.get(entry.needs)
-            for title, chosen in _sweep(method, runfile.method_settings.get(method, {})):
+            settings = dict(family.engine_settings)
+            if target.model in context_sizes and "context_size" in profile.settings:
+                settings.setdefault("context_size", context_sizes[target.model])
+            for words, chosen in combinations(runfile.method_settings.get(method, {})):
                 argv, environment = command(
                     profile,
                     target_model=target.model,
@@ -63,11 +65,12 @@ def contenders(
                     settings=chosen,
                     engine_settings=settings,
                     engine_args=runfile.engine_args,
+                    streams=family.streams,
                 )
                 known = facts.get(target.model)
                 found.append(
                     Contender(
-                        name=prefix + title,
+                        name=prefix + " ".join(filter(None, [method, *words, family.name])),
                         engine=profile.name,
                         kind=profile.kind,
                         protocol=profile.protocol,
@@ -86,8 +89,13 @@ def contenders(
                         argv=argv,
                         environment=environment,
                         learns=entry.learns,
-                        baseline=prefix + BASELINE if method != BASELINE and BASELINE in methods else None,
                         doubts=doubts(profile, argv),
+                        family=family.name,
+                        template=family.template,
+                        streams=family.streams,
+                        baseline=(prefix + " ".join(filter(None, [BASELINE, family.name])))
+                        if method != BASELINE and BASELINE in methods
+                        else None,
                     )
                 )
     return tuple(found), left_out
@@ -138,23 +146,6 @@ def _methods(
         elif method not in possible:
             possible.append(method)
     return tuple(possible)
-
-
-def _sweep(method: str, settings: Mapping[str, tuple[Setting, ...]]) -> Iterator[tuple[str, dict[str, Setting]]]:
-    """A name and the settings for each combination; the name holds what varies."""
-    seen = set()
-    for values in product(*settings.values()):
-        chosen = dict(zip(settings, values, strict=True))
-        varied = [f"{key}={_shown(value)}" for key, value in chosen.items() if len(settings[key]) > 1]
-        name = " ".join([method, *varied])
-        if name in seen:
-            raise InputError(f"{name} is asked for twice", hint="give each value of a sweep once")
-        seen.add(name)
-        yield name, chosen
-
-
-def _shown(value: Setting) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _label(target: Target) -> str:

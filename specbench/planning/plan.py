@@ -79,6 +79,7 @@ def make_plan(
         trial_timeout=runfile.trial_timeout,
         load_timeout=runfile.load_timeout,
         budget=runfile.budget,
+        telemetry=runfile.telemetry,
         passages_text=suite.passages if any(prompt.passages for prompt in prompts) else None,
         left_out=left_out,
     )
@@ -150,6 +151,7 @@ def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role
                     output_tokens=_output_tokens(job, category),
                     ignore_eos=job.runfile.ignore_eos and not prompt.constrained,
                     fill=fill,
+                    streams=contender.streams,
                 )
 
 
@@ -193,19 +195,20 @@ def _context_size(job: _Job, known: ModelFacts | None) -> int:
             least = max(least, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[1]))
             most = max(most, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[0]))
     trained = known.context_length if known else None
-    asked = job.runfile.engine_settings.get("context_size")
-    limit, whose = (asked, "asked for") if isinstance(asked, int) else (trained, "that the model was trained for")
+    asked = [size for size in job.runfile.engine_settings.get("context_size", ()) if isinstance(size, int)]
+    limit, whose = (min(asked), "asked for") if asked else (trained, "that the model was trained for")
     if limit is not None and least > limit:
         raise InputError(
             f"the longest trial needs at least {least} tokens of context, more than the {limit} {whose}",
             hint="lower --fill or --output-tokens, or choose shorter prompts with --tags",
         )
-    if isinstance(asked, int):
-        if trained is not None and asked > trained:
+    if asked:
+        if trained is not None and max(asked) > trained:
             raise InputError(
-                f"context_size is {asked}, but the model was trained for {trained} tokens", hint="lower context_size"
+                f"context_size is {max(asked)}, but the model was trained for {trained} tokens",
+                hint="lower context_size",
             )
-        return asked
+        return min(asked)
     wanted = max(_CONTEXT_LEAST, -(-(most + _MARGIN) // _CONTEXT_STEP) * _CONTEXT_STEP)
     return wanted if trained is None else min(wanted, trained)
 

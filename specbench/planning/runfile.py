@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from specbench import faults
 from specbench.errors import InputError
-from specbench.planning import faults
 from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
 
@@ -57,7 +57,8 @@ class RunFile(_Table):
     A `[methods.NAME]` table names a method and its settings; `methods = [...]` with `method_settings` says the same.
     `order`: `by-category` opens an engine for each category and repeat, so that contenders alternate often; `by-repeat`
     once for each repeat, for models that load slowly. By default the model's size decides. `fill` is for prompts whose
-    text is generated. `discover`: look for drafters beside the model and in the usual folders.
+    text is generated. A list of values is a sweep; each family of engine settings and template has its own baseline.
+    `discover`: look for drafters beside the model and in the usual folders.
     """
 
     name: str | None = None
@@ -66,7 +67,7 @@ class RunFile(_Table):
     engine: str | None = None
     engine_path: str | None = None
     url: str | None = None
-    engine_settings: dict[str, Setting] = {}
+    engine_settings: dict[str, Values] = {}
     engine_args: tuple[str, ...] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
     method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
@@ -79,6 +80,8 @@ class RunFile(_Table):
     temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
     sampling: Sampling = Sampling()
     fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
+    template: Annotated[tuple[bool, ...], BeforeValidator(_listed), Field(min_length=1)] = (True,)
+    streams: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1,)
     thinking: bool | None = None
     seed: int = Field(default=1, ge=0)
     repeats: int = Field(default=1, ge=1)
@@ -87,6 +90,7 @@ class RunFile(_Table):
     order: Literal["by-category", "by-repeat"] | None = None
     record_steps: bool = False
     stream: bool = False
+    telemetry: bool = True
     budget: Seconds | None = None
     trial_timeout: Seconds = 600.0
     load_timeout: Seconds = 600.0

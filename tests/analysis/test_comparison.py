@@ -88,6 +88,23 @@ def test_repeats_are_averaged_within_a_prompt_before_prompts_are() -> None:
     assert (found.speedup.n, found.prompts, found.trials) == (2, 2, 3)
 
 
+def test_each_family_is_compared_with_its_own_baseline_in_its_own_table() -> None:
+    contenders = [
+        contender(f"{name} threads={n}", method, baseline=base and f"none threads={n}", family=f"threads={n}")
+        for n in (1, 2)
+        for name, method, base in (("none", "none", None), ("draft", "draft-model", "none"))
+    ]
+    results: list[Result] = []
+    for n, pace in ((1, 1.0), (2, 0.5)):
+        results += [generation(f"none threads={n}", p, seconds=pace) for p in PROMPTS]
+        results += [drafted(p, who=f"draft threads={n}", seconds=0.5) for p in PROMPTS]
+    found = compared(results, tuple(contenders))
+    assert [t.label for t in found.targets] == ["target, threads=1", "target, threads=2"]
+    speedups = [(r.target, r.label, r.speedup.value) for r in found.rows if r.speedup]
+    assert speedups == [("target, threads=1", "draft", 2.0), ("target, threads=2", "draft", 1.0)]
+    assert [v.kind for v in found.verdicts if v.category] == ["use", "no clear gain"]
+
+
 def test_warm_ups_and_controls_are_in_no_metric() -> None:
     extra: list[Result] = [
         *(generation("base", p, seconds=9, role=role) for p in PROMPTS for role in ("warm-up", "control")),

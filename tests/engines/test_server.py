@@ -66,8 +66,18 @@ def ask(session: Session, prompt: str, *, timeout: float = 30.0) -> Answer:
     )
 
 
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+Children = Callable[[], set[psutil.Process]]
+
+
+def running() -> set[psutil.Process]:
+    return {c for c in psutil.Process().children(recursive=True) if c.status() != psutil.STATUS_ZOMBIE}
+
+
+@pytest.fixture
+def children() -> Children:
+    """Processes that were not there when the test began; fixtures of other tests may keep some."""
+    before = running()
+    return lambda: running() - before
 
 
 def test_an_engine_is_started_asked_and_stopped(session: Session, tmp_path: Path) -> None:
@@ -83,13 +93,15 @@ def test_an_engine_is_started_asked_and_stopped(session: Session, tmp_path: Path
     assert session.alive()
 
 
-def test_no_process_is_left_behind_when_the_body_raises(contender: MakeContender, tmp_path: Path) -> None:
+def test_no_process_is_left_behind_when_the_body_raises(
+    contender: MakeContender, tmp_path: Path, children: Children
+) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
         catalog.open_session(contender(), log=tmp_path / "log", load_timeout=30),
     ):
         raise KeyboardInterrupt
-    assert children() == []
+    assert children() == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel, which only Linux offers")
@@ -119,13 +131,13 @@ def test_an_engine_that_dies_at_start_says_why(contender: MakeContender, tmp_pat
     assert caught.value.log_tail == "E fake: failed to load model"
 
 
-def test_an_engine_that_is_never_ready_is_stopped(contender: MakeContender, tmp_path: Path) -> None:
+def test_an_engine_that_is_never_ready_is_stopped(contender: MakeContender, tmp_path: Path, children: Children) -> None:
     with (
         pytest.raises(OpeningError, match="not ready in 1 s"),
         catalog.open_session(contender("never-ready.gguf"), log=tmp_path / "log", load_timeout=1),
     ):
         pass
-    assert children() == []
+    assert children() == set()
 
 
 def test_a_port_that_is_taken_is_a_clear_error(contender: MakeContender, tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ class FakeSession:
     living: bool = True
     info: EngineInfo = field(default_factory=lambda: EngineInfo(version="1"))
 
+    def tokenize(self, text: str) -> list[int]:
+        return list(range(self.count_tokens(text)))
+
     def count_tokens(self, text: str) -> int:
         return len(text) // 5
 

@@ -58,3 +58,13 @@ def test_passages_become_the_last_user_turn_and_are_made_once(plan: Plan, monkey
     assert len(asked) == attempts
     shortest = prompts.render(plan.blocks[0].trials[0], contender=make_contender("a"), session=session)
     assert shortest == "<Answer.><What is the code?>"
+
+
+def test_without_its_template_a_prompt_is_the_text_of_its_messages() -> None:
+    plan = make_plan([("a", ["p"])])
+    turns = (Message(role="system", content="system"), Message(role="user", content="user"))
+    plan = replace(plan, prompts=(replace(plan.prompts[0], messages=turns),))
+    prompts, session, trial = Prompts(plan), FakeSession(FakeEngine()), plan.blocks[0].trials[0]
+    bare = replace(make_contender("b"), template=False)
+    assert prompts.render(trial, contender=make_contender("a"), session=session) == "<system><user>"
+    assert prompts.render(trial, contender=bare, session=session) == "system\n\nuser"

@@ -121,6 +121,7 @@ def test_what_is_appended_is_read_back(finished: Path) -> None:
         "machine.json",
         "openings.jsonl",
         "plan.json",
+        "telemetry.jsonl",
         "trials.jsonl",
     ]
 
