@@ -33,7 +33,7 @@ _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
     (Column("decode", "tok/s", "right", 0), lambda r: cells.rate(r.decode)),
     (Column("speedup", "× (95 %)", "right", 0), _speedup),
     (Column("accept", "%", "right", 0), lambda r: cells.percentage(r.metrics["draft_acceptance_rate"])),
-    (Column("tok/step", "", "right", 0), lambda r: cells.factor(r.metrics["mean_acceptance_length"])),
+    (Column("tok", "/step", "right", 0), lambda r: cells.factor(r.metrics["mean_acceptance_length"])),
     (Column("lossless", "", "right", 0), lambda r: cells.lossless_short(r.lossless)),
     (Column("TTFT", "ms", "right", 3), lambda r: cells.milliseconds(r.metrics["first_token"])),
     (Column("e2e", "tok/s", "right", 4), lambda r: cells.rate(r.metrics["end_to_end"])),
@@ -110,6 +110,8 @@ def _figures(title: str, rows: Sequence[Row]) -> Section:
     rules: list[int] = []
     for (category, fill), group in groupby(rows, key=lambda r: (r.category, r.fill)):
         members = list(group)
+        if not any(map(_tried, members)) and any(map(_tried, rows)):
+            continue  # a footnote says so
         name = cells.category(category, fill)
         for row in members:
             first = cells.category(None, None, row.categories) if category is None else name
@@ -161,10 +163,17 @@ def _curves(comparison: Comparison) -> Iterator[Section]:
         yield Section(f"Along {axis}: {target}{when}", columns, tuple(rows), tuple(rules[:-1]), footnotes=footnotes)
 
 
+def _tried(row: Row) -> bool:
+    return row.trials + row.failed > 0
+
+
 def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
     rows = [row for row in rows if row.category is not None]
+    tried = {cells.category(row.category, row.fill) for row in rows if _tried(row)}
+    if left := dict.fromkeys(name for r in rows if (name := cells.category(r.category, r.fill)) not in tried):
+        yield f"not measured yet: {', '.join(left)}"
     for row in rows:
-        if row.trials < row.planned:
+        if row.trials < row.planned and cells.category(row.category, row.fill) in tried:
             lost = f", {row.failed} failed" if row.failed else ""
             where = f"{row.label}, {cells.category(row.category, row.fill)}"
             yield f"{where}: {row.trials} of {row.planned} trials measured{lost}"
