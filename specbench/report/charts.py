@@ -19,9 +19,11 @@ def verification_cost(costs: Sequence[Cost], *, title: str) -> bytes:
     axes = figure.add_subplot()
     positions = [cost.positions for cost in costs]
     values = [cost.cost.value for cost in costs]
-    top = 1.15 * max([cost.cost.high or cost.cost.value for cost in costs])
-    axes.axhline(1, color=_IDEAL, linestyle="--", linewidth=1)
-    axes.plot([1, top], [1, top], color=_IDEAL, linestyle=":", linewidth=1)
+    highest = max(cost.cost.high or cost.cost.value for cost in costs)
+    top = 1.15 * min(highest, 2 * max(values))  # a wild interval is cut off rather than flattening the curve
+    every = range(1, max(positions) + 1)  # a straight line is none where one axis is logarithmic
+    axes.plot(every, [1] * len(every), color=_IDEAL, linestyle="--", linewidth=1, label="free: as one position")
+    axes.plot(every, every, color=_IDEAL, linestyle=":", linewidth=1, label="wins nothing: as k passes")
     below = [cost.cost.value - (cost.cost.low or cost.cost.value) for cost in costs]
     above = [(cost.cost.high or cost.cost.value) - cost.cost.value for cost in costs]
     axes.errorbar(
@@ -37,6 +39,7 @@ def verification_cost(costs: Sequence[Cost], *, title: str) -> bytes:
             fontsize=8,
             color=_INK,
         )
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
     axes.set_xscale("log", base=2)
     axes.set_xticks(positions, [str(p) for p in positions])
     axes.minorticks_off()
