@@ -13,15 +13,16 @@ def tuned_sections(tuned: Tuned) -> list[Section]:
         Column("fastest", "", "left", 0),
         Column("speedup", "× (95 %)", "right", 0),
         Column("n", "", "right", 0),
-        Column("not told apart from", "", "left", 1),
+        Column("rivals", "", "right", 0),
     )
     rows = tuple(
-        (w.category, _named(w.contender), cells.with_interval(w.speedup), str(w.speedup.n), ", ".join(w.others))
+        (w.category, _named(w.contender), cells.with_interval(w.speedup), str(w.speedup.n), str(len(w.others)))
         for w in tuned.winners
     )
-    counts = f"{tuned.trials} trials in {tuned.rounds} rounds; measuring everything takes {tuned.grid}"
+    counts = f"{tuned.trials} trials in {tuned.rounds} round(s); measuring everything takes {tuned.grid}"
+    open_ = (f"{w.category}: not told apart from {', '.join(map(_named, w.others))}" for w in tuned.winners if w.others)
     title = f"Fastest setting, decode speedup: {tuned.target}, {cells.temperature(tuned.temperature)}"
-    found = [Section(title, columns, rows, footnotes=(counts,))]
+    found = [Section(title, columns, rows, footnotes=(counts, *open_))]
     if tuned.single is not None:
         work = ", ".join(f"{name} {percent(share)}" for name, share in tuned.mix.items())
         lines = (
