@@ -15,7 +15,7 @@ from typing import Any, Literal
 Reading = float | str
 
 # From the least to below the most; a driver that knows no value says 0 or 4294967295.
-_BOUNDS = dict.fromkeys(("power", "power_limit", "power_limit_default"), (1e-3, 5e3))
+_BOUNDS = dict.fromkeys(("power", "power_limit", "power_limit_default"), (1e-3, 3e3))
 _BOUNDS |= dict.fromkeys(("sm_clock", "sm_clock_max", "memory_clock"), (1, 1e11))
 _BOUNDS |= {"temperature": (1, 150), "pcie_generation": (1, 9), "pcie_width": (1, 65)}
 _BOUNDS |= {"energy": (0, 1e12), "utilization": (0, 1.01), "throttle": (0, 2.0**32)}
@@ -39,7 +39,7 @@ _NVML: dict[str, tuple[float, str | None, tuple[tuple[Any, ...], ...]]] = {
     "power_limit_default": (1e-3, None, (("PowerManagementDefaultLimit",),)),
     "sm_clock_max": (1e6, None, (("MaxClockInfo", 1),)),
 }
-_PROCESSES = (("ComputeRunningProcesses",), ("ComputeRunningProcesses_v2",))
+_PROCESSES = (("ComputeRunningProcesses_v3",), ("ComputeRunningProcesses_v2",))
 
 _DRM_VENDORS = {"0x1002": "amd", "0x8086": "intel"}
 _DRM = {  # file of the hwmon, or of the device, and unit
@@ -181,11 +181,13 @@ def _nvidia_card(nvml: Any, index: int, engine: Engine) -> Source:
 def drm_cards(root: Path, *, package_counted: bool) -> list[Source]:
     """AMD's and Intel's cards with sensors. An APU's power is the package's: not counted where RAPL counts that."""
     found: list[Source] = []
-    for hwmon in sorted((root / "sys/class/drm").glob("card*[0-9]/device/hwmon/hwmon*")):
+    for hwmon in sorted((root / "sys/class/drm").glob("card*/device/hwmon/hwmon*")):
         device = hwmon.parents[1]
         try:
             vendor = _DRM_VENDORS[(device / "vendor").read_text().strip()]
         except (OSError, LookupError):
+            continue
+        if "-" in device.parent.name:  # card0-DP-1 is a connector
             continue
         files = {
             key: (hwmon / file[6:] if file.startswith("hwmon/") else device / file, unit)
