@@ -1,0 +1,51 @@
+"""A real engine is watched while it works; what cannot be read here is said once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.engine
+RUN = ("run", "--methods", "none", "-c", "code", "--tags", "smoke", "--prompts", "1", "-t", "0", "-o", "200")
+MODEL = ("--model", "micro", "--engine-set", "threads=1", "--results", "results")
+
+
+def run(folder: Path, *more: str) -> dict[str, Any]:
+    argv = [sys.executable, "-m", "specbench", *RUN, *MODEL, *more, "--json"]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_a_run_records_the_memory_of_its_engine_and_why_there_is_no_energy(tmp_path: Path) -> None:
+    report = run(tmp_path)
+    (file,) = tmp_path.glob("results/*/telemetry.jsonl")
+    before, *trials = [json.loads(line) for line in file.read_text().splitlines()]
+    assert before["trial"] is None
+    planned = [json.loads(line) for line in file.with_name("trials.jsonl").read_text().splitlines()]
+    assert {(t["trial"], t["started"]) for t in trials} == {
+        (t["trial"]["id"], t["started"]) for t in planned if t["trial"]["role"] != "warm-up"
+    }
+    for trial in trials:
+        assert trial["gauges"]["host.memory"]["low"] > 5e6, "the model alone is that big"
+        assert bool(trial["meters"]) == bool(before["meters"])
+    (row,) = report["rows"]
+    assert row["peak_memory"] == max(trial["gauges"]["host.memory"]["high"] for trial in trials[:1])
+    if not before["meters"]:
+        assert before["reasons"]["cpu.energy"]
+        assert before["reasons"]["nvidia.energy"]
+        assert report["energy"].startswith("no energy: ")
+        assert before["reasons"]["cpu.energy"] in report["energy"]
+        assert row["metrics"]["energy_per_token"] is None
+
+
+def test_without_telemetry_nothing_is_watched_and_the_report_says_so(tmp_path: Path) -> None:
+    report = run(tmp_path, "--no-telemetry")
+    (file,) = tmp_path.glob("results/*/telemetry.jsonl")
+    assert file.read_bytes() == b""
+    assert report["energy"] == "no energy: telemetry was switched off"
+    assert report["rows"][0]["peak_memory"] is None
