@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hardware import watched
 
 pytestmark = pytest.mark.engine
 RUN = ("run", "--methods", "none", "-c", "code", "--tags", "smoke", "--prompts", "1", "-t", "0", "-o", "200")
@@ -49,3 +50,18 @@ def test_without_telemetry_nothing_is_watched_and_the_report_says_so(tmp_path: P
     assert file.read_bytes() == b""
     assert report["energy"] == "no energy: telemetry was switched off"
     assert report["rows"][0]["peak_memory"] is None
+
+
+def test_with_a_card_the_report_shows_joules_per_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {**watched.CARD, "limit": 250_000}
+    watched.write(tmp_path / "nvml.txt", card)
+    monkeypatch.setenv("WATCHED_NVML", str(tmp_path / "nvml.txt"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(watched.library(tmp_path).parent))
+    report = run(tmp_path, "--model", "ballast", "-o", "600")
+    row = next(row for row in report["rows"] if row["target"].startswith("ballast"))
+    decode, energy = (row["metrics"][name]["value"] for name in ("decode_engine", "energy_per_token"))
+    assert energy == pytest.approx(card["watts"] / decode, rel=0.2)
+    assert row["metrics"]["tokens_per_kwh"]["value"] == pytest.approx(3.6e6 / energy)
+    assert report["energy"].startswith("J/token is of the GPU")
+    assert "W of it are drawn when idle" in report["energy"]
+    assert "POWER_CAPPED" in {note["code"] for note in report["notes"]}
