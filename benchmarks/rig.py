@@ -94,7 +94,7 @@ def machine() -> str:
     """This machine in words, without its name."""
     m = detect()
     memory = f"{m.memory / 2**30:.0f} GiB" if m.memory else "unknown memory"
-    gpus = ", ".join(str(gpu.get("name")) for gpu in m.gpus) or "no GPU"
+    gpus = ", ".join(str(card.name) for card in m.accelerators) or "no GPU"
     return f"{m.cpu or m.architecture}, {m.cores_logical} logical cores, {memory}, {gpus}, {m.system} {m.release}"
 
 

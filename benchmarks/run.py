@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -23,12 +24,15 @@ import rig
 import synthetic
 
 import specbench
-from specbench import datafiles, store
+from specbench import datafiles, pipeline, store, tuning
 from specbench.analysis import metrics
+from specbench.analysis import tuning as deciding
 from specbench.engines import catalog
 from specbench.engines.base import Request
 from specbench.hardware import telemetry
 from specbench.models import micro
+from specbench.planning import extent
+from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.records import Contender, Generation, Opening, Result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -286,6 +290,92 @@ def analysis(_: argparse.Namespace) -> Iterator[Figure]:
     )
 
 
+def inspect(_: argparse.Namespace) -> Iterator[Figure]:
+    """`specbench inspect` on a large model, in a fresh process; only headers are read."""
+    found, busy, peaks = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+        model = synthetic.write_model(Path(name) / "large.gguf")
+        for _number in range(5):
+            start = time.perf_counter()
+            process = subprocess.Popen([*SPECBENCH, "inspect", model, "--no-discover"], stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            found.append(time.perf_counter() - start)
+            busy.append(usage.ru_utime + usage.ru_stime)
+            peaks.append(usage.ru_maxrss * 1024)
+            assert status == 0
+        size = model.stat().st_size
+    how = f"{size / 1e9:.0f} GB in a sparse file, 2,000 tensors, 150,000 tokens, {len(found)} runs; "
+    how += f"{statistics.median(busy):.2f} s of processor time"
+    yield Figure("`specbench inspect` on a large GGUF", statistics.median(found), "s", 1.0, detail=how)
+    yield Figure("peak RSS of that", max(peaks) / 2**20, "MiB", 150e6 / 2**20)
+
+
+def planning(_: argparse.Namespace) -> Iterator[Figure]:
+    """Planning a sweep of more than 10,000 trials; the reading of model headers included."""
+    values = [round(0.01 * n, 2) for n in range(41)]
+    asked = {"targets": [{"model": "micro", "drafters": "micro-draft"}], "temperatures": [0, 0.8], "control": False}
+    swept = {"draft_tokens_max": [1, 2, 4, 8], "p_min": values}
+    runfile = validate_runfile({**asked, "methods": ["draft-model"], "method_settings": {"draft-model": swept}})
+    runfile = runfile.model_copy(update={"prompts_per_category": 4})
+    found = []
+    for _ in range(5):
+        start = time.perf_counter()
+        plan = pipeline.plan_run(runfile)
+        found.append(time.perf_counter() - start)
+    trials = extent.extent(plan).trials
+    detail = f"{len(plan.contenders)} contenders, 5 plans"
+    yield Figure(f"planning {trials:,} trials", statistics.median(found), "s", trials / 10_000, detail=detail)
+
+
+def tune(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Tuning against measuring everything: the embedded ballast target, its draft model at every length, n-grams."""
+    runfile = RunFile.model_validate(
+        {
+            "targets": [{"model": "ballast", "drafters": "micro-draft"}],
+            "categories": ["code", "json"],
+            "methods": ["draft-model", "ngram-simple"],
+            "prompts_per_category": 16,
+            "output_tokens": 48,
+            "engine_settings": {"threads": asked.threads},
+        }
+    )
+    grid = tuning.grid(runfile, temperature=0.0)
+    with tempfile.TemporaryDirectory() as name:
+        start = time.perf_counter()
+        _, tuned = tuning.tune(grid, results=Path(name), progress=lambda _: contextlib.nullcontext(Silent()))
+        tuned_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        outcome = pipeline.start(grid, results=Path(name), observe=Silent().observe)
+        whole_seconds = time.perf_counter() - start
+        whole = deciding.ratios(grid.contenders, store.read(outcome.path).results)
+    losses = []
+    for winner in tuned.winners:
+        speeds = {s.contender: s.speedup for s in deciding.standings(whole[winner.category], look=1)}
+        losses.append(max(speeds.values()) / speeds[winner.contender] - 1)
+    names = ", ".join(f"{w.category}: {w.contender}" for w in tuned.winners)
+    yield Figure(
+        "wall time of the full grid / of `specbench tune`",
+        whole_seconds / tuned_seconds,
+        "times",
+        3.0,
+        at_least=True,
+        detail=f"{len(grid.contenders)} candidates, {tuned.grid} trials / {tuned.trials}; {names}",
+    )
+    yield Figure(
+        "what the tuned settings lose against the full grid's fastest, by its own figures",
+        max(losses) * 100,
+        "%",
+        2.0,
+        detail="the largest of the categories; 0 means the same winners, and below 2 % they count as equal",
+    )
+
+
+class Silent:
+    """Shows nothing."""
+
+    def observe(self, event: object) -> None: ...
+
+
 def durability(_: argparse.Namespace) -> Iterator[Figure]:
     """What it costs to flush and fsync each record, as a share of a short generation."""
     generations = [r for r in small_run("--prompts", "4", "--output-tokens", "64") if isinstance(r, Generation)]
@@ -341,6 +431,9 @@ MEASURES = {
     "first-token": first_token,
     "default-run": default_run,
     "analysis": analysis,
+    "inspect": inspect,
+    "planning": planning,
+    "tune": tune,
     "durability": durability,
 }
 

@@ -1,9 +1,12 @@
-"""A large run with invented numbers, to time what reads and analyses runs. Counts reconcile; nothing was measured."""
+"""A large run with invented numbers and a large model without weights, to time what reads them. Counts reconcile."""
 
 import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
+
+import gguf
+import numpy as np
 
 import specbench
 from specbench import store
@@ -135,3 +138,39 @@ def write_run(results: Path) -> Path:
     with (folder / store.TRIALS).open("wb") as file:
         file.writelines(to_json(generation) + b"\n" for generation in generations(planned))
     return folder
+
+
+def write_model(path: Path, *, layers: int = 200, size: int = 40 * 10**9, vocabulary: int = 150_000) -> Path:
+    """A GGUF of 10 tensors a layer, with a full vocabulary; its weights are a hole in the file."""
+    writer = gguf.GGUFWriter(path, "qwen3")
+    writer.add_block_count(layers)
+    writer.add_context_length(131072)
+    writer.add_embedding_length(4096)
+    writer.add_head_count(32)
+    writer.add_head_count_kv(8)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([f"token-{i}" for i in range(vocabulary)])
+    writer.add_token_merges([f"a{i} b{i}" for i in range(vocabulary)])
+    names = (
+        "attn_norm",
+        "attn_q",
+        "attn_k",
+        "attn_v",
+        "attn_output",
+        "ffn_norm",
+        "ffn_gate",
+        "ffn_up",
+        "ffn_down",
+        "x",
+    )
+    kind, bytes_ = gguf.GGMLQuantizationType.Q4_K, size // (layers * len(names)) // 2304 * 2304
+    for layer, name in itertools.product(range(layers), names):
+        shape = (bytes_ // 2304, 2304)  # 4096 elements a row
+        writer.add_tensor_info(f"blk.{layer}.{name}.weight", shape, np.dtype(np.uint8), bytes_, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + layers * len(names) * (bytes_ + 32))
+    return path

@@ -1,19 +1,37 @@
 """What there is to choose from, and what was run: plain rows, for a table or for JSON."""
 
+import json
 import shutil
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from specbench import datafiles, store
+from specbench.analysis.verification import curve
 from specbench.engines import catalog
 from specbench.engines.profile import Profile
+from specbench.errors import InputError
+from specbench.faults import did_you_mean
+from specbench.hardware import profiles as hardware_profiles
+from specbench.hardware.profiles import FIGURES, RECALLED
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import Generation
+from specbench.records import Generation, HardwareMeasurement, Machine, to_json
+from specbench.units import decimal, duration, significant, size
 
 Rows = list[dict[str, Any]]
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "memory": size,
+    "cache": size,
+    "power": lambda watts: f"{significant(watts)} W",
+    "clock": lambda hertz: f"{hertz / 1e6:.0f} MHz",
+    "bandwidth": lambda rate: f"{rate / 1e9:.1f} GB/s",
+}
 
 
 def suite_rows() -> Rows:
@@ -87,6 +105,44 @@ def method_rows(folder: Path | None) -> Rows:
     ]
 
 
+def machine_rows(machine: Machine) -> dict[str, Rows]:
+    """What a machine is, by section; a reading that is missing shows its reason."""
+    plain = ("system", "release", "architecture", "cpu", "isa", "cores_physical", "cores_logical", "memory")
+    told = {name: value for name in plain if (value := getattr(machine, name))}
+    cards = {f"{card.vendor} {number}": card for number, card in enumerate(machine.accelerators)}
+    ids = ("name", "pci_id", "pci_address", "target", "memory", "units", "unified")
+    return {
+        "Machine": _reading_rows({**told, **machine.readings}, machine.reasons),
+        "Accelerators": [
+            {"accelerator": title, **{key: _shown(key, getattr(card, key)) for key in ids}}
+            for title, card in cards.items()
+        ],
+        **{f"Readings of {title}": _reading_rows(card.readings, card.reasons) for title, card in cards.items()},
+        **{f"{link.a} to {link.b}, as reported": _reading_rows(link.readings, link.reasons) for link in machine.links},
+        **{
+            f"Devices of {engine}": [{key: _shown(key, value) for key, value in device.items()} for device in devices]
+            for engine, devices in machine.engine_devices.items()
+        },
+    }
+
+
+def _reading_rows(readings: Mapping[str, Any], reasons: Mapping[str, str]) -> Rows:
+    values = [{"reading": key, "value": _shown(key, value), "why not": None} for key, value in readings.items()]
+    return values + [{"reading": key, "value": None, "why not": reason} for key, reason in reasons.items()]
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A reading in the unit that its name asks for."""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+    for start, shown in _SHOWN.items():
+        if key.startswith(start):
+            return shown(value)
+    return value
+
+
 def run_rows(results: Path) -> Rows:
     """The runs below `results`, oldest first."""
     rows = []
@@ -106,3 +162,89 @@ def run_rows(results: Path) -> Rows:
             }
         )
     return rows
+
+
+_COLUMNS: dict[
+    str, tuple[tuple[str, ...], float]
+] = {  # column: the figures, of which the first that is known, a factor
+    "GiB": (("memory",), 2**30),
+    "GB/s": (("bandwidth",), 1e9),
+    "16 bit T": (("fp16", "bf16"), 1e12),
+    "INT8 T": (("int8",), 1e12),
+    "W": (("power",), 1),
+    "USD": (("launch_price",), 1),
+}
+
+
+def hardware_rows(name: str | None, *, raw: bool) -> Rows:
+    """The hardware profiles, or the figures of one with their sources. `raw`: the profiles as their files have them."""
+    known = hardware_profiles.profiles()
+    if name is not None and name not in known:
+        raise InputError(f"there is no hardware profile {name!r}", hint=did_you_mean(name, known))
+    chosen = known if name is None else {name: known[name]}
+    if raw:
+        return [profile.model_dump(mode="json", by_alias=True, exclude_none=True) for profile in chosen.values()]
+    if name is not None:
+        return [
+            {"figure": key, "value": _with_unit(key, f.value), "source": known[name].sources[f.source]}
+            for key, f in sorted(known[name].figures.items(), key=lambda item: list(FIGURES).index(item[0]))
+        ]
+    return [
+        {
+            "profile": key,
+            "target": profile.identity.target,
+            **{column: _starred(profile, keys, factor) for column, (keys, factor) in _COLUMNS.items()},
+        }
+        for key, profile in chosen.items()
+    ]
+
+
+def _starred(profile: hardware_profiles.DeviceProfile, keys: tuple[str, ...], factor: float) -> str | None:
+    for key in keys:
+        if (value := profile.figure(key)) is not None:
+            return f"{value / factor:.4g}" + ("*" if profile.figures[key].source == RECALLED else "")
+    return None
+
+
+def _with_unit(key: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return size(value) if FIGURES[key] == "B" else decimal(value, FIGURES[key])
+
+
+def bandwidth_rows(measured: HardwareMeasurement) -> Rows:
+    """Measured memory bandwidths: the best reading, as STREAM reports it, and the spread."""
+    found = {"host memory": measured.host_bandwidth, **measured.device_bandwidth}
+    return [
+        {
+            "memory": name,
+            "best": decimal(max(readings), "B/s"),
+            "median": decimal(median(readings), "B/s"),
+            "readings": len(readings),
+        }
+        for name, readings in found.items()
+    ] + [{"memory": k, "best": None, "median": why, "readings": None} for k, why in measured.reasons.items()]
+
+
+def curve_rows(measured: HardwareMeasurement) -> Rows:
+    """The verification-cost curve; what could not be measured is a row with its reason."""
+    return [
+        {
+            "positions": cost.positions,
+            "draft": cost.positions - 1,
+            "seconds": duration(cost.seconds),
+            "cost": f"{cost.cost.value:.2f}",
+            "95 % interval": None if cost.cost.low is None else f"{cost.cost.low:.2f} to {cost.cost.high:.2f}",
+            "gain at most": f"{cost.best_gain:.2f}",
+            "requests": cost.cost.n,
+        }
+        for cost in curve(measured)
+    ]
+
+
+def measurement_json(measured: HardwareMeasurement) -> str:
+    """The record, and the curve that follows from it."""
+    return json.dumps(
+        {"measurement": json.loads(to_json(measured)), "verification_cost": [asdict(c) for c in curve(measured)]},
+        indent=2,
+    )

@@ -1,10 +1,11 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
 import gc
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import specbench
@@ -13,12 +14,14 @@ from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.metrics import METRICS
 from specbench.engines import catalog
+from specbench.engines.profile import needs
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.hardware import telemetry
 from specbench.hardware.detect import detect
-from specbench.models import compatibility, gguf, micro
+from specbench.models import compatibility, discovery, gguf, micro, reference
 from specbench.models.facts import ModelFacts
+from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
@@ -51,36 +54,58 @@ def find_suite(name: str) -> Suite:
     return parse_suite(datafiles.texts(folder))
 
 
-def plan_run(runfile: RunFile, *, engines: Path | None = None) -> Plan:
-    """Resolve models, suite and engine profiles, check that they fit, and plan every trial."""
-    runfile = _with_model_files(runfile)
+def plan_run(
+    runfile: RunFile,
+    *,
+    engines: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    home: Path | None = None,
+) -> Plan:
+    """Resolve models, suite and engine profiles, find drafters, check that they fit, and plan every trial."""
+    home = home or Path.home()
+    profiles = catalog.profiles(engines)
+    resolved = with_model_files(runfile, environment, home)
     facts: dict[str, ModelFacts] = {}
-    for target in () if runfile.url else runfile.targets:
-        for model in (target.model, *target.drafters):
-            if model not in facts:
-                facts[model] = gguf.read_facts(Path(model))
+    remarks: dict[str, str] = {}
+    targets = []
+    for target, asked in zip(resolved.targets, runfile.targets, strict=True):
+        if runfile.url:
+            break
+        facts |= {model: gguf.read_facts(Path(model)) for model in (target.model, *target.drafters)}
+        compatibility.require_target(facts[target.model])
         for drafter in target.drafters:
-            if facts[drafter].drafter is None:  # heads use the target's own vocabulary
-                compatibility.require_same_vocabulary(Path(target.model), Path(drafter))
-    return make_plan(
-        runfile,
+            compatibility.require_fit(Path(target.model), Path(drafter))
+        found = discovery.discover(
+            Path(target.model),
+            facts[target.model],
+            beside=reference.folder(asked.model, target.model),
+            places=() if asked.model in micro.NAMES else discovery.places(environment, home),
+            kinds=needs(profiles.get(runfile.engine_name), target.methods or runfile.methods)
+            if runfile.discover
+            else (),
+            given={facts[drafter].drafter or "draft-model": Path(drafter) for drafter in target.drafters},
+        )
+        facts |= {str(path): gguf.read_facts(path) for path in found.drafters}
+        targets.append(target.model_copy(update={"drafters": (*target.drafters, *map(str, found.drafters))}))
+        prefix = f"{target.label} · " if len(runfile.targets) > 1 else ""
+        remarks |= {prefix + name: remark for name, remark in found.remarks.items()}
+    plan = make_plan(
+        resolved.model_copy(update={"targets": tuple(targets) or resolved.targets}),
         suite=find_suite(runfile.suite),
-        profiles=catalog.profiles(engines),
+        profiles=profiles,
         facts=facts,
         version=specbench.__version__,
     )
+    return replace(plan, drafters_found=remarks)
 
 
-def _with_model_files(runfile: RunFile) -> RunFile:
-    """Names of the embedded family become files; every other path becomes absolute, so that a run can be resumed."""
+def with_model_files(
+    runfile: RunFile, environment: Mapping[str, str] = os.environ, home: Path | None = None
+) -> RunFile:
+    """Names of models become absolute paths, so that a run can be resumed."""
 
     def file_of(model: str) -> str:
-        if runfile.url:
-            return model
-        if model in micro.NAMES:
-            weights, cache = datafiles.path("micro/weights"), datafiles.cache_folder()
-            return str(micro.model_file(model, weights=weights, cache=cache))
-        return str(Path(model).expanduser().absolute())
+        return model if runfile.url else str(reference.find(model, environment=environment, home=home or Path.home()))
 
     targets = [
         target.model_copy(
@@ -99,34 +124,57 @@ def _with_model_files(runfile: RunFile) -> RunFile:
     return runfile.model_copy(update=update)
 
 
+_LOOKED_AT = 3  # newest runs on this machine that an estimate is made from
+
+
+def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
+    """The size of a plan; for a large one, or if `estimated`, with its time when the newest runs in `results` tell."""
+    size = extent(plan)
+    if not (size.large or estimated):
+        return size
+    here, found = detect(), []
+    for path in reversed(store.runs(results)):
+        if store.machine(path).same(here):
+            run = store.read(path)
+            found.append((run.plan, run.results))
+        if len(found) == _LOOKED_AT:
+            break
+    return extent(plan, found)
+
+
 def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = False) -> Outcome:
     """Carry the plan out in a new run folder below `results`."""
-    return _carry_out(store.create(results, plan, detect(hostname=hostname)), observe, plan.budget)
+    with store.create(results, plan, detect(hostname=hostname, devices=True)) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(plan.budget))
 
 
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
     """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
     there, here = store.read(path).machine, detect()
-    if (there.cpu, there.cores_logical, there.gpus) != (here.cpu, here.cores_logical, here.gpus):
+    if not there.same(here):
         raise InputError(
             f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
-    folder = store.resume(path)
-    return _carry_out(folder, observe, budget)
+    with store.resume(path) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(budget))
 
 
-def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None) -> Outcome:
-    plan = folder.plan
-    deadline = None if budget is None else time.monotonic() + budget
-    left = {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
+def deadline(budget: float | None) -> float | None:
+    """When a budget of seconds that begins now is used up, on the monotonic clock."""
+    return None if budget is None else time.monotonic() + budget
+
+
+def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
+    """Carry out what the opened folder's plan has not done yet."""
+    left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
-    with folder, telemetry.opened() if plan.telemetry else nullcontext() as sampler:
-        try:
+    try:
+        with telemetry.opened() if folder.plan.telemetry else nullcontext() as sampler:
             if sampler is not None and left:
                 folder.append(sampler.idle())
             with closing(
-                execute(plan, done=folder.done, logs=folder.logs, deadline=deadline, sampler=sampler)
+                execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline, sampler=sampler)
             ) as results:
                 for result in results:
                     if not isinstance(result, BlockStarted | TrialStarted):
@@ -134,8 +182,8 @@ def _carry_out(folder: store.RunFolder, observe: Observer, budget: float | None)
                     if isinstance(result, Generation):
                         left.discard(result.trial.id)
                     observe(result)
-        except KeyboardInterrupt:
-            stopped = "interrupted"
+    except KeyboardInterrupt:
+        stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
         stopped = "budget"
     return Outcome(folder.path, len(left), stopped, folder.warnings)

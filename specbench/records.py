@@ -9,10 +9,13 @@ from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
+Protocol = Literal["llama.cpp", "openai"]
+Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
+Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
 
 _T = TypeVar("_T")
@@ -86,14 +89,17 @@ class Sampling:
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
-    Methods joined by `+` run on one engine, each asked where those before it drafted nothing.
-    `baseline` names the contender that this one is compared to; None for a baseline. `argv` and `environment` are what
-    starts the engine, with `$port` still open; empty for an engine that is attached to.
+    Methods joined by `+` run on one engine, each asked where those before it drafted nothing. `baseline` names the
+    contender that this one is compared to; None for a baseline. `family` is what both share where that varies in the
+    run, as `threads=2`; without `template` prompts are sent as bare text. `argv` and `environment` are what starts the
+    engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and why, that
+    the engine's profile has for flags in `argv`.
     """
 
     name: str
     engine: str
     kind: Literal["server", "attach", "xllamacpp"]
+    protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
     target_note: str | None = None
@@ -109,16 +115,33 @@ class Contender:
     argv: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
+    family: str = ""
+    template: bool = True
+    streams: int = 1
     baseline: str | None = None
+    doubts: tuple[tuple[Doubt, str], ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether dice decide what is accepted: speed as a function of acceptance, never a result of the method."""
+        return any("synth" in word for word in (*self.settings, *self.engine_settings, *self.engine_args))
 
     def values_of(self, setting: str) -> tuple[Setting, ...]:
         """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""
         return tuple(value for key, value in self.settings.items() if key.rpartition(".")[2] == setting)
 
+    @property
+    def group(self) -> str:
+        """The contenders that belong into one table: the target, and the family where there are several."""
+        return f"{self.target_label}, {self.family}" if self.family else self.target_label
+
 
 @_record
 class Trial:
-    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is."""
+    """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
+
+    `streams` requests run at the same time, this one among them.
+    """
 
     id: str
     contender: str
@@ -131,6 +154,7 @@ class Trial:
     output_tokens: int
     ignore_eos: bool
     fill: int | None = None
+    streams: int = 1
 
 
 @_record
@@ -144,9 +168,12 @@ class Block:
 
 @_record
 class Plan:
-    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why."""
+    """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    `drafters_found`: files that lay around the models, and what became of each.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
     specbench_version: str
     name: str
     suites: dict[str, str]
@@ -163,6 +190,7 @@ class Plan:
     telemetry: bool = True
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    drafters_found: dict[str, str] = field(default_factory=dict)
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""
@@ -170,23 +198,71 @@ class Plan:
 
 
 @_record
-class Machine:
-    """What this machine is, as far as it could be read. `hostname` stays None unless asked for."""
+class Accelerator:
+    """A card or chip beside the CPU. Names are not keys: `identity` is.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    target: compute capability, gfx target or TPU generation. memory: bytes that a job can use. units: SMs, compute
+    units or GPU cores. `readings` are in base units; what is not told has an entry in `reasons`.
+    """
+
+    vendor: Vendor
+    name: str | None = None
+    pci_id: str | None = None
+    pci_address: str | None = None
+    target: str | None = None
+    memory: int | None = None
+    units: int | None = None
+    unified: bool | None = None
+    readings: dict[str, Setting] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def identity(self) -> tuple[str | int | None, ...]:
+        """What makes two cards the same kind."""
+        return self.vendor, self.pci_id, self.target, self.memory, self.units
+
+
+@_record
+class Link:
+    """What a driver reports of the way between two accelerators, named by PCI address. Reported is not measured."""
+
+    a: str
+    b: str
+    readings: dict[str, Setting] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@_record
+class Machine:
+    """What this machine is, as far as it could be read. `hostname` stays None unless asked for.
+
+    `engine_devices` is what each engine says it can compute on. What could not be read has an entry in `reasons`.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
     system: str
-    release: str
-    architecture: str
-    python: str
+    release: str | None = None
+    architecture: str | None = None
+    python: str | None = None
     cpu: str | None = None
     cores_physical: int | None = None
     cores_logical: int | None = None
     memory: int | None = None
     isa: tuple[str, ...] = ()
-    gpus: tuple[dict[str, Any], ...] = ()
+    accelerators: tuple[Accelerator, ...] = ()
+    links: tuple[Link, ...] = ()
+    engine_devices: dict[str, tuple[dict[str, Setting], ...]] = field(default_factory=dict)
     hostname: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, Setting] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+
+    def identity(self) -> tuple[object, ...]:
+        """What makes two machines the same for a measurement."""
+        return self.cpu, self.cores_logical, tuple(card.identity() for card in self.accelerators)
+
+    def same(self, other: "Machine") -> bool:
+        """Whether figures of one are figures of the other."""
+        return self.identity() == other.identity()
 
 
 # ------------------------------------------------------------------------------------------------ what was measured
@@ -252,7 +328,7 @@ class Telemetry:
     """
 
     kind: Literal["telemetry"] = "telemetry"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     trial: str | None
     started: float
     gauges: dict[str, Gauge]
@@ -265,11 +341,13 @@ class Telemetry:
 class Generation:
     """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
 
+    `stream` is its number among those that ran at the same time; `group_tokens` and `group_seconds` are the output and
+    the wall time of all of them, the same in each.
     `asked`: seconds from `started` to the request. `telemetry` has a file of its own and is joined when a run is read.
     """
 
     kind: Literal["generation"] = "generation"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
     block: int
     order: int
@@ -295,6 +373,9 @@ class Generation:
     top_two_gaps: tuple[float | None, ...] | None = None
     observed: dict[str, Setting] = field(default_factory=dict)
     load_average: float | None = None
+    stream: int | None = None
+    group_tokens: int | None = None
+    group_seconds: float | None = None
     asked: float | None = None
     telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
 
@@ -304,7 +385,7 @@ class Failure:
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
 
     kind: Literal["failure"] = "failure"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
     block: int
     order: int
@@ -320,7 +401,7 @@ class Opening:
     """An engine that was opened for a block: who it is and how it was started."""
 
     kind: Literal["opening"] = "opening"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     block: int
     started: float
@@ -343,12 +424,47 @@ class Skip:
     """A contender (or all that is left of a block) that cannot run here, with the reason."""
 
     kind: Literal["skip"] = "skip"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     block: int | None
     reason: str
     hint: str
     log_tail: str | None = None
+
+
+@_record
+class VerificationPasses:
+    """Requests that made the target work through `positions` positions in each of `passes` forward passes.
+
+    `seconds`: of all passes of a request, one entry a request. `spoilt`: requests whose drafts were not all accepted.
+    """
+
+    positions: int
+    passes: int
+    seconds: tuple[float, ...]
+    spoilt: int = 0
+
+
+@_record
+class HardwareMeasurement:
+    """What `specbench hardware profile` measured: bandwidths in bytes per second, and the verification-cost curve.
+
+    `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    specbench_version: str
+    started: float
+    machine: Machine
+    load_average: float | None
+    host_bandwidth: tuple[float, ...]
+    device_bandwidth: dict[str, tuple[float, ...]]
+    contender: Contender
+    opening: Opening
+    model_bytes: int
+    fill: int
+    verification: tuple[VerificationPasses, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 Result = Annotated[Generation | Failure | Opening | Skip | Telemetry, Field(discriminator="kind")]

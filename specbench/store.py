@@ -118,10 +118,22 @@ def create(
         (path / LOGS).mkdir()
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
-        unfinished = path / f"{PLAN}.new"  # a folder is a run once its plan is whole
-        unfinished.write_bytes(to_json(plan, indent=1))
-        unfinished.replace(path / PLAN)
+        _write_plan(path, plan)
         return RunFolder(path, plan, frozenset(), (), *_files(path))
+
+
+def extended(folder: RunFolder, plan: Plan) -> RunFolder:
+    """The opened run with a longer plan; what was planned before counts as done, whether it went well or not."""
+    before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
+    with _writing(folder.path):
+        _write_plan(folder.path, plan)
+    return replace(folder, plan=plan, done=folder.done | before)
+
+
+def _write_plan(path: Path, plan: Plan) -> None:
+    unfinished = path / f"{PLAN}.new"  # a folder is a run once its plan is whole
+    unfinished.write_bytes(to_json(plan, indent=1))
+    unfinished.replace(path / PLAN)
 
 
 def resume(path: Path) -> RunFolder:
@@ -156,6 +168,11 @@ def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> 
     if not isinstance(result, Generation) or (telemetry := seen.get((result.trial.id, result.started))) is None:
         return result
     return replace(result, telemetry=telemetry)
+
+
+def machine(path: Path) -> Machine:
+    """The machine of the run in folder `path`."""
+    return _document(path / MACHINE, Machine)
 
 
 def runs(root: Path) -> list[Path]:

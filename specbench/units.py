@@ -32,6 +32,14 @@ def size(count: float) -> str:
     raise AssertionError(count)
 
 
+def decimal(value: float, unit: str) -> str:
+    """A rate with a decimal prefix: 936.2e9, B/s -> 936.2 GB/s."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if value >= factor and (prefix != "T" or unit != "B/s"):  # bandwidths are compared in GB/s
+            return f"{significant(value / factor, 4)} {prefix}{unit}"
+    return f"{significant(value, 4)} {unit}".strip()
+
+
 def percent(fraction: float) -> str:
     """A fraction as a percentage with no needless digits: 0.5934 -> 59 %."""
     return f"{fraction * 100:.0f} %"

@@ -45,7 +45,8 @@ def words(command: str, folder: Path, *, hardware: bool) -> list[str]:
         if word.endswith(".gguf") and not (folder / word).exists():
             draft = rest[rest.index(word) - 1] == "--draft-model"
             stand_in(folder / word, "draft-q8_0.gguf" if draft else "target-q8_0.gguf")
-    return [sys.executable, "-m", "specbench", *rest, *(["--dry-run"] if hardware and rest[0] == "run" else [])]
+    planned = ["--dry-run"] if hardware and rest[0] in {"run", "tune"} else []
+    return [sys.executable, "-m", "specbench", *rest, *planned]
 
 
 @pytest.mark.engine

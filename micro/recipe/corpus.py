@@ -122,6 +122,24 @@ PHASES = (
         },
     ),
 )
+# What all drafters are trained on, besides the target's own answers: more JSON, less practice in copying.
+DRAFTERS = Phase(
+    "drafters",
+    1.0,
+    512,
+    8,
+    {
+        "copy": 4,
+        "code": 26,
+        "json": 28,
+        "creative": 11,
+        "rag": 9,
+        "edit": 8,
+        "summarise": 4,
+        "chat": 5,
+        "reasoning": 5,
+    },
+)
 
 
 def document(r: Random, category: str) -> Messages:

@@ -56,9 +56,17 @@ def tensor_names(layers: int) -> dict[str, str]:
 def write(
     path: Path, state: dict[str, torch.Tensor], shape: Shape, tokenizer: Tokenizer, *, name: str, description: str
 ) -> None:
-    """Matrices as Q8_0, norms as F32."""
+    """A language model; matrices as Q8_0, norms as F32."""
+    w = begin(path, ARCHITECTURE, shape, tokenizer, name=name, description=description)
+    finish(w, {theirs: state[ours] for ours, theirs in tensor_names(shape.layers).items()})
+
+
+def begin(
+    path: Path, architecture: str, shape: Shape, tokenizer: Tokenizer, *, name: str, description: str
+) -> gguf.GGUFWriter:
+    """A writer that has the metadata that all files of the family share."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    w = gguf.GGUFWriter(path, ARCHITECTURE)
+    w = gguf.GGUFWriter(path, architecture)
     w.add_name(name)
     w.add_description(description)
     w.add_license(LICENSE)
@@ -77,13 +85,17 @@ def write(
     w.add_layer_norm_rms_eps(shape.eps)
     w.add_vocab_size(shape.vocab)
     _write_tokenizer(w, tokenizer)
-    for ours, theirs in tensor_names(shape.layers).items():
-        values = state[ours].detach().float().numpy()
+    return w
+
+
+def finish(w: gguf.GGUFWriter, tensors: dict[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        values = tensor.detach().float().numpy()
         if values.ndim == 1:
-            w.add_tensor(theirs, values.astype(np.float32))
+            w.add_tensor(name, values.astype(np.float32))
         else:
             kind = gguf.GGMLQuantizationType.Q8_0
-            w.add_tensor(theirs, quantize(values, kind), raw_dtype=kind)
+            w.add_tensor(name, quantize(values, kind), raw_dtype=kind)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
@@ -103,6 +115,12 @@ def _write_tokenizer(w: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     w.add_bos_token_id(PAD_ID)
     w.add_add_bos_token(False)
     w.add_chat_template(CHAT_TEMPLATE)
+
+
+def tensors_of(reader: gguf.GGUFReader) -> dict[str, torch.Tensor]:
+    return {
+        t.name: torch.from_numpy(np.array(dequantize(t.data, t.tensor_type), dtype=np.float32)) for t in reader.tensors
+    }
 
 
 def read(path: Path) -> Loaded:
@@ -127,9 +145,7 @@ def read(path: Path) -> Loaded:
         eps=of_model("attention.layer_norm_rms_epsilon"),
         context=of_model("context_length"),
     )
-    tensors = {
-        t.name: torch.from_numpy(np.array(dequantize(t.data, t.tensor_type), dtype=np.float32)) for t in reader.tensors
-    }
+    tensors = tensors_of(reader)
     state = {ours: tensors[theirs] for ours, theirs in tensor_names(shape.layers).items()}
     tokenizer = from_parts(
         field("tokenizer.ggml.tokens"), [tuple(m.split(" ")) for m in field("tokenizer.ggml.merges")]

@@ -9,7 +9,7 @@ from specbench.analysis import identities
 from specbench.analysis.lossless import TIE
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import MINIMUM, Estimate
-from specbench.records import Contender, Generation, Machine, Opening, Sampling
+from specbench.records import Contender, Generation, Machine, Opening, Sampling, Setting
 
 ADVICE = {
     "NOT_SPECULATING": "no result of the method: check its draft model, its settings and the engine log",
@@ -23,6 +23,7 @@ ADVICE = {
     "TIE_FLIP": "nothing: the two tokens were equally likely up to rounding",
     "DEGENERATE_OUTPUT": "judge by temperature 0.8 or by other prompts: acceptance may be inflated by a loop",
     "TEMPLATE_MISSING": "use a model file with its chat template; without it answers are not those of real use",
+    "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
     "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
     "THROTTLED": "improve the cooling or the power supply, or lower the power limit, and measure again",
@@ -116,7 +117,7 @@ def of_category(
             f"{len(missed)} of {m} prompts miss the context fill, at most {worst.prompt_tokens} for {worst.trial.fill}"
         )
         yield note("CONFIGURATION_MISMATCH", text, seen=missed, **where)
-    if loops := [g for g in generations if _loops(g.text, loops_known)]:
+    if not contender.synthetic and (loops := [g for g in generations if _loops(g.text, loops_known)]):
         yield note("DEGENERATE_OUTPUT", f"{len(loops)} of {m} answers repeat themselves", seen=loops, **where)
 
 
@@ -125,17 +126,19 @@ def of_contender(
 ) -> Iterator[Note]:
     """What all trials and openings of one contender say."""
     name = contender.name
-    wanted = contender.engine_settings.get("context_size")
-    sizes = [o.context_size for o in openings if o.context_size is not None]
-    if isinstance(wanted, int) and sizes and min(sizes) < wanted:
-        text = f"a context of {wanted} tokens was asked for, the engine has {min(sizes)}"
-        yield note("SETTING_IGNORED", text, contender=name)
+    for code, text in contender.doubts:
+        yield note(code, text, contender=name)
+    ignored = [text for o in openings for text in _not_in_force(contender, o)]
     if (most := _longest_draft(generations)) and (asked := max(_draft_lengths(contender), default=0)) > most:
-        text = f"{asked} draft tokens were asked for, the engine drafts at most {most}"
+        ignored.append(f"{asked} draft tokens were asked for, the engine drafts at most {most}")
+    ignored += [text for g in generations for text in _ignored(contender, g, sampling)]
+    for text in dict.fromkeys(ignored):
         yield note("SETTING_IGNORED", text, contender=name)
-    for text in dict.fromkeys(text for g in generations if g.observed for text in _ignored(contender, g, sampling)):
+    slots = [o.observed["parallel_slots"] for o in openings if isinstance(o.observed.get("parallel_slots"), int)]
+    if slots and min(map(int, slots)) < contender.streams:
+        text = f"{contender.streams} streams were asked for, the engine serves {min(map(int, slots))} at once"
         yield note("SETTING_IGNORED", text, contender=name)
-    if openings and all(o.chat_template_sha256 is None for o in openings):
+    if contender.protocol != "openai" and openings and all(o.chat_template_sha256 is None for o in openings):
         yield note("TEMPLATE_MISSING", "the engine shows no chat template", contender=name)
     if contender.learns:
         seen = Counter((g.block, g.trial.prompt, g.trial.temperature, g.trial.fill) for g in generations)
@@ -145,7 +148,10 @@ def of_contender(
     timed = [
         (g.total, g.prefill_seconds + g.decode_seconds)
         for g in generations
-        if g.total is not None and g.prefill_seconds is not None and g.decode_seconds is not None
+        if g.total is not None
+        and g.prefill_seconds is not None
+        and g.decode_seconds is not None
+        and g.trial.streams == 1  # among several, a request also waits for the others
     ]
     whole, engine = sum(t for t, _ in timed), sum(e for _, e in timed)
     if timed and whole > engine * (1 + _CLIENT_SHARE) and whole - engine > _CLIENT_SECONDS * len(timed):
@@ -188,7 +194,7 @@ def of_run(
     for c in contenders:
         if c.target_note is not None:
             labels[c.target_label, c.target_note] = None
-        if any("synth" in word for word in (*c.settings, *c.engine_settings, *c.engine_args)):
+        if c.synthetic:
             yield note("SYNTHETIC", "acceptance is decided by dice, not by the text", contender=c.name)
     for label, text in labels:
         yield note("SYNTHETIC", f"{label}: {text}")
@@ -211,8 +217,9 @@ def of_row(row: Row) -> Iterator[Note]:
     at = f"at temperature {row.temperature:g}" + (f" and fill {row.fill}" if row.fill is not None else "")
     if not row.speculating:
         yield note("NOT_SPECULATING", f"{row.method} drafted nothing in {row.trials} trials {at}", **where)
-    elif row.baseline is not None and 0 < row.prompts < MINIMUM:
-        yield note("UNDERPOWERED", f"{row.prompts} prompts {at}: no interval", **where)
+    elif row.baseline is not None and 0 < (n := row.speedup.n if row.speedup else row.prompts) < MINIMUM:
+        what = "prompts" if row.axes.get("streams", 1) == 1 else "groups of streams"
+        yield note("UNDERPOWERED", f"{n} {what} {at}: no interval", **where)
     found = row.lossless
     if found is None:
         return
@@ -228,11 +235,9 @@ def of_row(row: Row) -> Iterator[Note]:
 
 
 def of_bound(row: Row) -> Iterator[Note]:
-    """A speedup above the tokens per step, beyond noise."""
-    if row.over_bound is not None and not row.credible:
-        text = (
-            f"the speedup is {row.over_bound.value:.2f} times the tokens per step, which bound it: a side was disturbed"
-        )
+    """A round that is cheaper than a plain step, beyond noise: a speedup above the tokens per step."""
+    if row.round_cost is not None and not row.credible:
+        text = f"a round costs {row.round_cost.value:.2f} plain steps, and less than 1 cannot be: a side was disturbed"
         yield note("CONFIGURATION_MISMATCH", text, contender=row.contender, category=row.category)
 
 
@@ -274,6 +279,25 @@ def _loops(text: str, known: dict[str, bool]) -> bool:
     return found
 
 
+def _not_in_force(contender: Contender, opening: Opening) -> Iterator[str]:
+    """Settings that the engine, once opened, shows with another value. A context may be rounded up."""
+    asked = {**contender.engine_settings, **contender.settings}
+    wanted, size = asked.pop("context_size", None), opening.context_size
+    slots = asked.get("parallel_slots", 1)
+    if isinstance(wanted, int) and isinstance(slots, int) and size is not None and size * slots < wanted:
+        yield f"a context of {wanted} tokens was asked for, the engine has {size * slots}"
+    for key, value in asked.items():
+        shown = opening.observed.get(key, value)
+        if value != "auto" and not _same(value, shown) and not (value == 0 and shown == "ignored"):
+            yield f"{key} {value} was asked for, the engine shows {shown}"
+
+
+def _same(one: Setting, other: Setting) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= _FLOAT32
+    return str(one).lower() == str(other).lower()
+
+
 def _draft_lengths(contender: Contender) -> list[int]:
     """The longest draft asked for, by part of the method."""
     values = (*contender.values_of("draft_tokens_max"), *contender.values_of("ngram_draft_size"))
@@ -296,6 +320,8 @@ def _ignored(contender: Contender, g: Generation, sampling: Sampling) -> Iterato
     method = seen.get("method")
     if method is not None and not {*contender.method.split("+")} <= {*str(method).split("+")}:
         yield f"{contender.method} was asked for, the engine shows {method}"
+    if g.trial.ignore_eos and g.stop_reason == "eos":
+        yield "ignore_eos was asked for, an answer ended by itself"
     drawn = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p}
     for key, wanted in {"temperature": g.trial.temperature, **drawn}.items():
         shown = seen.get(key)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from specbench.analysis import answers, checks, lossless, pairing, stats, telemetry
+from specbench.analysis.axes import Curve, curves
 from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.metrics import METRICS, acceptance_by_position
 from specbench.analysis.pairing import Cell, Tallies
 from specbench.analysis.rows import DecodeSource, Row
 from specbench.analysis.verdicts import Verdict, verdicts
+from specbench.analysis.why import Why, explain
 from specbench.errors import InputError
 from specbench.records import (
     Contender,
@@ -36,6 +38,7 @@ class Target:
     label: str
     quant: str | None
     note: str | None
+    family: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Comparison:
     rows: tuple[Row, ...]
     overall: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
+    why: tuple[Why, ...]
+    curves: tuple[Curve, ...]
     notes: tuple[Note, ...]
     skipped: tuple[Skipped, ...]
     planned: int
@@ -104,7 +109,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
     checked = _checked(cells, recorded, {p.id: p for p in plan.prompts})
     together: dict[tuple[str, float, str], list[Cell]] = defaultdict(list)
     for cell in cells:
-        together[recorded.contenders[cell.contender].target_label, cell.temperature, cell.contender].append(cell)
+        together[recorded.contenders[cell.contender].group, cell.temperature, cell.contender].append(cell)
 
     def row(group: Sequence[Cell], category: str | None) -> Row:
         return _row(group, category, recorded=recorded, tallies=tallies, losses=losses, checked=checked, seed=seed)
@@ -116,11 +121,13 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         specbench_version=plan.specbench_version,
         seed=seed,
         targets=tuple(
-            {c.target_label: Target(c.target_label, c.target_quant, c.target_note) for c in plan.contenders}.values()
+            {c.group: Target(c.group, c.target_quant, c.target_note, c.family) for c in plan.contenders}.values()
         ),
         rows=rows,
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
+        why=tuple(explain(rows + overall)),
+        curves=curves(rows + overall),
         notes=checks.ordered(_notes(rows, overall, recorded, machine, seed)),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),
@@ -165,7 +172,11 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
         raise InputError(
             f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
         )
-    labels = {c.name: c.name.removeprefix(f"{c.target_label} · ") for c in plan.contenders}
+    labels = {
+        c.name: c.name.removeprefix(f"{c.target_label} · ").removesuffix(f" {c.family}")
+        + (" (synthetic)" if c.synthetic else "")
+        for c in plan.contenders
+    }
     for name, method in _methods_seen(contenders, measured).items():
         contenders[name] = replace(contenders[name], method=method)
         labels[name] = f"{method} (observed)"
@@ -198,9 +209,14 @@ def _methods_seen(contenders: Mapping[str, Contender], measured: Mapping[Cell, l
 
 
 def _decode_sources(
-    contenders: Iterable[Contender], measured: Mapping[Cell, list[Generation]]
+    contenders: Sequence[Contender], measured: Mapping[Cell, list[Generation]]
 ) -> dict[str, DecodeSource]:
-    """One clock for a baseline and all that is compared to it: the engine's, if every one of them shows it."""
+    """One clock for a baseline and all that is compared to it: the engine's, if every one of them shows it.
+
+    Where any contender has several streams, all output of all streams by the wall clock, for everyone.
+    """
+    if any(c.streams > 1 for c in contenders):
+        return {c.name: "output_throughput" for c in contenders}
     engine = METRICS["decode_engine"].parts
     timed: dict[str, bool] = defaultdict(bool)
     for cell, generations in measured.items():
@@ -218,11 +234,11 @@ def _decode_sources(
 def _in_order(plan: Plan, recorded: _Recorded) -> list[Cell]:
     """Cells as a table shows them: by target, temperature, category, fill and contender, all in the plan's order."""
     order = {name: i for i, name in enumerate(recorded.contenders)}
-    targets = {label: i for i, label in enumerate(dict.fromkeys(c.target_label for c in plan.contenders))}
+    targets = {label: i for i, label in enumerate(dict.fromkeys(c.group for c in plan.contenders))}
     categories = {category: i for i, category in enumerate(dict.fromkeys(p.category for p in plan.prompts))}
 
     def rank(c: Cell) -> tuple[int, float, int, int, int]:
-        target = targets[recorded.contenders[c.contender].target_label]
+        target = targets[recorded.contenders[c.contender].group]
         return target, c.temperature, categories.get(c.category, len(categories)), c.fill or 0, order[c.contender]
 
     return sorted(recorded.planned.keys() | recorded.measured.keys() | recorded.failed.keys(), key=rank)
@@ -237,15 +253,17 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
     losses: dict[Cell, Lossless | None] = {}
     for cell in cells:
         base = recorded.baseline(cell)
-        if base is None and recorded.contenders[cell.contender].method != "none":
-            losses[cell] = None  # nothing to compare it to
+        contender = recorded.contenders[cell.contender]
+        if contender.synthetic or (base is None and contender.method != "none"):
+            losses[cell] = None  # its text is that of the dice; or there is nothing to compare it to
         elif base is None:
             losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
-            quant = recorded.contenders[cell.contender].target_quant
             outputs = recorded.measured.get(cell, ())
-            losses[cell] = lossless.judge(outputs, reference, quant=quant, floor=floors.get(base.contender, (0, 0)))
+            losses[cell] = lossless.judge(
+                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, (0, 0))
+            )
     return losses
 
 
@@ -257,7 +275,12 @@ def _checked(cells: Iterable[Cell], recorded: _Recorded, prompts: Mapping[str, P
         passed = judged = 0
         for g in recorded.measured.get(cell, ()):
             prompt = prompts.get(g.trial.prompt)
-            if prompt is None or prompt.check is None or answers.cut(g):
+            if (
+                prompt is None
+                or prompt.check is None
+                or answers.cut(g)
+                or recorded.contenders[cell.contender].synthetic
+            ):
                 continue
             if (prompt.id, g.text) not in known:
                 known[prompt.id, g.text] = answers.judge(g.text, prompt)
@@ -283,16 +306,19 @@ def _row(
     generations = [g for cell in used for g in recorded.measured.get(cell, ())]
     prompts = pairing.grouped({cell: tallies[cell] for cell in used})
     source = recorded.sources[contender.name]
+    steps_clock = "decode_engine" if source == "output_throughput" else source
     prefill = pairing.speedup("prefill", prompts, seed=seed)
     passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
     trials = sum(len(recorded.measured.get(cell, ())) for cell in group)
     return Row(
-        target=contender.target_label,
+        target=contender.group,
+        target_label=contender.target_label,
         contender=contender.name,
         label=recorded.labels[contender.name],
         engine=contender.engine,
         method=contender.method,
         baseline=contender.baseline,
+        synthetic=contender.synthetic,
         category=category,
         temperature=group[0].temperature,
         fill=group[0].fill if category is not None else None,
@@ -310,18 +336,26 @@ def _row(
         accepted_by_position=acceptance_by_position(generations),
         speedup=pairing.speedup(source, prompts, seed=seed),
         end_to_end_speedup=pairing.speedup("end_to_end", prompts, seed=seed),
-        over_bound=pairing.speedup_over_bound(source, prompts, seed=seed) if contender.method != "none" else None,
+        round_cost=pairing.round_cost(steps_clock, prompts, seed=seed) if contender.method != "none" else None,
         prefill_cost=None if prefill is None else prefill.inverse(),
         lossless=lossless.merge(loss for cell in used if (loss := losses[cell]) is not None),
         checks_passed=passed,
         checks_judged=judged,
+        axes={
+            **contender.engine_settings,
+            **contender.settings,
+            "template": contender.template,
+            "streams": contender.streams,
+        },
         peak_memory=telemetry.peak(generations, "memory"),
         peak_device_memory=telemetry.peak(generations, "engine_memory"),
     )
 
 
 def _speculates(contender: Contender, generations: Sequence[Generation]) -> bool:
-    return contender.method == "none" or not generations or any(g.counts.drafted for g in generations)
+    """Whether the method drafted, as far as is known: a chat server need not report it."""
+    silent = contender.protocol == "openai" and all(g.counts.drafted is None for g in generations)
+    return contender.method == "none" or not generations or silent or any(g.counts.drafted for g in generations)
 
 
 def _only(values: set[str | None]) -> str | None:

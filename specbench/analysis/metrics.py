@@ -47,6 +47,13 @@ def end_to_end(g: Generation) -> Parts | None:
     return (g.output_tokens, g.total) if g.output_tokens and g.total else None
 
 
+def output_throughput(g: Generation) -> Parts | None:
+    """All output tokens of all streams and their wall time, prefill included; once for each group of streams."""
+    if g.trial.streams == 1:
+        return end_to_end(g)
+    return (g.group_tokens, g.group_seconds) if g.stream == 0 and g.group_tokens and g.group_seconds else None
+
+
 def first_token(g: Generation) -> Parts | None:
     """Seconds to the first output, and 1: the ratio of the sums is the mean.
 
@@ -90,6 +97,17 @@ def drafting_share(g: Generation) -> Parts | None:
     return None if g.draft_seconds is None or not g.decode_seconds else (g.draft_seconds, g.decode_seconds)
 
 
+def step_seconds(g: Generation) -> Parts | None:
+    """The engine's decode seconds and F: what a round costs, or without a draft a plain step."""
+    return (g.decode_seconds, g.counts.verification_steps) if g.decode_seconds and g.counts.verification_steps else None
+
+
+def drafted_share(g: Generation) -> Parts | None:
+    """S and F: how many rounds had a draft."""
+    c = g.counts
+    return None if c.drafted_steps is None or not c.verification_steps else (c.drafted_steps, c.verification_steps)
+
+
 def energy_per_token(g: Generation) -> Parts | None:
     """Joules while decoding and the tokens decoded, by the engine's times or else the client's."""
     if (decoded := decode_engine(g) or decode_client(g)) is None:
@@ -107,6 +125,7 @@ def tokens_per_kwh(g: Generation) -> Parts | None:
 METRICS: dict[str, Metric] = {
     "decode_engine": Metric("decode (engine time)", "tok/s", decode_engine, interval=True),
     "decode_client": Metric("decode (client time)", "tok/s", decode_client),
+    "output_throughput": Metric("output of all streams", "tok/s", output_throughput),
     "end_to_end": Metric("end to end", "tok/s", end_to_end),
     "first_token": Metric("first token", "s", first_token),
     "prefill": Metric("prefill", "tok/s", prefill),
@@ -114,6 +133,8 @@ METRICS: dict[str, Metric] = {
     "mean_acceptance_length": Metric("tokens per step", "tokens", mean_acceptance_length, interval=True),
     "accepted_per_draft": Metric("per draft", "tokens", accepted_per_draft),
     "drafting_share": Metric("drafting share", "fraction", drafting_share),
+    "drafted_share": Metric("rounds with a draft", "fraction", drafted_share),
+    "step_seconds": Metric("seconds per step", "s", step_seconds),
     "energy_per_token": Metric("energy", "J/token", energy_per_token),
     "tokens_per_kwh": Metric("tokens per kWh", "tok/kWh", tokens_per_kwh),
 }

@@ -10,7 +10,7 @@ from specbench.analysis.metrics import METRICS, Parts
 from specbench.analysis.stats import Estimate
 from specbench.records import Generation
 
-RATES = ("decode_engine", "decode_client", "end_to_end", "prefill")
+RATES = ("decode_engine", "decode_client", "output_throughput", "end_to_end", "prefill")
 LENGTH = "mean_acceptance_length"
 
 
@@ -86,13 +86,13 @@ def speedup(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estim
     return stats.geometric_mean([stats.geometric_average(r) for r in ratios if r], seed=seed)
 
 
-def speedup_over_bound(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
-    """Speedup over tokens per step, prompt by prompt: above 1, a step with drafts is cheaper than one without."""
-    shares = []
+def round_cost(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
+    """Seconds of a verification step over those of a plain step, whose tokens are 1: tokens per step / speedup."""
+    costs = []
     for group in groups:
         found = [
-            t.ratios[rate] / (a / b) for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a
+            a / b / t.ratios[rate] for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a
         ]
         if found:
-            shares.append(stats.geometric_average(found))
-    return stats.geometric_mean(shares, seed=seed)
+            costs.append(stats.geometric_average(found))
+    return stats.geometric_mean(costs, seed=seed)

@@ -5,8 +5,9 @@ from typing import Literal
 
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
+from specbench.records import Setting
 
-DecodeSource = Literal["decode_engine", "decode_client"]
+DecodeSource = Literal["decode_engine", "decode_client", "output_throughput"]
 
 
 @dataclass(frozen=True)
@@ -16,17 +17,21 @@ class Row:
     `trials` were measured, of `planned`; `failed` went wrong. Without `speculating` a method drafted nothing: the row
     has no numbers and is no result of that method; `categories` counts those in the row, and all of the contender.
     `label` is what tables call the contender beside its target. Speedups are geometric means over prompts of this
-    contender over its baseline, with `decode_source` for both; `over_bound` is the speedup over the tokens per step,
-    which bound it; `prefill_cost` is seconds per prefilled token over the baseline's. `stop`, `steps_source` and
-    `verification_rule` are `mixed` when trials differ. Peak memory is that of the engine's processes in any trial.
+    contender over its baseline, with `decode_source` for both; `round_cost` is a verification step in plain steps of
+    the baseline (tokens per step / speedup, prompt by prompt), `prefill_cost` seconds per prefilled token over the
+    baseline's. `stop`, `steps_source` and `verification_rule` are `mixed` when trials differ. `axes` holds all that can
+    be swept but fill and temperature, which have fields of their own. `synthetic`: acceptance by dice, never a result
+    of the method. Peak memory is that of the engine's processes in any trial.
     """
 
     target: str
+    target_label: str
     contender: str
     label: str
     engine: str
     method: str
     baseline: str | None
+    synthetic: bool
     category: str | None
     temperature: float
     fill: int | None
@@ -44,20 +49,41 @@ class Row:
     accepted_by_position: tuple[float, ...] | None
     speedup: Estimate | None
     end_to_end_speedup: Estimate | None
-    over_bound: Estimate | None
+    round_cost: Estimate | None
     prefill_cost: Estimate | None
     lossless: Lossless | None
     checks_passed: int
     checks_judged: int
+    axes: dict[str, Setting]
     peak_memory: float | None
     peak_device_memory: float | None
 
     @property
     def credible(self) -> bool:
-        """False when the speedup lies above its bound, beyond noise."""
-        return self.over_bound is None or self.over_bound.low is None or self.over_bound.low <= 1
+        """False when a round is cheaper than a plain step, beyond noise: the speedup is above the tokens per step."""
+        return self.round_cost is None or self.round_cost.high is None or self.round_cost.high >= 1
+
+    @property
+    def right(self) -> bool:
+        """Whether the speedup can be believed and the output is the target model's: no speed makes up for another."""
+        return self.credible and not (self.lossless is not None and self.lossless.kind == "diverged")
+
+    @property
+    def drafting_cost(self) -> float | None:
+        """Plain steps that drafting takes in a round."""
+        share = self.metrics["drafting_share"]
+        return None if share is None or self.round_cost is None else share.value * self.round_cost.value
+
+    @property
+    def verifying_cost(self) -> float | None:
+        """Plain steps of a round that are not drafting: verification, sampling, bookkeeping."""
+        return (
+            None
+            if self.drafting_cost is None or self.round_cost is None
+            else self.round_cost.value - self.drafting_cost
+        )
 
     @property
     def decode(self) -> Estimate | None:
-        """Decode tok/s by the clock that the speedup uses."""
+        """Decode tok/s by the clock that the speedup uses; of all streams where a run has several."""
         return self.metrics[self.decode_source]

@@ -66,6 +66,18 @@ def ratio_of_sums(pairs: Sequence[tuple[float, float]], *, seed: int, interval: 
     return Estimate(value, min(value, low), max(value, high), len(kept))
 
 
+def ratio_of_medians(above: Sequence[float], below: Sequence[float], *, seed: int) -> Estimate:
+    """Median of one list / median of another; the interval resamples both. Neither may be empty."""
+    sides = [np.asarray(side, dtype=np.float64) for side in (above, below)]
+    value, n = float(np.median(sides[0]) / np.median(sides[1])), min(len(above), len(below))
+    if n < MINIMUM:
+        return _refused(value, n)
+    dice = np.random.default_rng(seed)
+    medians = [np.median(dice.choice(side, (RESAMPLES, len(side))), axis=1) for side in sides]
+    low, high = _percentiles(medians[0] / medians[1], n)
+    return Estimate(value, min(value, low), max(value, high), n)
+
+
 def geometric_average(values: Sequence[float]) -> float:
     """Mean in log space, of positive values."""
     return exp(sum(log(value) for value in values) / len(values)) if len(values) > 1 else values[0]

@@ -42,10 +42,13 @@ class Verdict:
 
 
 def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
-    """One verdict for each target, category, temperature and fill that has a method in it, in the order of the rows."""
+    """One verdict for each target, category, temperature and fill that has a method in it, in the order of the rows.
+
+    Synthetic rows take no part.
+    """
     groups: dict[tuple[str, str | None, float, int | None], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.baseline is not None:
+        if row.baseline is not None and not row.synthetic:
             groups[row.target, row.category, row.temperature, row.fill].append(row)
     sampled = {(target, category) for target, category, temperature, _ in groups if temperature > 0}
     found = []
@@ -57,16 +60,11 @@ def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
     return tuple(found)
 
 
-def _wrong(row: Row) -> bool:
-    """Whether the output is not the target model's: no speed makes up for that."""
-    return row.lossless is not None and row.lossless.kind == "diverged"
-
-
 def _verdict(target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row]) -> Verdict:
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         rows = [row for row in rows if row.categories[0] == row.categories[1]]
     found = [row for row in rows if row.speedup is not None]
-    timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.credible and not _wrong(row)]
+    timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.right]
     if not timed:
         silent = not rows or not all(row.speculating for row in rows)
         kind: Kind = "not credible" if found else "nothing drafted" if silent else "not measured"

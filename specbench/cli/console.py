@@ -4,6 +4,7 @@ import json as json_text
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,11 +19,15 @@ from rich.text import Text
 
 from specbench import pipeline
 from specbench.analysis.comparison import Comparison
+from specbench.analysis.tuning import Tuned
+from specbench.cli.sections import draw
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.planning.extent import Extent
+from specbench.records import Failure, Generation, Machine, Plan, Result, Skip, to_json
 from specbench.report.formats import FORMATS
-from specbench.report.text import GAP, Section, sections
+from specbench.report.text import sections
+from specbench.report.tuned import tuned_sections
 from specbench.store import Run
 from specbench.units import duration, percent, significant
 
@@ -124,41 +129,40 @@ def _write(comparison: Comparison, format_: str, console: Console) -> None:
         console.file.write(FORMATS[format_](comparison))
         return
     for section in sections(comparison):
-        _draw_section(console, section)
+        draw(console, section)
 
 
-def _draw_section(console: Console, section: Section) -> None:
-    console.print(Text(section.title, style="bold"))
-    for line in section.lines:
-        console.print(Text(f"- {line}"), soft_wrap=False)
-    if section.columns:
-        shown = section.fitting(console.width)
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
-        for index in shown:
-            column = section.columns[index]
-            table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
-        for number, row in enumerate(section.rows):
-            table.add_row(*(Text(row[index]) for index in shown), end_section=number in section.rules)
-        console.print(table)
-    for note in section.footnotes:
-        console.print(Text(note, style="dim"))
-    console.print()
+def show_tuned(tuned: Tuned, *, json: bool) -> None:
+    """The winners and what starts the engine with them."""
+    if json:
+        print(json_text.dumps(asdict(tuned), indent=1))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for section in tuned_sections(tuned):
+        draw(console, section)
 
 
-def show_plan(plan: Plan) -> None:
+def agree(extent: Extent, *, yes: bool) -> None:
+    """Ask before a large run; where nobody can be asked, InputError."""
+    if yes or not extent.large:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(f"that is a large run: {extent}", hint="sweep less, give a --budget, or say --yes")
+    print(f"that is a large run: {extent}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise InputError("not started", hint="sweep less, or give a --budget")
+
+
+def show_plan(plan: Plan, extent: Extent) -> None:
     """The contenders, how each is started, and how much will be measured."""
-    trials = [trial for block in plan.blocks for trial in block.trials]
-    measured = sum(trial.role != "warm-up" for trial in trials)
-    tokens = sum(trial.output_tokens for trial in trials)
-    print(
-        f"{len(plan.contenders)} contenders, {len(plan.blocks)} blocks, {measured} trials, "
-        f"{len(trials) - measured} warm-ups, at most {tokens} output tokens"
-    )
+    print(extent)
     for contender in plan.contenders:
         print(f"\n{contender.name}")
-        print("  " + " ".join([contender.executable or contender.url or contender.engine, *contender.argv]))
+        print("  " + " ".join([contender.url or contender.executable or contender.engine, *contender.argv]))
     for method, reason in plan.left_out.items():
         print(f"\n{method}: left out, {reason}")
+    for name, remark in plan.drafters_found.items():
+        print(f"\n{name}: {remark}")
 
 
 def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
@@ -177,6 +181,15 @@ def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
             f"{why}{outcome.remaining} trials are left; go on with: specbench run --resume {outcome.path}",
             file=sys.stderr,
         )
+
+
+def show_machine(machine: Machine, sections: dict[str, list[dict[str, Any]]], *, json: bool) -> None:
+    """A machine as tables, or its record as JSON."""
+    if json:
+        print(to_json(machine, indent=2).decode())
+        return
+    for title, rows in sections.items():
+        show_rows(title, rows, json=False)
 
 
 def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:

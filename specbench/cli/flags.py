@@ -1,5 +1,6 @@
 """Command-line words -> the values of a run file. Nothing is decided here: the run file's model checks everything."""
 
+import re
 import tomllib
 from math import isfinite, nan
 from pathlib import Path
@@ -11,9 +12,18 @@ from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
 
 
-def runfile(path: Path | None, *, model: list[str] | None, draft_model: list[str] | None, **flags: Any) -> RunFile:
+def runfile(
+    path: Path | None,
+    *,
+    model: list[str] | None,
+    draft_model: list[str] | None,
+    sweep: list[str] | None = None,
+    **flags: Any,
+) -> RunFile:
     """The run file with the given flags laid over it; the embedded default when neither names a model or a server."""
     given = {key: value for key, value in flags.items() if value not in (None, {}, [])}
+    for pair in sweep or ():
+        given = _merged(given, _swept(pair))
     if path is not None:
         base = _toml(path)
     elif model is None and "url" not in given:
@@ -26,8 +36,8 @@ def runfile(path: Path | None, *, model: list[str] | None, draft_model: list[str
         raise InputError("--draft-model without --model", hint="name the target too: --model TARGET.gguf")
     if "methods" in given and isinstance(tables := base.get("methods"), dict):
         base = {**base, "methods": list(tables), "method_settings": {**tables, **base.get("method_settings", {})}}
-    if "methods" in given and "targets" in base:
-        base["targets"] = [{k: v for k, v in target.items() if k != "methods"} for target in base["targets"]]
+    if {"methods", "temperatures"} & given.keys() and "targets" in base:
+        base["targets"] = [{k: v for k, v in target.items() if k not in given} for target in base["targets"]]
     for key, value in given.items():
         merge = key in ("engine_settings", "method_settings") and key in base
         base[key] = _merged(base[key], value) if merge else value
@@ -86,6 +96,14 @@ def _number(word: str) -> float:
     return number
 
 
+def shares(text: str | None) -> dict[str, float] | None:
+    """NAME=NUMBER pairs of a comma list."""
+    if text is None:
+        return None
+    pairs = [word.partition("=") for word in text.split(",")]
+    return {name.strip(): _number(number) for name, _, number in pairs}
+
+
 def seconds(text: str | None) -> float | None:
     """A duration such as 90s or 5m."""
     try:
@@ -118,7 +136,7 @@ def _pair(pair: str) -> tuple[str, bool | int | float | str]:
 
 
 def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None:
-    """METHOD.KEY=VALUE[,VALUE...] pairs by method; several values are a sweep."""
+    """METHOD.KEY=VALUE[,VALUE...] pairs by method; several values are a sweep, unless the comma stands in quotes."""
     if pairs is None:
         return None
     found: dict[str, dict[str, Any]] = {}
@@ -127,9 +145,24 @@ def method_settings(pairs: list[str] | None) -> dict[str, dict[str, Any]] | None
         method, dot, key = name.strip().partition(".")
         if not equals or not dot or not key:
             raise InputError(f"{pair!r} is not METHOD.KEY=VALUE", hint="write it as draft-model.draft_tokens_max=4,8")
-        values = [value(word.strip()) for word in text.split(",")]
+        words = re.findall(r'(?:"[^"]*"|[^,])+', text)
+        values = [value(word.strip()) for word in words] or [value(text)]
         found.setdefault(method, {})[key] = values if len(values) > 1 else values[0]
     return found
+
+
+def _swept(pair: str) -> dict[str, Any]:
+    """KEY=VALUE,VALUE... as the part of a run file that it stands for: what is nothing else is an engine setting."""
+    key, equals, text = (part.strip() for part in pair.partition("="))
+    if not equals or not key or not text:
+        raise InputError(f"{pair!r} is not KEY=VALUE,VALUE", hint="write it as draft-model.draft_tokens_max=1,2,4")
+    if "." in key:
+        return {"method_settings": method_settings([pair])}
+    if key == "fill":
+        return {"fill": token_counts(text)}
+    values = [value(word.strip()) for word in text.split(",")]
+    top = {"temperature": "temperatures", "template": "template", "streams": "streams"}
+    return {top[key]: values} if key in top else {"engine_settings": {key: values}}
 
 
 def run_folder(given: Path | None, *, results: Path) -> Path:

@@ -17,10 +17,22 @@ RunFilePath = Annotated[
 RunPath = Annotated[
     Path | None, typer.Argument(metavar="[RUN]", help="A run folder, or its name; default: the newest run.")
 ]
+ModelPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A GGUF, a folder with config.json and safetensors, `micro`, or ORG/REPO:QUANT."
+    ),
+]
 Model = Annotated[
     list[str] | None,
-    _option("--model", "-m", text="Target GGUF, or `micro`; may be repeated.", metavar="GGUF"),
+    _option(
+        "--model",
+        "-m",
+        text="Target GGUF, `micro`, or ORG/REPO:QUANT on Hugging Face; may be repeated.",
+        metavar="GGUF",
+    ),
 ]
+OneModel = Annotated[str, _option("--model", "-m", text="Target GGUF, or one of the embedded family.", metavar="GGUF")]
 DraftModel = Annotated[
     list[str] | None,
     _option(
@@ -29,6 +41,12 @@ DraftModel = Annotated[
         "-d",
         text="Draft model, EAGLE-3, DFlash or DSpark file (its header says which); may be repeated.",
         metavar="GGUF",
+    ),
+]
+Discover = Annotated[
+    bool | None,
+    _option(
+        "--discover/--no-discover", text="Look for drafters beside the model and in the usual folders; default: do."
     ),
 ]
 Engine = Annotated[
@@ -63,6 +81,10 @@ Categories = Annotated[str | None, _option("--categories", "-c", text="Comma lis
 Tags = Annotated[str | None, _option("--tags", text="Only prompts with all of these tags.", metavar="NAMES")]
 Prompts = Annotated[int | None, _option("--prompts", "-n", text="At most so many prompts a category.", metavar="N")]
 Fill = Annotated[str | None, _option("--fill", text="Context fill of rag-long, in tokens, e.g. 1k,8k.", metavar="LIST")]
+OneFill = Annotated[int, _option("--fill", text="Tokens in the context.", metavar="N")]
+SecondsEach = Annotated[
+    float, _option("--seconds", text="Time for each number of positions, loading not counted.", metavar="S")
+]
 Temperatures = Annotated[str | None, _option("--temperature", "-t", text="Comma list; default 0,0.8.", metavar="LIST")]
 OutputTokens = Annotated[int | None, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
 NaturalStop = Annotated[
@@ -82,12 +104,32 @@ Telemetry = Annotated[
 Budget = Annotated[
     str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]
+Sweep = Annotated[
+    list[str] | None,
+    _option(
+        "--sweep",
+        text="Values of METHOD.SETTING, an engine setting, fill, temperature, template or streams, e.g. streams=1,2,4.",
+        metavar="KEY=LIST",
+    ),
+]
+Yes = Annotated[bool, _option("--yes", "-y", text="Do not ask before a large run.")]
+Mix = Annotated[
+    str | None, _option("--mix", text="Your work as shares of tokens, e.g. code=0.6,chat=0.4; default: equal.")
+]
+OneTemperature = Annotated[float | None, _option("--temperature", "-t", text="Default 0.8.", metavar="NUMBER")]
 DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
 Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
 Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
 Resume = Annotated[Path | None, _option("--resume", text="Go on with a run that was stopped.", metavar="RUN")]
 Hostname = Annotated[bool, _option("--hostname", text="Record the host's name (off by default).")]
 Strict = Annotated[bool, _option("--strict", text="A note that doubts a number is a failure.")]
+Root = Annotated[
+    Path | None,
+    _option("--root", text="Read another machine's files: a folder with its sys/ and proc/.", metavar="DIR"),
+]
+FromCapture = Annotated[
+    Path | None, _option("--from-capture", text="Replay a file of `specbench hardware capture`.", metavar="FILE")
+]
 Json = Annotated[bool, _option("--json", text="JSON on standard output.")]
 Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or json.", metavar="NAME")]
 Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]

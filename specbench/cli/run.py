@@ -13,6 +13,7 @@ def run(
     *,
     model: o.Model = None,
     draft_model: o.DraftModel = None,
+    discover: o.Discover = None,
     engine: o.Engine = None,
     engine_path: o.EnginePath = None,
     url: o.Url = None,
@@ -21,6 +22,7 @@ def run(
     engines: o.EnginesFolder = None,
     methods: o.Methods = None,
     set_: o.MethodSetting = None,
+    sweep: o.Sweep = None,
     suite: o.SuiteName = None,
     categories: o.Categories = None,
     tags: o.Tags = None,
@@ -36,6 +38,7 @@ def run(
     stream: o.Stream = None,
     telemetry: o.Telemetry = None,
     budget: o.Budget = None,
+    yes: o.Yes = False,
     dry_run: o.DryRun = False,
     name: o.Name = None,
     results: o.Results = Path("results"),
@@ -54,6 +57,7 @@ def run(
     asked: dict[str, Any] = {
         "model": model,
         "draft_model": draft_model,
+        "discover": discover,
         "engine": engine,
         "engine_path": engine_path,
         "url": url,
@@ -61,6 +65,7 @@ def run(
         "engine_args": engine_arg,
         "methods": flags.names(methods),
         "method_settings": flags.method_settings(set_),
+        "sweep": sweep,
         "suite": suite,
         "categories": flags.names(categories),
         "tags": flags.names(tags),
@@ -79,9 +84,11 @@ def run(
     }
     if resume is None:
         plan = pipeline.plan_run(flags.runfile(runfile, **asked, budget=flags.seconds(budget)), engines=engines)
+        extent = pipeline.extent_of(plan, results=results, estimated=dry_run)
         if dry_run:
-            console.show_plan(plan)
+            console.show_plan(plan, extent)
             return
+        console.agree(extent, yes=yes or plan.budget is not None)
         with console.Progress(plan) as progress:
             outcome = pipeline.start(plan, results=results, observe=progress.observe, hostname=hostname)
     else:

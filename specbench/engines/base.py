@@ -32,7 +32,9 @@ class OpeningError(UnavailableError):
 class Request:
     """One generation. `prompt` is text or token ids; `timeout` is seconds for the whole answer.
 
-    `stream`: token by token, with the times of arrival; it costs the engine time on every token.
+    `stream`: token by token, with the times of arrival; it costs the engine time on every token. `shared`: others run
+    at the same time, so that what the engine counts as a whole says nothing about this one. `reuse_prompt`: the engine
+    need not process again what it still holds of the last prompt.
     """
 
     prompt: str | Sequence[int]
@@ -46,6 +48,8 @@ class Request:
     top_two: bool = False
     steps: bool = False
     stream: bool = False
+    shared: bool = False
+    reuse_prompt: bool = False
 
     @property
     def streamed(self) -> bool:
@@ -103,11 +107,18 @@ class Session(Protocol):
     def info(self) -> EngineInfo: ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of `text` as a prompt, special tokens included."""
+        """Token ids of `text` as a prompt, special tokens included; TrialError where the engine does not tell them."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` as a prompt, special tokens included."""
         ...
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
-        """The prompt that the model's chat template makes; `thinking` None leaves the template's default."""
+        """The prompt that the model's chat template makes; `thinking` None leaves the template's default.
+
+        Where the server applies the template itself: its own form of the conversation.
+        """
         ...
 
     def generate(self, request: Request) -> Answer: ...

@@ -12,26 +12,18 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from specbench import datafiles
-from specbench.engines import server
+from specbench.engines import profile_files, server
 from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.engines.profile import Profile, flags_missing, parse_profile
+from specbench.engines.openai import OpenAISession
+from specbench.engines.profile import Profile, command, flags_missing
 from specbench.errors import InputError
 from specbench.records import Contender, Setting, Skip
 
-_PROFILES = Path(__file__).with_name("profiles")
 _CHILD = Path(__file__).with_name("xllamacpp.py")
 _HELP_TIMEOUT = 30.0
 
-
-def profiles(extra: Path | None) -> dict[str, Profile]:
-    """The packaged profiles, and those in the folder `extra`, which may extend or replace them."""
-    packaged = _texts(_PROFILES)
-    own = _texts(extra) if extra is not None else {}
-    if extra is not None and not own:
-        raise InputError(f"{extra} holds no engine profile", hint="put NAME.toml files there")
-    return {name: parse_profile(name, text, bases=packaged) for name, text in {**packaged, **own}.items()}
+profiles = profile_files.profiles
 
 
 def check_available(contender: Contender) -> Skip | None:
@@ -53,7 +45,33 @@ def check_available(contender: Contender) -> Skip | None:
     stat = executable.stat()
     help_text = _help(executable, stat.st_mtime_ns, stat.st_size)
     if help_text and (missing := flags_missing(contender.argv, help_text)):
-        return skip(f"{executable.name} has no {', '.join(missing)}", "use a newer build, or leave the setting out")
+        hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
+        return skip(f"{executable.name} has no {', '.join(missing)}", hint)
+    return None
+
+
+def _dialect(contender: Contender, help_text: str) -> str | None:
+    """The packaged profile that asks the same of this build in flags that it has; llama.cpp's own profiles first."""
+
+    def rank(profile: Profile) -> tuple[bool, int]:
+        return not profile.name.startswith("llama-server"), -len(profile.methods)
+
+    for profile in sorted(profiles(None).values(), key=rank):
+        try:
+            argv, _ = command(
+                profile,
+                target_model=contender.target_model,
+                draft_model=contender.draft_model,
+                method=contender.method,
+                settings=contender.settings,
+                engine_settings=contender.engine_settings,
+                engine_args=(),
+            )
+        except InputError:
+            continue
+        if profile.kind == "server" and not flags_missing(argv, help_text):
+            new = [word for word in argv if word.startswith("--") and word not in contender.argv]
+            return (f"this build has {new[-1]}: " if new else "") + f"use --engine {profile.name}"
     return None
 
 
@@ -62,7 +80,7 @@ def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Ite
     """Open the contender's engine, and close it at the end whatever happens. OpeningError when it cannot be opened."""
     with KINDS[contender.kind](contender, log, load_timeout) as running:
         try:
-            session = LlamaCppSession(running, info=_identity(contender), sampling_rule=_sampling_rule(contender))
+            session = PROTOCOLS[contender.protocol](running, contender)
         except TrialError as error:
             raise OpeningError(error.message, hint=error.hint, log_tail=running.log_tail()) from error
         yield session
@@ -104,7 +122,8 @@ def _started(
 
 @contextmanager
 def _attach(contender: Contender, log: Path, load_timeout: float) -> Iterator[server.Running]:  # noqa: ARG001  a kind
-    yield server.attached(contender.url or "")
+    url = contender.url or ""
+    yield server.attached(url.rstrip("/").removesuffix("/v1") if contender.protocol == "openai" else url)
 
 
 KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[server.Running]]] = {
@@ -112,6 +131,18 @@ KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[serve
     "xllamacpp": _open_xllamacpp,
     "attach": _attach,
 }
+
+
+def _llama_cpp(running: server.Running, contender: Contender) -> Session:
+    return LlamaCppSession(running, info=_identity(contender), sampling_rule=_sampling_rule(contender))
+
+
+def _openai(running: server.Running, contender: Contender) -> Session:
+    named = contender.kind == "attach" and contender.target_model != contender.url
+    return OpenAISession(running, info=_identity(contender), model=contender.target_model if named else None)
+
+
+PROTOCOLS: dict[str, Callable[[server.Running, Contender], Session]] = {"llama.cpp": _llama_cpp, "openai": _openai}
 
 
 def _identity(contender: Contender) -> EngineInfo:
@@ -139,10 +170,6 @@ def _identity(contender: Contender) -> EngineInfo:
         executable_sha256=None if binary is None else _sha256(binary),
         observed=observed,
     )
-
-
-def _texts(folder: Path) -> dict[str, str]:
-    return {Path(name).stem: text for name, text in datafiles.texts(folder).items()}
 
 
 def _executable(contender: Contender) -> Path | None:

@@ -1,10 +1,11 @@
-"""What llama.cpp says about drafting (timings JSON, Prometheus text, log lines) -> engine-neutral counts.
+"""What engines answer about drafting (timings JSON, Prometheus text) -> engine-neutral counts.
 
 docs/counters.md says what each count means and where it comes from. A missing key stays None: it never becomes 0.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -16,15 +17,29 @@ DECODES = "n_decode_total"
 DRAFTED, ACCEPTED = "spec_decode_num_draft_tokens_total", "spec_decode_num_accepted_tokens_total"
 DRAFTS, POSITIONS = "spec_decode_num_drafts_total", "spec_decode_num_accepted_tokens_per_pos_total"
 
-_SAMPLE = re.compile(r'^\w+:(\w+)(?:\{position="(\d+)"\})? ([-+.\deE]+)$', re.MULTILINE)
-_STATISTICS = re.compile(r"statistics +([\w-]+): .*dur\(b,g,a\) = [\d.]+, ([\d.]+), [\d.]+ ms")
+_SAMPLE = re.compile(r"^\w+:(\w+)(?:\{(.*)\})? ([-+.\deE]+)$", re.MULTILINE)
+_POSITION = re.compile(r'\bposition="(\d+)"')
+
+# Where servers with OpenAI's protocol report, by the field of DraftCounts: llama.cpp and mlx-vlm, then vLLM.
+_OPENAI = {
+    "emitted": ("usage.completion_tokens",),
+    "drafted": ("timings.draft_n", "metrics.speculative_decoding.num_draft_tokens"),
+    "accepted": ("timings.draft_n_accepted", "metrics.speculative_decoding.num_accepted_draft_tokens"),
+    "drafted_steps": ("timings.draft_rounds", "metrics.speculative_decoding.num_spec_steps"),
+}
 
 
 def parse_metrics(text: str) -> dict[str, float]:
-    """Samples of a Prometheus text by name without the engine's prefix; a labelled position n is `name[n]`."""
-    return {
-        f"{name}[{position}]" if position else name: float(value) for name, position, value in _SAMPLE.findall(text)
-    }
+    """Samples of a Prometheus text by name without the engine's prefix; those of position n are `name[n]`.
+
+    Samples that other labels tell apart are added up.
+    """
+    found: dict[str, float] = {}
+    for name, labels, value in _SAMPLE.findall(text):
+        position = _POSITION.search(labels)
+        key = f"{name}[{position[1]}]" if position else name
+        found[key] = found.get(key, 0.0) + float(value)
+    return found
 
 
 def draft_counts(
@@ -47,7 +62,7 @@ def draft_counts(
             sources[name] = source
         return value
 
-    moved = None if before is None or after is None else {key: round(after[key] - before.get(key, 0)) for key in after}
+    moved = _moved(before, after)
     emitted = known("emitted", timings.get("predicted_n"), "timings.predicted_n")
     prefill = known("prefill_tokens", 1 if emitted else None, "llama.cpp samples one token from the prompt pass")
     drafted = known("drafted", timings.get("draft_n"), "timings.draft_n")
@@ -65,6 +80,10 @@ def draft_counts(
         drafted_steps = known("drafted_steps", moved[DRAFTS], f"/metrics {DRAFTS}")
         positions = tuple(moved[key] for key in _positions(moved))
         sources["accepted_by_position"] = f"/metrics {POSITIONS}"
+    elif depths := timings.get("draft_by_depth"):  # ik_llama.cpp
+        drafted_steps = known("drafted_steps", depths[0]["draft_n"], "timings.draft_by_depth")
+        positions = tuple(depth["draft_n_accepted"] for depth in depths)
+        sources["accepted_by_position"] = "timings.draft_by_depth"
     steps = None
     if drafted_steps is not None and moved is not None and DECODES in moved and prompt_passes is not None:
         # Engines without the drafts counter verified outside of this counter, so it is trusted only together with it.
@@ -85,15 +104,61 @@ def draft_counts(
     )
 
 
+def openai_counts(
+    answer: Mapping[str, Any], *, logged: Mapping[str, int], before: Metrics | None, after: Metrics | None
+) -> DraftCounts:
+    """Counts of one chat completion, from the first place that reports each: the answer, the log, `/metrics`."""
+    found: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def take(name: str, value: int | None, source: str) -> None:
+        if value is not None and name not in found:
+            found[name], sources[name] = value, source
+
+    for name, paths in _OPENAI.items():
+        for path in paths:
+            take(name, _at(answer, path), path)
+    for name, value in logged.items():
+        take(name, value, "the engine's log")
+    moved = _moved(before, after) or {}
+    if DRAFTED in moved and moved[DRAFTED] == found.get("drafted", moved[DRAFTED]):
+        for name, key in (("drafted", DRAFTED), ("accepted", ACCEPTED), ("drafted_steps", DRAFTS)):
+            take(name, moved.get(key), f"/metrics {key}")
+        found["accepted_by_position"] = tuple(moved[key] for key in _positions(moved))
+        sources["accepted_by_position"] = f"/metrics {POSITIONS}"
+    take("prefill_tokens", 1 if found.get("emitted") else None, "assumed: the prompt pass yields one token")
+    if {"emitted", "prefill_tokens", "accepted"} <= found.keys():
+        steps = found["emitted"] - found["prefill_tokens"] - found["accepted"]
+        take("verification_steps", steps, "derived: E - R - A")
+    return DraftCounts(**found, sources=sources)
+
+
+def completed(counts: DraftCounts, logged: Mapping[str, int]) -> DraftCounts:
+    """`counts`, with drafted and accepted from the log of an engine whose answer does not have them."""
+    if counts.drafted is not None or counts.accepted is not None or not logged:
+        return counts
+    sources = {**counts.sources, **dict.fromkeys(logged, "the engine's log")}
+    update: dict[str, Any] = {**logged}
+    if counts.verification_steps is None and counts.emitted and counts.prefill_tokens is not None:
+        update["verification_steps"] = counts.emitted - counts.prefill_tokens - logged["accepted"]
+        sources["verification_steps"] = "derived: E - R - A"
+    return replace(counts, **update, sources=sources)
+
+
+def _at(answer: Mapping[str, Any], path: str) -> int | None:
+    value: Any = answer
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, int) else None
+
+
+def _moved(before: Metrics | None, after: Metrics | None) -> dict[str, int] | None:
+    return None if before is None or after is None else {key: round(after[key] - before.get(key, 0)) for key in after}
+
+
 def _positions(moved: Mapping[str, int]) -> list[str]:
     found = [key for key in moved if key.startswith(f"{POSITIONS}[")]
     return sorted(found, key=lambda key: int(key[len(POSITIONS) + 1 : -1]))
-
-
-def drafting_seconds(log: str) -> float | None:
-    """Seconds spent drafting since the engine started: the last `statistics` line of each type. None without one."""
-    last = {kind: float(milliseconds) / 1000 for kind, milliseconds in _STATISTICS.findall(log)}
-    return sum(last.values()) if last else None
 
 
 def verification_steps(timings: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:

@@ -3,13 +3,12 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from specbench.engines import counters
+from specbench.engines import counters, logs
 from specbench.engines.base import Answer, EngineInfo, Request, Rule, StopReason, TrialError
 from specbench.engines.server import Running
 from specbench.engines.stream import events
@@ -55,6 +54,10 @@ class LlamaCppSession:
             model_type=kind or None,
             log=None if running.log is None else running.log.name,
         )
+        shown: dict[str, Setting] = {"parallel_slots": props["total_slots"]} if "total_slots" in props else {}
+        if running.log is not None:
+            shown |= logs.settings_shown(running.log.read_text(encoding="utf-8", errors="replace"))
+        self.info = replace(self.info, observed={**self.info.observed, **shown})
         self._metrics = self._read_metrics()
         self._idle = True  # False after a request that did not end well: the engine may still work on it
         self._log_read = 0
@@ -77,6 +80,9 @@ class LlamaCppSession:
             raise _bad_answer("/tokenize gave no tokens")
         return tokens
 
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenize(text))
+
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
         body: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
         if thinking is not None:
@@ -87,40 +93,60 @@ class LlamaCppSession:
         return prompt
 
     def generate(self, request: Request) -> Answer:
+        if request.shared:
+            return self._generate_shared(request)
         if not self._idle or self._running.process is None:  # others may use a server that is not ours
             self._metrics = self._metrics_when_idle()
         self._idle = False
-        with self._faults(request.timeout):
+        with self._running.faults(request.timeout):
             exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
         chunks = read_chunks(exchange, stream=request.streamed)
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
-        rule: Rule | None = self._sampling_rule if request.temperature > 0 else "greedy-match"
-        drafts = answer.observed.get("method") != "none"
+        if (rule := self._rule(request, answer)) is None:
+            return answer
+        draft_seconds, logged = self._logged()
         return replace(
             answer,
-            verification_rule=rule if drafts else None,
-            draft_seconds=self._drafting_seconds() if drafts else None,
+            counts=counters.completed(answer.counts, logged),
+            verification_rule=rule,
+            draft_seconds=draft_seconds,
         )
 
-    def _drafting_seconds(self) -> float | None:
-        """Drafting time of the last request: what the log adds up now less what it said before."""
-        if self._running.log is None:
+    def _generate_shared(self, request: Request) -> Answer:
+        """Called by several threads at once: the wire's client is made for that, and nothing of the session is read.
+
+        /metrics and the log are sums over all slots, so that only the answer's own timings count.
+        """
+        self._idle = False
+        with self._running.faults(request.timeout):
+            exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
+        chunks = read_chunks(exchange, stream=request.streamed)
+        answer = read_answer(chunks, sent=exchange.sent, request=request, before=None, after=None)
+        return replace(answer, verification_rule=self._rule(request, answer))
+
+    def _rule(self, request: Request, answer: Answer) -> Rule | None:
+        if answer.observed.get("method") == "none":
             return None
+        return self._sampling_rule if request.temperature > 0 else "greedy-match"
+
+    def _logged(self) -> tuple[float | None, dict[str, int]]:
+        """Drafting time of the last request (what the log adds up, less what it said before), and the log's counts."""
+        if self._running.log is None:
+            return None, {}
         deadline = time.perf_counter() + _LOG_LAG
         while True:
             with self._running.log.open("rb") as log:
                 log.seek(self._log_read)
                 new = log.read()
             complete = new[: new.rfind(b"\n") + 1]
-            total = counters.drafting_seconds(complete.decode("utf-8", errors="replace"))
-            if total is not None:
+            text = complete.decode("utf-8", errors="replace")
+            total = logs.drafting_seconds(text)
+            if total is not None or time.perf_counter() > deadline:
                 self._log_read += len(complete)
-                before, self._drafting = self._drafting or 0.0, total
-                return max(0.0, total - before)
-            if time.perf_counter() > deadline:
-                return None
+                before, self._drafting = self._drafting or 0.0, total or self._drafting
+                return None if total is None else max(0.0, total - before), logs.counts(text)
             time.sleep(0.002)
 
     def _metrics_when_idle(self) -> dict[str, float] | None:
@@ -133,37 +159,16 @@ class LlamaCppSession:
 
     def _read_metrics(self) -> dict[str, float] | None:
         """The engine's counters; None when it does not show them."""
-        with self._faults(_TIMEOUT):
+        with self._running.faults(_TIMEOUT):
             exchange = self._running.wire.exchange("/metrics", timeout=_TIMEOUT)
         if exchange.status != 200:  # noqa: PLR2004  HTTP OK
             return None
         return counters.parse_metrics(exchange.body.decode("utf-8", errors="replace")) or None
 
     def _ask(self, path: str, body: Any = None) -> dict[str, Any]:
-        with self._faults(_TIMEOUT):
+        with self._running.faults(_TIMEOUT):
             exchange = self._running.wire.exchange(path, body, timeout=_TIMEOUT)
         return _json(exchange)
-
-    @contextmanager
-    def _faults(self, timeout: float) -> Iterator[None]:
-        """Translate what goes wrong on the wire."""
-        try:
-            yield
-        except TimeoutError as error:
-            raise TrialError(
-                "timeout", f"no complete answer in {timeout:g} s", hint="allow more time, or ask for fewer tokens"
-            ) from error
-        except OSError as error:
-            if (status := self._running.exit_status(within=1.0)) is not None:
-                how = f"signal {-status}" if status < 0 else f"exit status {status}"
-                raise TrialError(
-                    "engine-died", f"the engine died ({how})", hint="read the end of its log; often memory ran out"
-                ) from error
-            if self._running.process is None and isinstance(error, ConnectionError):
-                raise TrialError(
-                    "engine-died", f"the server no longer answers: {error}", hint="look at the server's own log"
-                ) from error
-            raise _bad_answer(f"the answer broke off: {error!r}") from error
 
 
 def read_answer(
@@ -263,7 +268,7 @@ def body(request: Request) -> dict[str, Any]:
         "top_p": request.sampling.top_p,
         "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,
-        "cache_prompt": False,
+        "cache_prompt": request.reuse_prompt,
         "return_tokens": True,
         "stream": request.streamed,
     }

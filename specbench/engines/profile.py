@@ -10,14 +10,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
-from specbench.records import Setting
+from specbench.records import Doubt, Protocol, Setting
 
 Words = tuple[str, ...]
 Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
-_FIXED = {"target_model", "draft_model", *_OPEN}  # what every word of a profile may use
+# What every word of a profile may use. An engine that divides its context among its streams takes `whole_context`.
+_FIXED = {"target_model", "draft_model", "streams", "whole_context", *_OPEN}
 
 
 class _Table(BaseModel):
@@ -25,18 +26,21 @@ class _Table(BaseModel):
 
     argv: Words = ()
     settings: dict[str, Fragment] = {}
+    defaults: dict[str, Setting] = {}
 
 
 class Method(_Table):
     """How one method is switched on. `learns`: the drafter carries what it saw from one request to the next.
 
-    `type`: its name in the profile's `types`; methods that have one can be combined. `needs`: the kind of drafter file;
-    for `mtp`, heads in the target's own file. `settings_of`: another method whose settings this one has too.
+    `type`: its name in the profile's `types`; methods that have one can be combined. Its words may use every setting
+    that has a default: `"mtp:n_max=$draft_tokens_max"`. `needs`: the kind of drafter file; for `mtp`, heads in the
+    target's own file. `settings_of`: another method whose settings this one has too.
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     type: str | None = None
-    defaults: dict[str, Setting] = {}
     needs: Drafter | None = None
+    argv_with_file: Words = ()
     settings_of: str | None = None
     learns: bool = False
 
@@ -44,12 +48,18 @@ class Method(_Table):
 class Profile(_Table):
     """An engine as data. `help` are the words after the executable that print its flags; empty: it cannot tell.
 
-    `types`: the words that switch methods on, `$types` being a comma list.
+    `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
+    `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
+    code and the reason. `protocol`: how it is asked once it runs.
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     name: str
     title: str
     kind: Literal["server", "attach", "xllamacpp"]
+    reads: Literal["gguf", "safetensors"] = "gguf"
+    protocol: Protocol = "llama.cpp"
+    doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
     help: Words = ()
     environment: dict[str, str] = {}
@@ -58,14 +68,20 @@ class Profile(_Table):
 
 
 def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
-    """The profile in `text`. `extends` names one of `bases` (TOML texts), whose tables are overlaid key by key."""
+    """The profile in `text`. `extends` names one of `bases` (TOML texts), whose tables are overlaid key by key.
+
+    `without` are dotted keys of the base that this engine does not have.
+    """
     values = _toml(name, text)
+    gone: tuple[str, ...] = tuple(values.pop("without", ()))
     if (base := values.pop("extends", None)) is not None:
         below = _toml(base, bases[choose(str(base), bases, what="engine profile")])
         if "extends" in below:
             raise InputError(
                 f"engine profile {name!r} extends {base!r}, which extends another", hint="extend that one directly"
             )
+        for dotted in gone:
+            _remove(below, dotted, name)
         values = _overlaid(below, values)
     try:
         profile = _with_shared_settings(Profile.model_validate({"title": name, **values, "name": name}))
@@ -73,6 +89,8 @@ def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"engine profile {name!r}: {where}: {first['msg']}", hint=_hint(first, where)) from error
+    kept = {key: method for key, method in profile.methods.items() if f"methods.{key}" not in gone}
+    profile = profile.model_copy(update={"methods": kept})
     _check_placeholders(profile)
     return profile
 
@@ -97,7 +115,8 @@ def find_method(profile: Profile, name: str) -> Method:
     parts = {part: profile.methods[choose(part, profile.methods, what=what)] for part in name.split("+")}
     if name in parts:
         return parts[name]
-    if alone := [part for part, method in parts.items() if method.type is None]:
+    listed = any("$types" in word for word in profile.types)
+    if alone := [part for part, method in parts.items() if method.type is None or not listed]:
         raise InputError(f"{alone[0]} cannot be combined on {profile.name}", hint="measure it by itself")
     if len(needs := [method.needs for method in parts.values() if method.needs is not None]) > 1:
         raise InputError(f"{name} has {len(needs)} drafters with a model", hint="combine one with n-gram methods")
@@ -107,6 +126,7 @@ def find_method(profile: Profile, name: str) -> Method:
     return Method(
         type=",".join(method.type or "" for method in parts.values()),
         argv=tuple(word for method in parts.values() for word in method.argv),
+        argv_with_file=tuple(word for method in parts.values() for word in method.argv_with_file),
         settings={f"{part}.{key}": words for part, m in parts.items() for key, words in m.settings.items()},
         defaults={f"{part}.{key}": value for part, m in parts.items() for key, value in m.defaults.items()},
         needs=next(iter(needs), None),
@@ -134,6 +154,7 @@ def command(
     settings: Mapping[str, Setting],
     engine_settings: Mapping[str, Setting],
     engine_args: Iterable[str],
+    streams: int = 1,
 ) -> tuple[Words, dict[str, str]]:
     """The words after the executable, `$port` still open, and the environment. Both empty for kind `attach`."""
     chosen = find_method(profile, method)
@@ -145,17 +166,49 @@ def command(
     effective = effective_settings(profile, method, settings)
     if profile.kind == "attach":
         return (), {}
-    fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or "", "types": chosen.type or ""}
-    fixed |= {key: _shown(value) for key, value in engine_settings.items()}
+    of_engine = {**profile.defaults, **engine_settings}
+    if streams > 1:
+        of_engine["parallel_slots"] = streams
+    fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
+    fixed |= {"types": chosen.type or "", "type": chosen.type or ""}
+    fixed |= {key: _shown(value) for key, value in of_engine.items()}
+    if (size := engine_settings.get("context_size")) is not None:
+        if not str(size).isdigit():
+            raise InputError(f"context_size is {size!r}, no number of tokens", hint="write it as 8192")
+        fixed["whole_context"] = str(int(size) * streams)
     words = [
         *_filled(profile.argv, fixed),
-        *_words(profile.settings, engine_settings, fixed, what=f"engine setting of {profile.name}"),
+        *_words(profile.settings, of_engine, fixed, what=f"engine setting of {profile.name}"),
         *_filled(profile.types if chosen.type else (), fixed),
-        *_filled(chosen.argv, fixed),
+        *_filled(chosen.argv, {**fixed, **{key: _shown(value) for key, value in effective.items()}}),
+        *_filled(chosen.argv_with_file if draft_model is not None else (), fixed),
         *_words(chosen.settings, effective, fixed, what=f"setting of {method} on {profile.name}"),
-        *engine_args,
     ]
-    return tuple(words), dict(profile.environment)
+    if twice := {_flag(word) for word in engine_args} & {_flag(word) for word in words} - {None}:
+        raise InputError(
+            f"{min(filter(None, twice))} would be given twice",
+            hint="use the setting for it, or leave it out of the words",
+        )
+    return (*words, *engine_args), dict(profile.environment)
+
+
+def doubts(profile: Profile, argv: Iterable[str]) -> tuple[tuple[Doubt, str], ...]:
+    """What the profile says about flags that are in use."""
+    used = {_flag(word) for word in argv}
+    return tuple(doubt for flag, doubt in profile.doubts.items() if flag in used)
+
+
+def _flag(word: str) -> str | None:
+    """The name in `--name`, `--name=value` or `attribute.name=value`; None for a plain value."""
+    found = re.match(r"(--[A-Za-z][\w-]*)(?:=|$)|([a-z][a-z_.]*)=", word)
+    return None if found is None else found[1] or found[2]
+
+
+def needs(profile: Profile | None, methods: Iterable[str] | None) -> set[str]:
+    """The kinds of drafters that the methods of a profile (None: all of them) work with."""
+    known = profile.methods if profile is not None else {}
+    asked = known if methods is None else [part for method in methods for part in method.split("+")]
+    return {kind for method in asked if method in known and (kind := known[method].needs) is not None}
 
 
 def flags_missing(argv: Iterable[str], help_text: str) -> Words:
@@ -164,8 +217,9 @@ def flags_missing(argv: Iterable[str], help_text: str) -> Words:
     removed: set[str] = set()
     flags: list[str] = []
     for line in help_text.splitlines():
-        if line.startswith("-"):
-            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", re.split(r"\s{2,}(?![\s-])", line, maxsplit=1)[0])
+        if re.match(r" {0,9}-", line):  # deeper down stand explanations
+            names = re.split(r"\s{2,}(?![\s-])", line.strip(), maxsplit=1)[0]
+            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", names)
             known.update(flags)
         if "has been removed" in line:
             removed.update(flags)
@@ -214,6 +268,19 @@ def _toml(name: str, text: str) -> dict[str, Any]:
         raise InputError(f"engine profile {name!r} is not TOML: {error}", hint="correct the file") from error
 
 
+def _remove(table: dict[str, Any], dotted: str, name: str) -> None:
+    """Take a key out of the base. A whole method stays until others have its settings."""
+    *path, last = dotted.split(".")
+    for key in path:
+        table = table.get(key, {})
+    if last not in table:
+        raise InputError(
+            f"engine profile {name!r} is without {dotted}, which its base does not have", hint="correct it"
+        )
+    if path != ["methods"]:
+        del table[last]
+
+
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
@@ -231,18 +298,19 @@ def _hint(error: Any, where: str) -> str:
 
 
 def _check_placeholders(profile: Profile) -> None:
-    """Fixed words know the models and the port; a setting's words also know the setting."""
+    """Words know the models, the port and the settings that have a default; a setting's words also know the setting."""
     tables: dict[str, _Table] = {f"method {name}": method for name, method in profile.methods.items()}
     for what, table in {"the profile": profile, **tables}.items():
-        texts: list[tuple[str, Words]] = [("", table.argv)]
-        texts += [("types", table.types)] if isinstance(table, Profile) else []
+        texts: list[tuple[set[str], Words]] = [(set(table.defaults), table.argv)]
+        texts += [({"type", "types"}, table.types)] if isinstance(table, Profile) else []
+        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
         for key, fragment in table.settings.items():
-            texts += [(key, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
-        for key, words in texts:
-            if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - {key}:
+            texts += [({key}, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
+        for own, words in texts:
+            if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - own:
                 raise InputError(
                     f"engine profile {profile.name!r}: {what} uses the unknown placeholder ${min(unknown)}",
-                    hint=f"known: {', '.join(sorted(_FIXED | {key} - {''}))}",
+                    hint=f"known: {', '.join(sorted(_FIXED | own))}",
                 )
     for name, method in profile.methods.items():
         if method.type is not None and not profile.types:
@@ -251,3 +319,5 @@ def _check_placeholders(profile: Profile) -> None:
                 hint="add the words that switch it on, with $types",
             )
         effective_settings(profile, name, method.defaults)  # a default is a setting like any other
+    for key, value in profile.defaults.items():
+        _fragment(profile.settings, key, value, what=f"engine setting of {profile.name}")

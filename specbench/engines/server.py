@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from specbench.engines import lifetime
-from specbench.engines.base import OpeningError
+from specbench.engines.base import OpeningError, TrialError
 from specbench.engines.wire import Wire
 
 _REMOVED = ("LLAMA_ARG_*", "LLAMA_LOG_*")  # would change the engine behind the plan's back
 _RECORDED = ("*OMP_*", "CUDA_*", "GGML_*", "HIP_*", "HSA_*", "ROCR_*", "GPU_*", "LLAMA_*", "KMP_*", "VK_*", "MTL_*")
+API_KEY = "SPECBENCH_API_KEY"  # the environment variable with the key of a server that is attached to
 _PATIENCE = 10.0
 _HEALTH_TIMEOUT = 5.0
 _OK = 200
@@ -46,6 +47,32 @@ class Running:
             return self.process.wait(within) if within else self.process.poll()
         except subprocess.TimeoutExpired:
             return None
+
+    @contextmanager
+    def faults(self, timeout: float) -> Iterator[None]:
+        """Translate what goes wrong on the wire into a TrialError."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise TrialError(
+                "timeout", f"no complete answer in {timeout:g} s", hint="allow more time, or ask for fewer tokens"
+            ) from error
+        except OSError as error:
+            if (status := self.exit_status(within=1.0)) is not None:
+                raise TrialError(
+                    "engine-died",
+                    f"the engine died ({_ended(status)})",
+                    hint="read the end of its log; often memory ran out",
+                ) from error
+            if self.process is None and isinstance(error, ConnectionError):
+                raise TrialError(
+                    "engine-died", f"the server no longer answers: {error}", hint="look at the server's own log"
+                ) from error
+            raise TrialError(
+                "bad-answer",
+                f"the engine's answer is not understood: the answer broke off: {error!r}",
+                hint="read the engine's log",
+            ) from error
 
     def log_tail(self) -> str | None:
         """The last lines of the log that say something went wrong; else simply the last."""
@@ -86,17 +113,18 @@ def started(
 
 
 def attached(url: str) -> Running:
-    """A server that runs already. OpeningError when it does not answer."""
-    wire = Wire(url)
+    """A server that runs already. OpeningError when it does not answer. Its key comes from the environment only."""
+    wire = Wire(url, key=os.environ.get(API_KEY))
     try:
-        status = wire.exchange("/health", timeout=_HEALTH_TIMEOUT).status
+        status = [wire.exchange(path, timeout=_HEALTH_TIMEOUT).status for path in ("/health", "/v1/models")]
     except OSError as error:
         raise OpeningError(
             f"nothing answers at {url}: {error}", hint="start the server, or check the address"
         ) from error
-    if status != _OK:
+    if _OK not in status:
         raise OpeningError(
-            f"{url}/health answers {status}", hint="wait until its model is loaded, or check the address"
+            f"{url}/health answers {status[0]}, /v1/models {status[1]}",
+            hint=f"wait until its model is loaded, check the address, or set {API_KEY}",
         )
     return Running(wire, None, None, (), {}, None)
 

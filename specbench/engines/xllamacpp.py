@@ -24,7 +24,11 @@ def assign(params: Any, pair: str) -> None:
         present = getattr(holder, name)
     except AttributeError as error:
         raise ValueError(f"this version of xllamacpp has no {path}") from error
-    setattr(holder, name, _coerced(present, text, path))
+    value = _coerced(present, text, path)
+    try:
+        setattr(holder, name, value)
+    except TypeError:  # an empty list does not show that it holds numbers
+        setattr(holder, name, [float(word) for word in value])
 
 
 def _coerced(present: Any, text: str, path: str) -> Any:
@@ -36,10 +40,11 @@ def _coerced(present: Any, text: str, path: str) -> Any:
     if isinstance(present, Enum):
         wanted = text.upper().replace("-", "_")
         named = type(present).__members__
-        found = [m for key, m in named.items() if key.upper() == wanted or key.upper().endswith(f"_{wanted}")]
+        found = [key for key in named if f"_{key.upper()}".endswith(f"_{wanted}")]
+        found = [key for key in found if len(key) == min(map(len, found))]  # MLOCK, not MMAP_MLOCK
         if len(found) != 1:
             raise ValueError(f"{path} cannot be {text!r}: known are {', '.join(named)}")
-        return found[0]
+        return named[found[0]]
     if isinstance(present, bool):
         if text not in {"true", "false"}:
             raise ValueError(f"{path} is true or false, not {text!r}")

@@ -12,10 +12,12 @@ from typing import Protocol
 from specbench.engines import catalog
 from specbench.engines.base import EngineInfo, OpeningError, Session
 from specbench.execution.prompts import Prompts
+from specbench.execution.streams import run_wave, waves
 from specbench.execution.trials import Place, run_trial
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Block, Contender, Failure, Opening, Plan, Result, Skip, Trial
+from specbench.records import Block, Contender, Failure, Generation, Opening, Plan, Result, Skip, Trial
 
+_FATAL = {"engine-died", "timeout"}  # failures after which the engine is not used again
 _DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up
 
 
@@ -103,14 +105,15 @@ class _Run:
 def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
     """Open, run, and once more after the engine was lost."""
     lost: set[str] = set()  # trials that an engine did not survive
+    deaths = 0
     while run.pending(block) and not run.late():
         log = _unused(run.logs, f"{block.index:03d}-{re.sub(r'[^A-Za-z0-9.-]+', '-', contender.name)}")
-        started = run.clock()
+        started, before = run.clock(), len(lost)
         try:
             with run.open_session(contender, log=log, load_timeout=run.plan.load_timeout) as session:
                 if run.sampler is not None:
                     run.sampler.follow_engine()
-                yield _opening(session.info, contender, block, started)
+                yield opening(session.info, contender, block.index, started)
                 yield from _trials(run, block, contender, session, lost)
         except OpeningError as error:
             run.unopened[contender.name] += 1
@@ -119,46 +122,58 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
                 run.given_up.add(contender.name)
             yield _skip(contender, None if final else block.index, error.message, error.hint, error.log_tail)
             return
-        if len(lost) >= _DEATHS and run.pending(block):
-            why = f"the engine was lost {len(lost)} times in this block"
+        deaths += len(lost) > before
+        if deaths >= _DEATHS and run.pending(block):
+            why = f"the engine was lost {deaths} times in this block"
             yield _skip(contender, block.index, why, "read its log; the finished trials are kept", None)
             return
 
 
 def _trials(run: _Run, block: Block, contender: Contender, session: Session, lost: set[str]) -> Iterator[Event]:
     """Run what is left of the block on one opened engine, until the engine is lost or the time is up."""
-    for trial in block.trials:
-        recorded = trial.id in run.finished
+
+    def one(trial: Trial) -> Generation | Failure:
+        return run_trial(
+            trial,
+            place=Place(block.index, run.order[trial.id]),
+            contender=contender,
+            session=session,
+            prompts=run.prompts,
+            clock=run.clock,
+        )
+
+    for wave in waves(block.trials):
+        trials = wave.members
+        new = [trial for trial in trials if trial.id not in run.finished]
         if not run.pending(block) or run.late():
             return
-        if trial.id in lost or (recorded and trial.role != "warm-up" and not contender.learns):
+        if lost & {t.id for t in trials} or not (new or trials[0].role == "warm-up" or contender.learns):
             continue
-        if not recorded:
+        for trial in new:
             yield TrialStarted(trial)
-        watched = run.sampler is not None and not recorded and trial.role != "warm-up"
-        with run.sampler.watching() if run.sampler is not None and watched else nullcontext() as watch:
-            result = run_trial(
-                trial,
-                place=Place(block.index, run.order[trial.id]),
-                contender=contender,
-                session=session,
-                prompts=run.prompts,
-                clock=run.clock,
-            )
+        # What is sampled belongs to one trial only where no other runs beside it.
+        watched = (
+            run.sampler if new and len(trials) == 1 and contender.streams == 1 and trials[0].role != "warm-up" else None
+        )
+        with watched.watching() if watched is not None else nullcontext() as watch:
+            results = run_wave(wave, one, contender=contender, session=session, prompts=run.prompts)
         if watch is not None:
-            yield watch.telemetry(trial.id, started=result.started)
-        if not recorded:
-            run.finished.add(trial.id)
-            yield result
-        if isinstance(result, Failure) and (result.reason in {"engine-died", "timeout"} or not session.alive()):
-            lost.add(trial.id)
+            yield watch.telemetry(trials[0].id, started=results[0].started)
+        for trial, result in zip(trials, results, strict=True):
+            if trial in new:
+                run.finished.add(trial.id)
+                yield result
+        broken = [r for r in results if isinstance(r, Failure)]
+        if any(r.reason in _FATAL for r in broken) or (broken and not session.alive()):
+            lost.update(r.trial.id for r in broken)
             return
 
 
-def _opening(info: EngineInfo, contender: Contender, block: Block, started: float) -> Opening:
+def opening(info: EngineInfo, contender: Contender, block: int, started: float) -> Opening:
+    """The record of an engine that was opened."""
     return Opening(
         contender=contender.name,
-        block=block.index,
+        block=block,
         started=started,
         engine_version=info.version,
         engine_commit=info.commit,

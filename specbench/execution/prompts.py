@@ -17,18 +17,20 @@ class Prompts:
     """Rendered prompts of one run. All contenders of one engine and target share them, so each is made once."""
 
     plan: Plan
-    _rendered: dict[tuple[str, str, str | None, str, int | None], str] = field(default_factory=dict)
+    _rendered: dict[tuple[str, str, str | None, bool, str, int | None], str] = field(default_factory=dict)
 
     def render(self, trial: Trial, *, contender: Contender, session: Session) -> str:
         """The whole prompt. Raises TrialError when the engine cannot render or tokenize it."""
-        key = (contender.engine, contender.target_model, contender.url, trial.prompt, trial.fill)
+        key = (contender.engine, contender.target_model, contender.url, contender.template, trial.prompt, trial.fill)
         if key not in self._rendered:
             prompt = next(p for p in self.plan.prompts if p.id == trial.prompt)
-            self._rendered[key] = self._fitted(prompt, trial.fill, session)
+            self._rendered[key] = self._fitted(prompt, trial.fill, session, template=contender.template)
         return self._rendered[key]
 
-    def _fitted(self, prompt: Prompt, fill: int | None, session: Session) -> str:
+    def _fitted(self, prompt: Prompt, fill: int | None, session: Session, *, template: bool) -> str:
         def templated(messages: tuple[Message, ...]) -> str:
+            if not template:
+                return "\n\n".join(message.content for message in messages)
             return session.apply_template(messages, thinking=self.plan.thinking)
 
         if prompt.passages is None:
@@ -39,7 +41,7 @@ class Prompts:
             text = passages.render(frames, hidden, characters=characters)
             return templated((*prompt.messages, Message(role="user", content=text)))
 
-        return made(0) if fill is None else filled(made, fill, count=lambda text: len(session.tokenize(text)))
+        return made(0) if fill is None else filled(made, fill, count=session.count_tokens)
 
 
 def filled(made: Callable[[int], str], fill: int, *, count: Callable[[str], int]) -> str:

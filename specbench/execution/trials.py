@@ -45,6 +45,7 @@ def run_trial(
                 json_schema=_schema(next(p for p in plan.prompts if p.id == trial.prompt)),
                 top_two=trial.role == "control" and trial.temperature == 0,
                 steps=plan.record_steps,
+                shared=trial.streams > 1,
                 # Streaming costs the engine time on every token. Warm-ups and controls are not timed and are streamed
                 # all the same: there the engine's own count of decode passes checks the derived one.
                 stream=plan.stream or plan.record_steps or trial.role != "measured",

@@ -77,3 +77,44 @@ FILE_TYPES = {
     39: "NVFP4",
     40: "Q1_0",
 }
+
+# Every how many layers one has no sliding window, and whether that one is the first, where llama.cpp knows it and the
+# file need not say it (calls of load_swa_pattern in llama.cpp's src/models)
+SWA_PERIODS = {
+    "afmoe": (4, False),
+    "cohere2": (4, False),
+    "cohere2moe": (4, True),
+    "exaone-moe": (4, False),
+    "gemma2": (2, False),
+    "gemma3": (6, False),
+    "gemma3n": (5, False),
+    "gpt-oss": (2, False),
+    "llama4": (4, False),
+    "olmo2": (4, False),
+    "phi3": (1, False),
+    "plamo3": (8, False),
+    "smallthinker": (4, True),
+}
+
+# Architectures for which llama.cpp (0c1e570) builds a graph that drafts with MTP blocks. It loads and ignores those of
+# glm4, exaone4, exaone-moe and bailingmoe2.
+MTP_GRAPHS = frozenset(
+    {
+        "bailingmoe3",
+        "cohere2moe",
+        "deepseek2",
+        "deepseek32",
+        "deepseek4",
+        "gemma4-assistant",
+        "glm-dsa",
+        "glm4moe",
+        "glm5-next",
+        "hy_v3",
+        "mimo2",
+        "nemotron_h_moe",
+        "qwen35",
+        "qwen35moe",
+        "qwen3next",
+        "step35",
+    }
+)

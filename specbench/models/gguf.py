@@ -4,15 +4,16 @@ import hashlib
 import mmap
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from specbench.errors import InputError
-from specbench.models.facts import ModelFacts
-from specbench.models.ggml import FILE_TYPES, TENSOR_TYPES, UNQUANTISED
+from specbench.models import kv as kv_cache
+from specbench.models.facts import DrafterKind, ModelFacts, Role, Weight, elements_by_type, head_quant, read_bytes
+from specbench.models.ggml import FILE_TYPES, MTP_GRAPHS, TENSOR_TYPES, UNQUANTISED
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -21,6 +22,9 @@ _BIG_ENDIAN = 2**16  # a small version with its bytes swapped is above this
 _SHORT = 64  # longer arrays stay packed
 _MOST_DIMENSIONS = 8
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+_BLOCK = re.compile(r"blk\.(\d+)\.")
+_NEXTN = re.compile(r"blk\.(\d+)\.nextn\.(?:eh_proj|pre_projection)")
+_LFS = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,9 @@ def read_header(path: Path) -> GgufHeader:
     """The header of one file, checked against the file's length. InputError for anything that is not a whole GGUF."""
     try:
         with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
+            start = file.read(len(_LFS))
+            refuse_pointer(path, start)
+            if start[:4] != b"GGUF":
                 raise InputError(f"{path} is not a GGUF file", hint="give a model in GGUF format (llama.cpp's)")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _parse(path, _Cursor(data))
@@ -145,10 +151,16 @@ def read_header(path: Path) -> GgufHeader:
         raise InputError(f"cannot read {path}: {error.strerror or error}", hint="check its permissions") from error
 
 
+def refuse_pointer(path: Path, start: bytes) -> None:
+    """InputError when a file that begins so is what Git leaves where the large file was not fetched."""
+    if start.startswith(_LFS):
+        raise InputError(f"{path} is a Git LFS pointer, not the model", hint="run `git lfs pull` in its repository")
+
+
 def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
     try:
         cursor.skip(4)
-        version = _version(cursor.scalar("I"))
+        version = _version(path, cursor.scalar("I"))
         tensor_count, value_count = cursor.scalar("Q"), cursor.scalar("Q")
         values = {}
         for _ in range(value_count):
@@ -171,7 +183,12 @@ def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
     return GgufHeader(path, version, values, tensors, cursor.size)
 
 
-def _version(number: int) -> int:
+def _version(path: Path, number: int) -> int:
+    if _VERSIONS[-1] < number < _BIG_ENDIAN:
+        raise InputError(
+            f"{path} is a GGUF of version {number}, newer than the {_VERSIONS[-1]} that specbench reads",
+            hint="install a newer specbench, or convert the model with an older llama.cpp",
+        )
     if number not in _VERSIONS:
         raise ValueError(f"version {number}" if number < _BIG_ENDIAN else "big-endian numbers")
     return number
@@ -186,13 +203,6 @@ def _tensor(cursor: _Cursor) -> Tensor:
     type_id, offset = cursor.scalar("I"), cursor.scalar("Q")
     kind, elements, size = TENSOR_TYPES.get(type_id, (f"type {type_id}", 0, 0))
     return Tensor(name, shape, kind, offset, prod(shape) // elements * size if elements else None)
-
-
-def _drafter(architecture: str, tensors: Iterable[Tensor]) -> Literal["eagle3", "dflash", "dspark"] | None:
-    """llama.cpp's rule: DSpark is a DFlash file with a Markov head."""
-    if architecture == "dflash":
-        return "dspark" if any(t.name.startswith("markov_w1") for t in tensors) else "dflash"
-    return "eagle3" if architecture == "eagle3" else None
 
 
 def _truncated(path: Path, have: int, want: int) -> InputError:
@@ -215,35 +225,100 @@ def parts(path: Path) -> tuple[Path, ...]:
 
 def read_facts(path: Path) -> ModelFacts:
     """What the model is. Every part of a split file is checked."""
-    headers = [read_header(part) for part in parts(path)]
+    return facts_of([read_header(part) for part in parts(path)])
+
+
+def facts_of(headers: Sequence[GgufHeader]) -> ModelFacts:
+    """What the model is whose parts have these headers."""
     first = headers[0]
+    path = first.path
     architecture = first.values.get("general.architecture")
     if not isinstance(architecture, str):
         raise InputError(f"{path} names no architecture", hint="it is no language model; give the model's GGUF")
     tensors = [tensor for header in headers for tensor in header.tensors]
-    weights: dict[str, int] = {}
-    for tensor in tensors:
-        weights[tensor.type] = weights.get(tensor.type, 0) + tensor.elements
-    dominant = max(weights, key=lambda kind: weights[kind], default=None)
-    quantised = any(t.type not in UNQUANTISED for t in tensors)
+    drafter, taps = _drafter(first, tensors), first.value("target_layers")
+    layers, declared = first.value("block_count"), first.value("nextn_predict_layers") or 0
+    trunk = layers - declared if isinstance(layers, int) else None
+    weights = _weights(tensors, trunk=0 if drafter == "mtp" else trunk)
+    types = elements_by_type(weights)
+    quantised = any(kind not in UNQUANTISED for kind, _ in types)
     stated = FILE_TYPES.get(first.values.get("general.file_type", -1))
     agrees = stated is not None and (stated not in UNQUANTISED) == quantised  # some converters state a wrong type
     vocabulary = first.value("tokenizer.ggml.tokens")
     vocabulary = vocabulary if isinstance(vocabulary, PackedArray) else None
+    experts, used = first.value("expert_count"), first.value("expert_used_count")
+    used = used if isinstance(used, int) else None
+    head_types, head_bits = head_quant(weights, drafter=drafter is not None)
+    kv, kv_unknown = kv_cache.of_gguf(
+        first.value, [t.name for t in tensors], layers=trunk, hidden_size=first.value("embedding_length")
+    )
     return ModelFacts(
         path=str(path),
         architecture=architecture,
         name=first.value("general.name"),
-        parameters=sum(weights.values()),
+        parameters=sum(count for _, count in types),
         file_bytes=sum(header.file_bytes for header in headers),
-        quant=stated if agrees else dominant,
+        quant=stated if agrees else next((kind for kind, _ in types), None),
         quantised=quantised,
         context_length=first.value("context_length"),
-        layers=first.value("block_count"),
+        layers=layers,
         vocabulary_size=vocabulary.count if vocabulary else first.value("vocab_size"),
         vocabulary_sha256=vocabulary.sha256() if vocabulary else None,
         tokenizer_model=first.value("tokenizer.ggml.model"),
         has_chat_template="tokenizer.chat_template" in first.values,
-        nextn_layers=first.value("nextn_predict_layers") or 0,
-        drafter=_drafter(architecture, tensors),
+        nextn_layers=0 if drafter == "mtp" else len(_nextn_blocks(tensors)),
+        drafter=drafter,
+        files=len(headers),
+        types=types,
+        hidden_size=first.value("embedding_length"),
+        experts=experts or None,
+        experts_used=used,
+        read_bytes=None if drafter else read_bytes(weights, expert_share=used / experts if used and experts else None),
+        kv=None if drafter else kv,
+        kv_unknown=None if drafter else kv_unknown,
+        nextn_declared=declared,
+        nextn_drafts=architecture in MTP_GRAPHS,
+        head_types=head_types,
+        head_bits=head_bits,
+        target_hidden_size=_target_hidden_size(first, drafter),
+        target_taps=None if taps is None else tuple(taps),
+        embeds=bool(first.value("pooling_type")),
     )
+
+
+def _drafter(header: GgufHeader, tensors: Sequence[Tensor]) -> DrafterKind | None:
+    """What kind of drafter the file is: by its architecture, or heads without the blocks before them."""
+    architecture = header.values.get("general.architecture")
+    names = {tensor.name for tensor in tensors}
+    if architecture == "dflash":  # llama.cpp's rule: DSpark is a DFlash file with a Markov head
+        return "dspark" if any(name.startswith("markov_w1") for name in names) else "dflash"
+    if architecture == "eagle3":
+        return "eagle3"
+    heads_alone = bool(header.value("nextn_predict_layers")) and "blk.0.attn_norm.weight" not in names
+    return "mtp" if architecture == "gemma4-assistant" or (heads_alone and _nextn_blocks(tensors)) else None
+
+
+def _nextn_blocks(tensors: Iterable[Tensor]) -> set[int]:
+    """The numbers of the MTP blocks that are really there."""
+    return {int(match[1]) for tensor in tensors if (match := _NEXTN.match(tensor.name))}
+
+
+def _target_hidden_size(header: GgufHeader, drafter: DrafterKind | None) -> int | None:
+    """The width of the target's hidden states that the drafter takes in: its own where it states no other."""
+    stated = {"eagle3": "target_hidden_size", "mtp": "embedding_length_out"}.get(drafter or "", "embedding_length")
+    return (header.value(stated) or header.value("embedding_length")) if drafter else None
+
+
+def _weights(tensors: Iterable[Tensor], *, trunk: int | None) -> tuple[Weight, ...]:
+    tensors = list(tensors)
+    tied = all(tensor.name != "output.weight" for tensor in tensors)
+
+    def role(name: str) -> Role:
+        block = _BLOCK.match(name)
+        if block and ((trunk is not None and int(block[1]) >= trunk) or ".nextn." in name):
+            return "head"
+        if "token_embd" in name or name.startswith(("position_embd", "token_types")):
+            return "other" if tied and name == "token_embd.weight" else "lookup"
+        return "expert" if "_exps." in name else "other"
+
+    return tuple(Weight(t.name, t.type, t.elements, t.bytes, len(t.shape) > 1, role(t.name)) for t in tensors)

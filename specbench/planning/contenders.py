@@ -1,26 +1,27 @@
-"""Who is measured: targets x methods x swept settings, each with the command that starts its engine."""
+"""Who is measured: targets x families x methods x swept settings, each with the command that starts its engine."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 
-from specbench.engines.profile import Profile, command, effective_settings, find_method
+from specbench.engines.profile import Profile, command, doubts, effective_settings, find_method
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
+from specbench.planning.families import combinations, families, require_feasible
 from specbench.planning.runfile import RunFile, Target
-from specbench.records import Contender, Setting
+from specbench.records import Contender
 
 BASELINE = "none"
 
 _FILE = "name it with --draft-model, or leave the method out"
 _NEEDED = {
-    "draft-model": ("a draft model, and none was given", _FILE),
-    "eagle3": ("an EAGLE-3 head, and none was given", _FILE),
-    "dflash": ("a DFlash drafter, and none was given", _FILE),
-    "dspark": ("a DSpark drafter, and none was given", _FILE),
+    "draft-model": ("a draft model, and none was given or found", _FILE),
+    "eagle3": ("an EAGLE-3 head, and none was given or found", _FILE),
+    "dflash": ("a DFlash drafter, and none was given or found", _FILE),
+    "dspark": ("a DSpark drafter, and none was given or found", _FILE),
     "mtp": (
-        "MTP heads in the target, and the file has none",
-        "take a conversion that keeps the nextn tensors, or leave the method out",
+        "MTP heads that the engine drafts with, and the target has none",
+        "take a conversion that keeps the nextn tensors, give a file of heads, or leave the method out",
     ),
 }
 
@@ -44,17 +45,24 @@ def contenders(
         find_method(profile, method)
     found: list[Contender] = []
     left_out: dict[str, str] = {}
+    files = {label: _drafters(target, facts) for target, label in zip(targets, labels, strict=True)}
     for target, label in zip(targets, labels, strict=True):
         prefix = f"{label} · " if len(targets) > 1 else ""
-        settings = dict(runfile.engine_settings)
-        if target.model in context_sizes and "context_size" in profile.settings:
-            settings["context_size"] = context_sizes[target.model]
-        drafters = _drafters(target, facts)
-        methods = _methods(runfile, profile, target, drafters=drafters, prefix=prefix, left_out=left_out)
-        for method in methods:
+        drafters = files[label]
+        elsewhere = [
+            m for m in runfile.methods or () if any(find_method(profile, m).needs in f for f in files.values())
+        ]
+        methods = _methods(
+            runfile, profile, target, drafters=drafters, elsewhere=elsewhere, prefix=prefix, left_out=left_out
+        )
+        require_feasible(runfile, methods)
+        for family, method in product(families(runfile), methods):
             entry = find_method(profile, method)
             drafter = drafters.get(entry.needs)
-            for title, chosen in _sweep(method, runfile.method_settings.get(method, {})):
+            settings = dict(family.engine_settings)
+            if target.model in context_sizes and "context_size" in profile.settings:
+                settings.setdefault("context_size", context_sizes[target.model])
+            for words, chosen in combinations(runfile.method_settings.get(method, {})):
                 argv, environment = command(
                     profile,
                     target_model=target.model,
@@ -63,13 +71,15 @@ def contenders(
                     settings=chosen,
                     engine_settings=settings,
                     engine_args=runfile.engine_args,
+                    streams=family.streams,
                 )
                 known = facts.get(target.model)
                 found.append(
                     Contender(
-                        name=prefix + title,
+                        name=prefix + " ".join(filter(None, [method, *words, family.name])),
                         engine=profile.name,
                         kind=profile.kind,
+                        protocol=profile.protocol,
                         target_model=target.model,
                         target_label=label,
                         target_note=target.note,
@@ -85,22 +95,28 @@ def contenders(
                         argv=argv,
                         environment=environment,
                         learns=entry.learns,
-                        baseline=prefix + BASELINE if method != BASELINE and BASELINE in methods else None,
+                        doubts=doubts(profile, argv),
+                        family=family.name,
+                        template=family.template,
+                        streams=family.streams,
+                        baseline=(prefix + " ".join(filter(None, [BASELINE, family.name])))
+                        if method != BASELINE and BASELINE in methods
+                        else None,
                     )
                 )
     return tuple(found), left_out
 
 
 def _drafters(target: Target, facts: Mapping[str, ModelFacts]) -> dict[str | None, str | None]:
-    """The drafter files of a target by kind. The heads of `mtp` have no file of their own: their entry is None."""
+    """The drafter files of a target by kind. The entry of heads in the target's own file is None."""
     found: dict[str | None, str | None] = {None: None}
-    if (known := facts.get(target.model)) is not None and known.nextn_layers:
+    if (known := facts.get(target.model)) is not None and known.nextn_layers and known.nextn_drafts:
         found["mtp"] = None
     for file in target.drafters:
         kind = (facts[file].drafter if file in facts else None) or "draft-model"
-        if kind in found:
+        if (other := found.get(kind)) is not None:
             raise InputError(
-                f"{_stem(found[kind] or '')} and {_stem(file)} are both drafters of the kind {kind}",
+                f"{_stem(other)} and {_stem(file)} are both drafters of the kind {kind}",
                 hint="give one of each kind, or run twice",
             )
         found[kind] = file
@@ -113,6 +129,7 @@ def _methods(
     target: Target,
     *,
     drafters: Mapping[str | None, str | None],
+    elsewhere: Collection[str],
     prefix: str,
     left_out: dict[str, str],
 ) -> tuple[str, ...]:
@@ -130,29 +147,13 @@ def _methods(
         needs = find_method(profile, method).needs
         if needs not in drafters:
             what, hint = _NEEDED[needs or ""]
-            if wanted is not None:
+            # Of several targets, those that can do what was asked for the run do it.
+            if wanted is not None and (target.methods or method not in elsewhere):
                 raise InputError(f"{prefix}{method} needs {what}", hint=hint)
             left_out[prefix + method] = f"it needs {what}"
         elif method not in possible:
             possible.append(method)
-    return tuple(possible)
-
-
-def _sweep(method: str, settings: Mapping[str, tuple[Setting, ...]]) -> Iterator[tuple[str, dict[str, Setting]]]:
-    """A name and the settings for each combination; the name holds what varies."""
-    seen = set()
-    for values in product(*settings.values()):
-        chosen = dict(zip(settings, values, strict=True))
-        varied = [f"{key}={_shown(value)}" for key, value in chosen.items() if len(settings[key]) > 1]
-        name = " ".join([method, *varied])
-        if name in seen:
-            raise InputError(f"{name} is asked for twice", hint="give each value of a sweep once")
-        seen.add(name)
-        yield name, chosen
-
-
-def _shown(value: Setting) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return tuple(possible) if wanted is None or {*wanted} & {*possible} else ()
 
 
 def _label(target: Target) -> str:

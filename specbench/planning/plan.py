@@ -38,6 +38,11 @@ class _Job:
     prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
     warm_ups: Mapping[str, Sequence[Prompt]]
 
+    def temperatures(self, contender: Contender) -> tuple[float, ...]:
+        """Those of the contender's target, or of the run."""
+        own = {target.model: target.temperatures for target in self.runfile.targets}
+        return own.get(contender.target_model) or self.runfile.temperatures
+
 
 def make_plan(
     runfile: RunFile,
@@ -118,10 +123,10 @@ def _blocks(
 
 def _controls(job: _Job, everyone: Sequence[Contender]) -> Iterator[tuple[Contender, list[Trial]]]:
     """Each baseline once more, greedy: what differs between equal runs is no fault of a method."""
-    if not job.runfile.control or 0 not in job.runfile.temperatures:
+    if not job.runfile.control:
         return
     for contender in everyone:
-        if contender.baseline is None:
+        if contender.baseline is None and 0 in job.temperatures(contender):
             trials = [t for c in job.prompts for t in _trials(job, contender, c, 0, role="control")]
             yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
 
@@ -133,8 +138,7 @@ def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
 
 
 def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role: Role = "measured") -> Iterator[Trial]:
-    temperatures = [0.0] if role == "control" else job.runfile.temperatures
-    for temperature in temperatures:
+    for temperature in (0.0,) if role == "control" else job.temperatures(contender):
         for prompt in job.prompts[category]:
             for fill in job.runfile.fill if prompt.passages else (None,):
                 place = prompt.id if fill is None else f"{prompt.id}@{fill}"
@@ -151,6 +155,7 @@ def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role
                     output_tokens=_output_tokens(job, category),
                     ignore_eos=job.runfile.ignore_eos and not prompt.constrained,
                     fill=fill,
+                    streams=contender.streams,
                 )
 
 
@@ -194,19 +199,20 @@ def _context_size(job: _Job, known: ModelFacts | None) -> int:
             least = max(least, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[1]))
             most = max(most, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[0]))
     trained = known.context_length if known else None
-    asked = job.runfile.engine_settings.get("context_size")
-    limit, whose = (asked, "asked for") if isinstance(asked, int) else (trained, "that the model was trained for")
+    asked = [size for size in job.runfile.engine_settings.get("context_size", ()) if isinstance(size, int)]
+    limit, whose = (min(asked), "asked for") if asked else (trained, "that the model was trained for")
     if limit is not None and least > limit:
         raise InputError(
             f"the longest trial needs at least {least} tokens of context, more than the {limit} {whose}",
             hint="lower --fill or --output-tokens, or choose shorter prompts with --tags",
         )
-    if isinstance(asked, int):
-        if trained is not None and asked > trained:
+    if asked:
+        if trained is not None and max(asked) > trained:
             raise InputError(
-                f"context_size is {asked}, but the model was trained for {trained} tokens", hint="lower context_size"
+                f"context_size is {max(asked)}, but the model was trained for {trained} tokens",
+                hint="lower context_size",
             )
-        return asked
+        return min(asked)
     wanted = max(_CONTEXT_LEAST, -(-(most + _MARGIN) // _CONTEXT_STEP) * _CONTEXT_STEP)
     return wanted if trained is None else min(wanted, trained)
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from specbench import faults
 from specbench.errors import InputError
-from specbench.planning import faults
 from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
 
@@ -41,12 +41,13 @@ class Target(_Table):
 
     `drafters`: a draft model, EAGLE-3 head, DFlash or DSpark drafter; which one a file is, its header says.
 
-    `methods`: those for this target only, where it shall not have all of the run's.
+    `methods`, `temperatures`: those for this target only, where it shall not have all of the run's.
     """
 
     model: str
     drafters: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
+    temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed)] | None = None
     label: str | None = None
     note: str | None = None
 
@@ -57,15 +58,17 @@ class RunFile(_Table):
     A `[methods.NAME]` table names a method and its settings; `methods = [...]` with `method_settings` says the same.
     `order`: `by-category` opens an engine for each category and repeat, so that contenders alternate often; `by-repeat`
     once for each repeat, for models that load slowly. By default the model's size decides. `fill` is for prompts whose
-    text is generated.
+    text is generated. A list of values is a sweep; each family of engine settings and template has its own baseline.
+    `discover`: look for drafters beside the model and in the usual folders.
     """
 
     name: str | None = None
     targets: tuple[Target, ...] = ()
+    discover: bool = True
     engine: str | None = None
     engine_path: str | None = None
     url: str | None = None
-    engine_settings: dict[str, Setting] = {}
+    engine_settings: dict[str, Values] = {}
     engine_args: tuple[str, ...] = ()
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
     method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
@@ -78,6 +81,8 @@ class RunFile(_Table):
     temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
     sampling: Sampling = Sampling()
     fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
+    template: Annotated[tuple[bool, ...], BeforeValidator(_listed), Field(min_length=1)] = (True,)
+    streams: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1,)
     thinking: bool | None = None
     seed: int = Field(default=1, ge=0)
     repeats: int = Field(default=1, ge=1)

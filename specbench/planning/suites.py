@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from specbench import passages
+from specbench import faults, passages
 from specbench.errors import InputError
-from specbench.planning import faults
 from specbench.records import Check, Message, Passages, Prompt
 
 _SUITE, _PASSAGES = "suite.toml", "passages.toml"

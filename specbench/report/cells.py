@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from specbench.analysis.axes import Curve
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verdicts import Verdict
+from specbench.analysis.why import Why
+from specbench.records import Setting
+from specbench.report.section import MISSING
 from specbench.units import significant
 
-MISSING = "—"
 _POSITIONS = 4
 _KILO = 1024
 
@@ -31,6 +34,11 @@ def mebibytes(count: float | None) -> str:
 
 def factor(e: Estimate | None) -> str:
     return MISSING if e is None else f"{e.value:.2f}"
+
+
+def steps(value: float | None) -> str:
+    """A cost in plain steps: two digits behind the point."""
+    return MISSING if value is None else f"{value:.2f}"
 
 
 def with_interval(e: Estimate | None) -> str:
@@ -59,9 +67,36 @@ def category(name: str | None, fill: int | None, categories: tuple[int, int] | N
         return (
             "all" if categories is None or categories[0] == categories[1] else f"all ({categories[0]}/{categories[1]})"
         )
-    if fill is None:
-        return name
-    return f"{name} {fill // _KILO}k" if fill % _KILO == 0 else f"{name} {fill}"
+    return name if fill is None else f"{name} {setting('fill', fill)}"
+
+
+def setting(key: str, value: Setting) -> str:
+    """The value of a setting as one writes it; a fill of 32768 is 32k."""
+    if key == "fill" and isinstance(value, int) and value % _KILO == 0:
+        return f"{value // _KILO}k"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def break_even(curve: Curve) -> str | None:
+    """Where it stops (or begins) to pay, with the points between which that lies; None where nothing can be said."""
+    speeds = {float(p.value): p.speedup.value for p in curve.points if p.speedup and isinstance(p.value, int | float)}
+    where, found = f"{category(curve.category, curve.fill)}, {curve.label}", curve.break_even
+    if found is not None:
+        way = "below" if found.falls else "above"
+        low, high = (f"× {speeds[end]:.2f} at {setting(curve.axis, _whole(end))}" for end in (found.low, found.high))
+        return f"{where}: pays {way} {curve.axis} {significant(found.value)} ({low}, {high})"
+    if len(speeds) < 2 or any(isinstance(p.value, bool) for p in curve.points):  # noqa: PLR2004  a curve has two ends
+        return None
+    worst, best = min(speeds, key=lambda v: speeds[v]), max(speeds, key=lambda v: speeds[v])
+    if speeds[worst] > 1:
+        return (
+            f"{where}: break-even not reached, at worst × {speeds[worst]:.2f} at {setting(curve.axis, _whole(worst))}"
+        )
+    return f"{where}: break-even not reached, at best × {speeds[best]:.2f} at {setting(curve.axis, _whole(best))}"
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value == int(value) else value
 
 
 def temperature(value: float) -> str:
@@ -98,6 +133,34 @@ def lossless(found: Lossless | None) -> str:
 
 def _token(found: Lossless) -> int:
     return (found.first or 0) + 1
+
+
+_DRAFTS = {
+    "well": "drafts well",
+    "moderately": "drafts moderately well",
+    "badly": "drafts badly",
+    "seldom": "seldom drafts",
+}
+_ADVICE = {
+    "keep": "keep it",
+    "no clear gain": "no clear gain: use more prompts or repeats",
+    "other text": "it wants text that repeats itself",
+    "other drafter": "take another drafter, or switch it off",
+    "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",
+    "shorter draft": "use a shorter draft",
+    "switch off": "the draft cannot be shorter: switch it off",
+}
+
+
+def why(w: Why) -> str:
+    """`draft-model drafts well, 3.2 tokens a round, but a round costs 2.9 plain steps (...): 1.10 times …`."""
+    parts = (
+        "" if w.drafting is None else f" (drafting {steps(w.drafting)}, verifying and the rest {steps(w.verifying)})"
+    )
+    return (
+        f"{w.label} {_DRAFTS[w.drafts]}, {w.tokens_per_round:.2f} tokens a round, {'and' if w.speedup > 1 else 'but'} "
+        f"a round costs {steps(w.round_cost)} plain steps{parts}: speed × {w.speedup:.2f}; {_ADVICE[w.advice]}"
+    )
 
 
 def verdict(v: Verdict) -> str:

@@ -17,8 +17,12 @@ _FACTS = (
 
 
 def csv_table(comparison: Comparison) -> str:
-    """One line a row; the rows over all categories have an empty category."""
-    table = [dict(_values(row)) for row in comparison.rows + comparison.overall]
+    """One line a row; the rows over all categories have an empty category. What was swept has columns of its own."""
+    swept = dict.fromkeys(c.axis for c in comparison.curves if c.axis not in _FACTS)
+    table = [
+        {**dict(_values(row)), **{axis: row.axes.get(axis) for axis in swept}}
+        for row in comparison.rows + comparison.overall
+    ]
     text = io.StringIO()
     if table:
         writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
@@ -29,8 +33,9 @@ def csv_table(comparison: Comparison) -> str:
 
 def _values(row: Row) -> Iterator[tuple[str, object]]:
     yield from ((name, getattr(row, name)) for name in _FACTS)
-    for name in ("speedup", "end_to_end_speedup", "prefill_cost"):
+    for name in ("speedup", "end_to_end_speedup", "round_cost", "prefill_cost"):
         yield from _estimate(name, getattr(row, name), interval=True)
+    yield from ((name, getattr(row, name)) for name in ("drafting_cost", "verifying_cost"))
     for name, metric in METRICS.items():
         yield from _estimate(name, row.metrics[name], interval=metric.interval)
     yield "accepted_by_position", " ".join(f"{share:.6g}" for share in row.accepted_by_position or ())

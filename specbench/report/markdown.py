@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from specbench.analysis.comparison import Comparison
-from specbench.report.text import Section, sections
+from specbench.report.section import Section
+from specbench.report.text import sections
 
 
 def markdown(comparison: Comparison) -> str:

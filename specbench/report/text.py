@@ -2,59 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import groupby
-from typing import Literal
 
+from specbench.analysis.axes import Point
 from specbench.analysis.checks import Note
 from specbench.analysis.comparison import Comparison, Target
 from specbench.analysis.rows import Row
 from specbench.report import cells
+from specbench.report.section import MISSING, Column, Section
 
-GAP = 2  # spaces between columns
 _NAMED = 3
 
 
-@dataclass(frozen=True)
-class Column:
-    """Priority 0 is always shown; where it is narrow, the highest priority goes first."""
-
-    name: str
-    unit: str
-    justify: Literal["left", "right"]
-    priority: int
-
-    @property
-    def title(self) -> str:
-        """The name, and its unit on a second line."""
-        return f"{self.name}\n{self.unit}" if self.unit else self.name
-
-
-@dataclass(frozen=True)
-class Section:
-    """A title, lines, a table, footnotes. `rules` are the rows after which a thin line helps the eye."""
-
-    title: str
-    columns: tuple[Column, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    rules: tuple[int, ...] = ()
-    lines: tuple[str, ...] = ()
-    footnotes: tuple[str, ...] = ()
-
-    def fitting(self, width: int) -> tuple[int, ...]:
-        """Indexes of the columns that fit into `width` characters, with `GAP` between them."""
-        needed = [max(map(len, (c.name, c.unit, *(row[i] for row in self.rows)))) for i, c in enumerate(self.columns)]
-        shown = list(range(len(self.columns)))
-        while sum(needed[i] for i in shown) + GAP * (len(shown) - 1) > width:
-            last = max(shown, key=lambda i: (self.columns[i].priority, i), default=None)
-            if last is None or self.columns[last].priority == 0:
-                break
-            shown.remove(last)
-        return tuple(shown)
-
-
 def _checks(row: Row) -> str:
-    return f"{row.checks_passed}/{row.checks_judged}" if row.checks_judged else cells.MISSING
+    return f"{row.checks_passed}/{row.checks_judged}" if row.checks_judged else MISSING
 
 
 def _speedup(row: Row) -> str:
@@ -71,15 +33,17 @@ _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
     (Column("decode", "tok/s", "right", 0), lambda r: cells.rate(r.decode)),
     (Column("speedup", "× (95 %)", "right", 0), _speedup),
     (Column("accept", "%", "right", 0), lambda r: cells.percentage(r.metrics["draft_acceptance_rate"])),
-    (Column("tok/step", "", "right", 0), lambda r: cells.factor(r.metrics["mean_acceptance_length"])),
+    (Column("tok", "/step", "right", 0), lambda r: cells.factor(r.metrics["mean_acceptance_length"])),
     (Column("lossless", "", "right", 0), lambda r: cells.lossless_short(r.lossless)),
     (Column("TTFT", "ms", "right", 3), lambda r: cells.milliseconds(r.metrics["first_token"])),
     (Column("e2e", "tok/s", "right", 4), lambda r: cells.rate(r.metrics["end_to_end"])),
     (Column("e2e", "×", "right", 1), lambda r: cells.factor(r.end_to_end_speedup)),
     (Column("by position", "%", "left", 5), lambda r: cells.positions(r.accepted_by_position)),
     (Column("per draft", "tok", "right", 8), lambda r: cells.factor(r.metrics["accepted_per_draft"])),
+    (Column("round", "steps", "right", 1), lambda r: cells.factor(r.round_cost)),
+    (Column("drafting", "steps", "right", 6), lambda r: cells.steps(r.drafting_cost)),
+    (Column("rest", "steps", "right", 7), lambda r: cells.steps(r.verifying_cost)),
     (Column("prefill", "×", "right", 6), lambda r: cells.factor(r.prefill_cost)),
-    (Column("drafting", "%", "right", 9), lambda r: cells.percentage(r.metrics["drafting_share"])),
     (Column("checks", "", "right", 7), _checks),
 )
 _MACHINE: tuple[tuple[Column, Callable[[Row], str]], ...] = (  # columns that are left out where nothing was measured
@@ -99,15 +63,23 @@ def sections(comparison: Comparison) -> list[Section]:
     for (label, temperature), rows in groups.items():
         target = next(t for t in comparison.targets if t.label == label)
         found.append(_figures(f"{_named(target)}, {cells.temperature(temperature)}", rows))
+    found += [_why(comparison, target) for target in comparison.targets]
+    found += _curves(comparison)
     notes = tuple(_notes(comparison))
     if notes:
         found.append(Section("Notes", lines=notes))
     return [section for section in found if section.rows or section.lines]
 
 
+def _rate(comparison: Comparison) -> str:
+    return "output" if any(row.decode_source == "output_throughput" for row in comparison.rows) else "decode"
+
+
 def _named(target: Target) -> str:
-    quant = f" {target.quant}" if target.quant and target.quant.lower() not in target.label.lower() else ""
-    return f"{target.label}{quant}" + (f" [{target.note}]" if target.note else "")
+    family = f", {target.family}" if target.family else ""
+    label = target.label.removesuffix(family)
+    quant = f" {target.quant}" if target.quant and target.quant.lower() not in label.lower() else ""
+    return f"{label}{quant}{family}" + (f" [{target.note}]" if target.note else "")
 
 
 def _verdicts(comparison: Comparison, target: Target) -> Section:
@@ -119,39 +91,89 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
         rows[v.category, v.fill][v.temperature] = cells.verdict(v)
     counts = f"{comparison.measured} of {comparison.planned} trials measured"
     return Section(
-        f"Fastest method, decode speedup: {_named(target)}",
+        f"Fastest method, {_rate(comparison)} speedup: {_named(target)}",
         columns=(
             Column("category", "", "left", 0),
             *(Column(cells.temperature(t), "", "left", 0) for t in temperatures),
         ),
         rows=tuple(
-            (cells.category(*where), *(row.get(t, cells.MISSING) for t in temperatures)) for where, row in rows.items()
+            (cells.category(*where), *(row.get(t, MISSING) for t in temperatures)) for where, row in rows.items()
         ),
         footnotes=(counts + (f", {comparison.failed} failed" if comparison.failed else ""),),
     )
 
 
 def _figures(title: str, rows: Sequence[Row]) -> Section:
-    machine = [(column, cell) for column, cell in _MACHINE if any(cell(row) != cells.MISSING for row in rows)]
+    machine = [(column, cell) for column, cell in _MACHINE if any(cell(row) != MISSING for row in rows)]
     table = (*_TABLE, *machine)
     lines: list[tuple[str, ...]] = []
     rules: list[int] = []
     for (category, fill), group in groupby(rows, key=lambda r: (r.category, r.fill)):
         members = list(group)
+        if not any(map(_tried, members)) and any(map(_tried, rows)):
+            continue  # a footnote says so
         name = cells.category(category, fill)
         for row in members:
             first = cells.category(None, None, row.categories) if category is None else name
             shown = first if row is members[0] or first != name else ""
             lines.append((shown, *(cell(row) for _, cell in table)))
         rules.append(len(lines) - 1)
-    columns = (Column("category", "", "left", 0), *(column for column, _ in table))
-    return Section(title, columns, tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
+    columns = [Column("category", "", "left", 0), *(column for column, _ in table)]
+    if any(row.decode_source == "output_throughput" for row in rows):
+        columns = [replace(column, name="output") if column.name == "decode" else column for column in columns]
+    return Section(title, tuple(columns), tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
+
+
+def _why(comparison: Comparison, target: Target) -> Section:
+    """One sentence for each contender and temperature, over all its categories."""
+    mine = [w for w in comparison.why if w.target == target.label and w.category is None]
+    lines = tuple(f"{cells.temperature(w.temperature)}: {cells.why(w)}" for w in mine)
+    return Section(f"Why, over all categories: {_named(target)}", lines=lines)
+
+
+_ALONG: tuple[tuple[Column, Callable[[Point], str]], ...] = (
+    (Column("n", "", "right", 2), lambda p: str(p.prompts)),
+    (Column("tok/s", "", "right", 1), lambda p: cells.rate(p.speed)),
+    (Column("accept", "%", "right", 0), lambda p: cells.percentage(p.acceptance)),
+    (Column("tok/step", "", "right", 0), lambda p: cells.factor(p.tokens_per_step)),
+    (Column("round", "steps", "right", 0), lambda p: cells.factor(p.round_cost)),
+    (Column("speedup", "× (95 %)", "right", 0), lambda p: cells.with_interval(p.speedup)),
+    (Column("by position", "%", "left", 3), lambda p: cells.positions(p.accepted_by_position)),
+)
+
+
+def _curves(comparison: Comparison) -> Iterator[Section]:
+    """A table for each swept axis, target and temperature: what changes along it, and where it stops to pay."""
+    for (axis, target, temperature), group in groupby(
+        sorted(comparison.curves, key=lambda c: (c.axis, c.target, c.temperature or 0)),
+        key=lambda c: (c.axis, c.target, c.temperature),
+    ):
+        members = list(group)
+        rows, rules = [], []
+        for curve in members:
+            where = (cells.category(curve.category, curve.fill), curve.label)
+            for point in curve.points:
+                first = where if point is curve.points[0] else ("", "")
+                rows.append((*first, cells.setting(axis, point.value), *(cell(point) for _, cell in _ALONG)))
+            rules.append(len(rows) - 1)
+        names = (Column("category", "", "left", 0), Column("method", "", "left", 0), Column(axis, "", "right", 0))
+        when = "" if temperature is None else f", {cells.temperature(temperature)}"
+        footnotes = tuple(text for curve in members if (text := cells.break_even(curve)) is not None)
+        columns = (*names, *(column for column, _ in _ALONG))
+        yield Section(f"Along {axis}: {target}{when}", columns, tuple(rows), tuple(rules[:-1]), footnotes=footnotes)
+
+
+def _tried(row: Row) -> bool:
+    return row.trials + row.failed > 0
 
 
 def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
     rows = [row for row in rows if row.category is not None]
+    tried = {cells.category(row.category, row.fill) for row in rows if _tried(row)}
+    if left := dict.fromkeys(name for r in rows if (name := cells.category(r.category, r.fill)) not in tried):
+        yield f"not measured yet: {', '.join(left)}"
     for row in rows:
-        if row.trials < row.planned:
+        if row.trials < row.planned and cells.category(row.category, row.fill) in tried:
             lost = f", {row.failed} failed" if row.failed else ""
             where = f"{row.label}, {cells.category(row.category, row.fill)}"
             yield f"{where}: {row.trials} of {row.planned} trials measured{lost}"
@@ -159,6 +181,10 @@ def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
         yield f"{', '.join(mixed)}: answers of fixed length and answers that end by themselves are in one row"
     if any(row.decode_source == "decode_client" and row.decode is not None for row in rows):
         yield "tok/s is by the client's clock: the engine shows no times"
+    if any(row.decode_source == "output_throughput" for row in rows):
+        yield "tok/s and speedup: all output tokens of all streams over their wall time, prefill included"
+    elif any(row.round_cost is not None for row in rows):
+        yield "round: a verification step in plain steps of the baseline; tokens / round = speedup, on each prompt"
     sources = {row.steps_source for row in rows if row.steps_source is not None and row.baseline is not None}
     if sources:
         yield f"tok/step counts decode passes of the target: {', '.join(sorted(sources))}"

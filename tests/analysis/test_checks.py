@@ -228,3 +228,43 @@ def test_a_baseline_that_slows_down_is_noted() -> None:
 
 def test_every_note_has_advice_of_its_own() -> None:
     assert len(set(ADVICE.values())) == len(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown", "message"),
+    [
+        ({"cache_type_k": "q8_0"}, {"cache_type_k": "f16"}, "cache_type_k q8_0 was asked for, the engine shows f16"),
+        ({"batch_size": 2048}, {"batch_size": 512}, "batch_size 2048 was asked for, the engine shows 512"),
+        ({"gpu_layers": 99}, {"gpu_layers": "ignored"}, "gpu_layers 99 was asked for, the engine shows ignored"),
+        (
+            {"context_size": 8192, "parallel_slots": 1},
+            {},
+            "a context of 8192 tokens was asked for, the engine has 4096",
+        ),
+    ],
+)
+def test_a_setting_that_is_not_in_force_is_noted(
+    asked: dict[str, Setting], shown: dict[str, Setting], message: str
+) -> None:
+    draft = replace(DRAFT, engine_settings=asked)
+    found = only(opening("draft", observed=shown), contenders=(BASE, draft))
+    assert (found.code, found.contender, found.message) == ("SETTING_IGNORED", "draft", message)
+
+
+def test_a_setting_that_is_in_force_unseen_or_left_to_the_engine_is_not_noted() -> None:
+    asked = {"cache_type_k": "Q8_0", "p_min": 0.3, "flash_attention": "auto", "gpu_layers": 0, "main_gpu": 1}
+    asked |= {"parallel_slots": 2, "context_size": 8192}
+    shown = {"cache_type_k": "q8_0", "p_min": 0.30000001, "flash_attention": "on", "gpu_layers": "ignored"}
+    draft = replace(DRAFT, engine_settings=asked)
+    assert notes(opening("draft", observed=shown), contenders=(BASE, draft)) == []
+
+
+def test_what_a_profile_says_about_a_flag_is_noted() -> None:
+    lossy = replace(DRAFT, doubts=(("LOSSY_PREFILL", "the prompt is shortened"),))
+    found = only(contenders=(BASE, lossy))
+    assert (found.code, found.contender, found.message) == ("LOSSY_PREFILL", "draft", "the prompt is shortened")
+
+
+def test_an_answer_that_ends_although_it_shall_not_is_noted() -> None:
+    ended = generation("base", "code-6", stop_reason="eos"), drafted("code-6")
+    assert only(*ended).message == "ignore_eos was asked for, an answer ended by itself"

@@ -88,6 +88,23 @@ def test_repeats_are_averaged_within_a_prompt_before_prompts_are() -> None:
     assert (found.speedup.n, found.prompts, found.trials) == (2, 2, 3)
 
 
+def test_each_family_is_compared_with_its_own_baseline_in_its_own_table() -> None:
+    contenders = [
+        contender(f"{name} threads={n}", method, baseline=base and f"none threads={n}", family=f"threads={n}")
+        for n in (1, 2)
+        for name, method, base in (("none", "none", None), ("draft", "draft-model", "none"))
+    ]
+    results: list[Result] = []
+    for n, pace in ((1, 1.0), (2, 0.5)):
+        results += [generation(f"none threads={n}", p, seconds=pace) for p in PROMPTS]
+        results += [drafted(p, who=f"draft threads={n}", seconds=0.5) for p in PROMPTS]
+    found = compared(results, tuple(contenders))
+    assert [t.label for t in found.targets] == ["target, threads=1", "target, threads=2"]
+    speedups = [(r.target, r.label, r.speedup.value) for r in found.rows if r.speedup]
+    assert speedups == [("target, threads=1", "draft", 2.0), ("target, threads=2", "draft", 1.0)]
+    assert [v.kind for v in found.verdicts if v.category] == ["use", "no clear gain"]
+
+
 def test_warm_ups_and_controls_are_in_no_metric() -> None:
     extra: list[Result] = [
         *(generation("base", p, seconds=9, role=role) for p in PROMPTS for role in ("warm-up", "control")),
@@ -280,3 +297,31 @@ def test_results_of_another_plan_are_refused() -> None:
 def test_the_same_records_give_the_same_answer() -> None:
     results = base_and_draft(0.5, 0.4, 0.5, 0.6, 0.5, 0.5)
     assert compared(results) == compared(results)
+
+
+def test_synthetic_acceptance_never_wins_and_is_not_judged() -> None:
+    dice = replace(DRAFT, name="dice", settings={"synthetic_length": 4})
+    other = ids(3)  # the dice's text is not the baseline's
+    results = [
+        *base_and_draft(*[0.9] * 6),
+        *(drafted(p, who="dice", seconds=0.2, output_ids=other, text="x " * 99) for p in PROMPTS),
+    ]
+    comparison = compare(plan(results, (BASE, DRAFT, dice)), results)
+    found = row(comparison, "dice")
+    assert (found.synthetic, found.label, found.lossless) == (True, "dice (synthetic)", None)
+    assert found.speedup is not None
+    assert found.speedup.value > 4
+    assert {v.contender for v in comparison.verdicts} == {"draft"}
+    assert {n.code for n in comparison.notes if n.contender == "dice"} == {"SYNTHETIC", "CONFIGURATION_MISMATCH"}
+    (real,) = (r for r in comparison.overall if r.contender == "draft")
+    assert real.trials == len(PROMPTS)
+
+
+def test_a_chat_server_that_reports_no_acceptance_still_has_a_speed() -> None:
+    chat = replace(DRAFT, protocol="openai")
+    results = [*base_and_draft(*[0.5] * 6)]
+    quiet = [replace(r, counts=counts(None, None)) if r.trial.contender == "draft" else r for r in results]
+    found = row(compare(plan(quiet, (BASE, chat)), quiet))
+    assert found.speculating
+    assert found.speedup is not None
+    assert found.metrics["draft_acceptance_rate"] is None

@@ -20,6 +20,8 @@ def test_ratios_are_those_of_the_glossary() -> None:
     assert value("mean_acceptance_length") == 2.5
     assert value("accepted_per_draft") == pytest.approx(1 + 60 / 39)
     assert value("drafting_share", seconds=0.5, draft_seconds=0.1) == 0.2
+    assert value("drafted_share") == 39 / 40
+    assert value("step_seconds", seconds=0.5) == 0.0125
     assert value("prefill") == 500
     assert value("first_token") == 0.1
 
@@ -41,6 +43,8 @@ def test_ratios_are_those_of_the_glossary() -> None:
         ("mean_acceptance_length", {"counts": counts(80, 60, verification_steps=-3)}),
         ("accepted_per_draft", {"counts": counts(80, 60, drafted_steps=0)}),
         ("drafting_share", {}),
+        ("drafted_share", {"counts": counts(80, 60, drafted_steps=None)}),
+        ("step_seconds", {"decode_seconds": None}),
     ],
 )
 def test_a_missing_part_makes_the_metric_missing_and_not_zero(name: str, missing: dict[str, object]) -> None:

@@ -25,6 +25,7 @@ def folder(tmp_path: Path, known_answer_models: object) -> Path:
     (tmp_path / "truncated.gguf").write_bytes(TARGET.read_bytes()[:1_000_000])
     (tmp_path / "headless.gguf").write_bytes(TARGET.read_bytes()[:100])
     (tmp_path / "text.gguf").write_text("this is no model\n")
+    (tmp_path / "pointer.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     (tmp_path / "empty.gguf").touch()
     (tmp_path / "other.gguf").symlink_to(known_answer_models.draft)  # type: ignore[attr-defined]
     (tmp_path / "file").touch()
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, known_answer_models: object) -> Path:
     return tmp_path
 
 
-QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
+QUICK = ("--no-discover", "--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
         (["--model", "truncated.gguf"], 2, "truncated", ""),
         (["--model", "headless.gguf"], 2, "headless.gguf", ""),
         (["--model", "text.gguf"], 2, "not a GGUF", ""),
+        (["--model", "pointer.gguf"], 2, "is a Git LFS pointer, not the model", "git lfs pull"),
         (["--model", "empty.gguf"], 2, "empty.gguf", ""),
         (["--model", "target.gguf", "--draft-model", "other.gguf"], 2, "vocabular", "same tokenizer"),
         (["--draft-model", "draft.gguf"], 2, "--draft-model without --model", "--model"),
@@ -57,6 +59,10 @@ QUICK = ("--tags", "smoke", "--prompts", "1", "-o", "8", "-c", "code")
         (["--set", "draft_tokens_max=4"], 2, "not METHOD.KEY=VALUE", "draft-model.draft_tokens_max"),
         (["--engine-set", "thread=4"], 2, "thread", "did you mean threads"),
         (["--engine-set", "threads"], 2, "not KEY=VALUE", "threads=8"),
+        (["--sweep", "thread=1,2"], 2, "thread", "did you mean threads"),
+        (["--sweep", "draft-model.draft_tokens_max=4,4"], 2, "draft_tokens_max is given a value twice", "once"),
+        (["--sweep", "threads"], 2, "not KEY=VALUE,VALUE", "draft-model.draft_tokens_max=1,2,4"),
+        (["--sweep", "threads=1,2", "--repeats", "200"], 2, " trials, ", "--yes"),
         (["--fill", "nan"], 2, "'nan' is not a number", ""),
         (["--temperature", "warm"], 2, "'warm' is not a number", ""),
         (["--temperature", "-1"], 2, "temperatures", ""),

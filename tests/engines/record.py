@@ -5,12 +5,14 @@ usage: python tests/engines/record.py TARGET.gguf DRAFT.gguf [LLAMA_SERVER]     
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from specbench.engines import catalog, llamacpp, profile
+from specbench.engines import catalog, llamacpp, openai, profile
 from specbench.engines.base import Request
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.records import Contender
+from specbench.engines.openai import OpenAISession
+from specbench.records import Contender, Message
 
 FOLDER = Path(__file__).with_name("transcripts")
 PROMPT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 6
@@ -44,6 +46,23 @@ def contender(engine: str, method: str, *, target: str, draft: str, executable: 
     )
 
 
+def record_chat(subject: Contender) -> None:
+    """The same server asked in OpenAI's protocol: tests/engines/chats/, stream and counters."""
+    with tempfile.TemporaryDirectory() as folder:
+        chat = replace(subject, protocol="openai")
+        with catalog.open_session(chat, log=Path(folder) / "engine.log", load_timeout=60) as session:
+            assert isinstance(session, OpenAISession)
+            wire = session._running.wire
+            prompt = session.apply_template([Message(role="user", content=PROMPT)], thinking=None)
+            asked = Request(prompt=prompt, output_tokens=64, temperature=0, seed=1, ignore_eos=True, timeout=60)
+            files = {"before.txt": wire.exchange("/metrics", timeout=9).body}
+            files["stream.sse"] = wire.exchange(
+                "/v1/chat/completions", openai.body(asked, model="micro"), timeout=60
+            ).body
+            files["after.txt"] = wire.exchange("/metrics", timeout=9).body
+    save(FOLDER.with_name("chats") / subject.name, files, subject)
+
+
 def record(subject: Contender) -> None:
     whole, steps, top_two = subject.method == "ngram-simple", subject.method == "draft-model", subject.method == "none"
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +92,10 @@ def record(subject: Contender) -> None:
             files["after.txt"] = running.wire.exchange("/metrics", timeout=9).body
         lines = log.read_bytes()[opened:].splitlines(keepends=True)
         files["engine.log"] = b"".join(line for line in lines if b"print_timing" in line or b"statistics" in line)
-    place = FOLDER / subject.name
+    save(FOLDER / subject.name, files, subject)
+
+
+def save(place: Path, files: dict[str, bytes], subject: Contender) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         text = content.decode()
@@ -87,3 +109,5 @@ if __name__ == "__main__":
     for engine, executable in {"xllamacpp": None, **({"llama-server": server[0]} if server else {})}.items():
         for method in CASES:
             record(contender(engine, method, target=target, draft=draft, executable=executable))
+    if server:
+        record_chat(contender("llama-server", "draft-model", target=target, draft=draft, executable=server[0]))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.engines import counters
+from specbench.engines import counters, logs
 from specbench.engines.base import Answer, Request
 from specbench.engines.llamacpp import read_answer, read_chunks
 from specbench.engines.wire import Exchange
@@ -106,7 +106,7 @@ def test_tokens_that_arrive_with_the_first_one_are_counted_with_it() -> None:
 @pytest.mark.parametrize("case", [path.name for path in TRANSCRIPTS.iterdir()])
 def test_the_log_shows_the_drafting_time_of_every_method_that_drafts(case: str) -> None:
     log = (TRANSCRIPTS / case / "engine.log").read_text()
-    seconds = counters.drafting_seconds(log)
+    seconds = logs.drafting_seconds(log)
     if case.endswith("none"):
         assert seconds is None
     else:
@@ -118,8 +118,8 @@ def test_the_log_shows_the_drafting_time_of_every_method_that_drafts(case: str) 
 def test_drafting_time_is_the_last_of_each_type_summed() -> None:
     line = "I spec common_specu: statistics {}: #calls(b,g,a) = 1 2 3, dur(b,g,a) = 0.5, {}, 0.1 ms\n"
     log = line.format("ngram-mod", "1.000") + line.format("draft-simple", "7.0") + line.format("ngram-mod", "3.000")
-    assert counters.drafting_seconds(log) == pytest.approx(0.010)
-    assert counters.drafting_seconds("") is None
+    assert logs.drafting_seconds(log) == pytest.approx(0.010)
+    assert logs.drafting_seconds("") is None
 
 
 def counts(timings: dict[str, Any], **more: Any) -> Any:
@@ -173,7 +173,7 @@ def test_counters_are_differences_and_positions_keep_their_order(
 @given(st.text(max_size=200))
 def test_any_text_can_be_read_as_metrics_or_log(text: str) -> None:
     assert all(isinstance(value, float) for value in counters.parse_metrics(text).values())
-    assert counters.drafting_seconds(text) is None
+    assert logs.drafting_seconds(text) is None
 
 
 def test_the_gap_needs_two_known_logarithms() -> None:

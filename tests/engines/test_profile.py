@@ -124,7 +124,9 @@ def test_a_combination_learns_and_needs_what_its_parts_do(name: str, needs: str 
 @pytest.mark.parametrize("engine", ["llama-server", "xllamacpp"])
 def test_methods_with_a_drafter_have_the_settings_that_the_engine_obeys(engine: str) -> None:
     common = {"draft_tokens_max", "draft_tokens_min", "p_min", "p_split", "draft_cache_type_k", "draft_cache_type_v"}
-    place = {"draft_gpu_layers", "draft_device", "draft_threads"}
+    common |= {"synthetic_rates", "synthetic_length"}
+    place = {"draft_gpu_layers", "draft_device", "draft_threads", "draft_override_tensor"}
+    place |= {"draft_cpu_moe_layers"} if engine == "llama-server" else set()
     expected = dict.fromkeys(("eagle3", "dflash", "dspark"), common | place)
     expected |= {"draft-model": common | place | {"draft_sampling"}, "mtp": common | {"draft_sampling"}}
     methods = PACKAGED[engine].methods

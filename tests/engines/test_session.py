@@ -71,7 +71,7 @@ def test_the_engine_says_who_it_is(session: Session) -> None:
 def test_the_chat_template_is_applied_and_tokens_are_those_of_the_prompt(session: Session) -> None:
     prompt = session.apply_template([Message(role="user", content="hi")], thinking=False)
     assert prompt == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-    assert ask(session, prompt=prompt).prompt_tokens == len(session.tokenize(prompt))
+    assert ask(session, prompt=prompt).prompt_tokens == session.count_tokens(prompt)
 
 
 def test_the_verification_rule_is_that_of_the_sampling(session: Session) -> None:

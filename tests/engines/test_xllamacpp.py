@@ -31,6 +31,8 @@ def child() -> ModuleType:
         ("cache_type_k=q8_0", xllamacpp.ggml_type.GGML_TYPE_Q8_0),
         ("cache_type_v=f16", xllamacpp.ggml_type.GGML_TYPE_F16),
         ("flash_attn_type=enabled", xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED),
+        ("load_mode=mlock", xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_MLOCK),
+        ("load_mode=mmap-mlock", xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_MMAP_MLOCK),
         ("split_mode=row", xllamacpp.llama_split_mode.LLAMA_SPLIT_MODE_ROW),
         (
             "speculative.types=ngram-mod,draft-simple",

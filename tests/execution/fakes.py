@@ -42,7 +42,10 @@ class FakeSession:
     info: EngineInfo = field(default_factory=lambda: EngineInfo(version="1"))
 
     def tokenize(self, text: str) -> list[int]:
-        return list(range(len(text) // 5))
+        return list(range(self.count_tokens(text)))
+
+    def count_tokens(self, text: str) -> int:
+        return len(text) // 5
 
     def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
         self.engine.calls.append(f"template {thinking}") if thinking is not None else None

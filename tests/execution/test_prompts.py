@@ -52,9 +52,19 @@ def test_passages_become_the_last_user_turn_and_are_made_once(plan: Plan, monkey
     trial = replace(plan.blocks[0].trials[0], fill=1000)
     text = prompts.render(trial, contender=make_contender("a"), session=session)
     assert text.startswith("<Answer.><aaaa")
-    assert abs(len(session.tokenize(text)) - 1000) <= 20
+    assert abs(session.count_tokens(text) - 1000) <= 20
     attempts = len(asked)
     assert prompts.render(trial, contender=make_contender("b"), session=session) == text
     assert len(asked) == attempts
     shortest = prompts.render(plan.blocks[0].trials[0], contender=make_contender("a"), session=session)
     assert shortest == "<Answer.><What is the code?>"
+
+
+def test_without_its_template_a_prompt_is_the_text_of_its_messages() -> None:
+    plan = make_plan([("a", ["p"])])
+    turns = (Message(role="system", content="system"), Message(role="user", content="user"))
+    plan = replace(plan, prompts=(replace(plan.prompts[0], messages=turns),))
+    prompts, session, trial = Prompts(plan), FakeSession(FakeEngine()), plan.blocks[0].trials[0]
+    bare = replace(make_contender("b"), template=False)
+    assert prompts.render(trial, contender=make_contender("a"), session=session) == "<system><user>"
+    assert prompts.render(trial, contender=bare, session=session) == "system\n\nuser"

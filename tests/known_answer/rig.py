@@ -11,7 +11,7 @@ from known_answer.simulator import Counts
 
 from specbench.engines import catalog
 from specbench.engines.base import Answer, Request
-from specbench.engines.profile import command, effective_settings
+from specbench.engines.profile import command, doubts, effective_settings
 from specbench.records import Contender, DraftCounts, Setting
 
 PROMPT_TOKENS = 20
@@ -61,13 +61,15 @@ def contender(
     *,
     method: str | None = None,
     settings: dict[str, Setting] | None = None,
+    engine_settings: dict[str, Setting] | None = None,
+    engine_args: tuple[str, ...] = (),
 ) -> Contender:
     """A contender with the drafter's files; `method` where it is not the drafter alone."""
     name, executable = engine
     profile = catalog.profiles(None)[name]
     method = method or drafter.method
     chosen = effective_settings(profile, method, settings or {})
-    engine_settings: dict[str, Setting] = {"threads": 1, "context_size": 2048}
+    of_engine: dict[str, Setting] = {"threads": 1, "context_size": 2048, **(engine_settings or {})}
     target = str(getattr(models, drafter.target))
     draft = None if drafter.file is None else str(getattr(models, drafter.file))
     argv, environment = command(
@@ -76,8 +78,8 @@ def contender(
         draft_model=draft,
         method=method,
         settings=chosen,
-        engine_settings=engine_settings,
-        engine_args=(),
+        engine_settings=of_engine,
+        engine_args=engine_args,
     )
     return Contender(
         name=method,
@@ -88,10 +90,12 @@ def contender(
         draft_model=draft,
         method=method,
         settings=chosen,
-        engine_settings=engine_settings,
+        engine_settings=of_engine,
+        engine_args=engine_args,
         executable=executable or profile.executable,
         argv=argv,
         environment=environment,
+        doubts=doubts(profile, argv),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specbench.errors import InputError
-from specbench.models.compatibility import draft_fits, require_same_vocabulary
+from specbench.models.compatibility import draft_fits, require_fit
 from specbench.models.gguf import PackedArray, parts, read_facts, read_header
 
 TOKENS = [f"token{i}" for i in range(300)]
@@ -176,10 +176,10 @@ def test_a_draft_model_must_have_the_targets_vocabulary(
     big.write_bytes(model(**target))
     small.write_bytes(model(**draft))
     if reason is None:
-        require_same_vocabulary(big, small)
+        require_fit(big, small)
     else:
         with pytest.raises(InputError, match=reason):
-            require_same_vocabulary(big, small)
+            require_fit(big, small)
 
 
 def test_models_with_tokenizers_of_different_kinds_or_none_do_not_fit(file: Path) -> None:

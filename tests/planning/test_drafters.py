@@ -48,7 +48,7 @@ def test_a_file_makes_its_own_method_possible_and_the_others_are_left_out_with_a
 
 def test_mtp_needs_heads_in_the_target_and_no_file() -> None:
     assert planned(heads=3).contender("mtp").draft_model is None
-    assert planned().left_out["mtp"] == "it needs MTP heads in the target, and the file has none"
+    assert planned().left_out["mtp"] == "it needs MTP heads that the engine drafts with, and the target has none"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +61,7 @@ def test_two_drafters_of_one_kind_are_refused(kind: str) -> None:
     ("method", "message"),
     [
         ("draft-model", "draft-model needs a draft model"),
-        ("mtp", "mtp needs MTP heads in the target"),
+        ("mtp", "mtp needs MTP heads that the engine drafts with"),
         ("eagle3", "eagle3 needs an EAGLE-3 head"),
         ("dflash", "dflash needs a DFlash drafter"),
         ("dspark", "dspark needs a DSpark drafter"),
@@ -97,3 +97,20 @@ def test_a_run_file_may_leave_the_dot_of_a_combinations_setting_unquoted() -> No
     quoted = load_runfile(asked + '"mtp.p_min" = 0.5\n"ngram-mod.draft_tokens_max" = [8, 16]\n')
     assert load_runfile(asked + "mtp.p_min = 0.5\nngram-mod.draft_tokens_max = [8, 16]\n") == quoted
     assert quoted.method_settings == {"ngram-mod+mtp": {"mtp.p_min": (0.5,), "ngram-mod.draft_tokens_max": (8, 16)}}
+
+
+def test_of_several_targets_those_do_a_method_that_can() -> None:
+    plain, heads = {"model": "a.gguf", "drafters": "draft-model.gguf"}, {"model": "b.gguf"}
+    known = {f: facts(f) for f in ("a.gguf", "draft-model.gguf")} | {"b.gguf": replace(facts("b.gguf"), nextn_layers=1)}
+
+    def made(*methods: str) -> list[str]:
+        runfile = validate_runfile({"engine": "llama-server", "targets": [plain, heads], "methods": methods})
+        return [
+            c.name for c in make_plan(runfile, suite=SUITES[1], profiles=PROFILES, facts=known, version="0").contenders
+        ]
+
+    assert made("draft-model") == ["a · none", "a · draft-model"]
+    assert made("mtp", "draft-model") == ["a · none", "a · draft-model", "b · none", "b · mtp"]
+    assert made("ngram-simple") == ["a · none", "a · ngram-simple", "b · none", "b · ngram-simple"]
+    with pytest.raises(InputError, match="eagle3 needs an EAGLE-3 head"):
+        made("eagle3")

@@ -306,3 +306,12 @@ def test_a_server_that_runs_has_one_contender_without_a_baseline() -> None:
         plan(**server, methods=["none", "ngram-mod"])
     with pytest.raises(InputError, match="takes no url"):
         plan(url="http://localhost:1")
+
+
+def test_a_target_may_have_temperatures_of_its_own() -> None:
+    targets = [{"model": "a.gguf"}, {"model": "b.gguf", "temperatures": 0.8}]
+    made = plan(targets=targets, temperatures=[0.0, 0.8])
+    seen: dict[str, set[float]] = {}
+    for trial in (t for block in made.blocks for t in block.trials):
+        seen.setdefault(trial.contender.partition(" ")[0], set()).add(trial.temperature)
+    assert seen == {"a": {0.0, 0.8}, "b": {0.8}}

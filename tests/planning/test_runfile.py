@@ -56,7 +56,7 @@ def test_all_wrong_keys_and_values_are_reported_at_once() -> None:
         TARGET + "temperatures = [nan]",
         TARGET + "temperatures = []",
         TARGET + "methods = []",
-        TARGET + "engine_settings = { threads = [1] }",
+        TARGET + "engine_settings = { threads = [] }",
         "= 3",
     ],
 )

@@ -17,7 +17,8 @@ from specbench.records import Result, Skip
 from specbench.report import cells
 from specbench.report.formats import FORMATS
 from specbench.report.markdown import escaped
-from specbench.report.text import GAP, Section, sections
+from specbench.report.section import GAP, MISSING, Section
+from specbench.report.text import sections
 
 METHODS = ("none", "draft-model", "ngram-mod", "ngram-cache")
 TARGET = {"target_label": "micro-f16", "target_note": "ballast: a synthetic target"}
@@ -115,7 +116,7 @@ def test_a_method_that_did_not_draft_shows_no_figure(comparison: Comparison) -> 
     assert lines
     for line in lines:
         assert "did not draft" in line
-        assert set(line[3:]) == {"did not draft", cells.MISSING}
+        assert set(line[3:]) == {"did not draft", MISSING}
 
 
 def test_json_is_strict_and_says_null_for_what_is_missing(comparison: Comparison) -> None:

@@ -1,0 +1,110 @@
+"""Along an axis: what happens to acceptance and speedup as one swept setting, the fill or the temperature changes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, log
+
+from specbench.analysis.rows import Row
+from specbench.analysis.stats import Estimate
+from specbench.records import Setting
+
+SWEPT = 3  # temperatures; two stand side by side in every table
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured value of the axis; the figures are those of its row."""
+
+    value: Setting
+    prompts: int
+    speed: Estimate | None
+    acceptance: Estimate | None
+    tokens_per_step: Estimate | None
+    round_cost: Estimate | None
+    speedup: Estimate | None
+    accepted_by_position: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Where the speedup is 1, on a straight line through two measured points in log-log space.
+
+    `falls`: the method pays below `value`; otherwise above it.
+    """
+
+    value: float
+    falls: bool
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One contender in one category with all but one axis fixed. Without `break_even` none lies between its points."""
+
+    axis: str
+    target: str
+    label: str
+    category: str | None
+    temperature: float | None
+    fill: int | None
+    points: tuple[Point, ...]
+    break_even: BreakEven | None
+
+
+def curves(rows: Sequence[Row]) -> tuple[Curve, ...]:
+    """Every axis of which a row has two values or more, each axis by itself; in the order of the rows."""
+    groups: dict[tuple[str, str, str, str | None, float | None, int | None], list[Point]] = defaultdict(list)
+    temperatures = len({row.temperature for row in rows})
+    for row in rows:
+        words = row.contender.removeprefix(f"{row.target_label} · ").split(
+            " "
+        )  # the method, and KEY=VALUE of what varies
+        for axis, value in _values(row, words):
+            label = " ".join(word for word in words if not word.startswith(f"{axis}="))
+            temperature = None if axis == "temperature" else row.temperature
+            fill = None if axis == "fill" else row.fill
+            if axis != "temperature" or temperatures >= SWEPT:
+                groups[axis, row.target_label, label, row.category, temperature, fill].append(_point(row, value))
+    return tuple(
+        Curve(*key, points=tuple(points), break_even=break_even(points))
+        for key, points in sorted(groups.items(), key=lambda item: item[0][:2])
+        if len(points) > 1
+    )
+
+
+def _values(row: Row, words: Iterable[str]) -> Iterator[tuple[str, Setting]]:
+    yield from ((key, row.axes[key]) for word in words for key in [word.partition("=")[0]] if key in row.axes)
+    if row.fill is not None:
+        yield "fill", row.fill
+    yield "temperature", row.temperature
+
+
+def _point(row: Row, value: Setting) -> Point:
+    return Point(
+        value=value,
+        prompts=row.prompts,
+        speed=row.decode,
+        acceptance=row.metrics["draft_acceptance_rate"],
+        tokens_per_step=row.metrics["mean_acceptance_length"],
+        round_cost=row.round_cost,
+        speedup=row.speedup,
+        accepted_by_position=row.accepted_by_position,
+    )
+
+
+def break_even(points: Iterable[Point]) -> BreakEven | None:
+    """The first crossing of 1 that falls, else the first that rises. None for values that are no positive numbers."""
+    measured = sorted(
+        (float(p.value), p.speedup.value)
+        for p in points
+        if p.speedup is not None and not isinstance(p.value, bool | str) and p.value > 0
+    )
+    found = [
+        BreakEven(exp(log(x) + (log(z) - log(x)) * log(a) / (log(a) - log(b))), a > b, x, z)
+        for (x, a), (z, b) in pairwise(measured)
+        if (a > 1 > b) or (a < 1 < b) or (a == 1 != b) or (b == 1 != a)
+    ]
+    return next((crossing for crossing in found if crossing.falls), found[0] if found else None)

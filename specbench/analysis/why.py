@@ -1,0 +1,86 @@
+"""Why a method is fast or slow: speedup = tokens per round / round cost, both measured on the same prompts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from specbench.analysis.rows import Row
+from specbench.analysis.stats import Estimate
+
+WELL, BADLY = 2.0, 1.3  # tokens a round
+SELDOM = 0.5  # of the rounds have a draft
+LENGTHS = ("draft_tokens_max", "ngram_draft_size")  # settings that say how long a draft may be
+
+Drafts = Literal["well", "moderately", "badly", "seldom"]
+Advice = Literal[
+    "keep", "no clear gain", "other text", "other drafter", "smaller drafter", "shorter draft", "switch off"
+]
+
+
+@dataclass(frozen=True)
+class Why:
+    """One row explained. Costs are in plain steps of the baseline: `drafting` and `verifying` sum to `round_cost`.
+
+    Both are None where the engine does not tell how long it drafted; `verifying` holds all that is not drafting.
+    """
+
+    target: str
+    contender: str
+    label: str
+    category: str | None
+    temperature: float
+    fill: int | None
+    tokens_per_round: float
+    round_cost: float
+    drafting: float | None
+    verifying: float | None
+    speedup: float
+    drafts: Drafts
+    advice: Advice
+
+
+def explain(rows: Iterable[Row]) -> Iterator[Why]:
+    """An explanation of each row that has a credible speedup."""
+    for row in rows:
+        if row.speedup is None or row.round_cost is None or not row.credible:
+            continue
+        if row.decode_source == "output_throughput":  # it has prefill in it, and no round
+            continue
+        tokens = row.speedup.value * row.round_cost.value
+        drafts = _drafts(row, tokens)
+        yield Why(
+            target=row.target,
+            contender=row.contender,
+            label=row.label,
+            category=row.category,
+            temperature=row.temperature,
+            fill=row.fill,
+            tokens_per_round=tokens,
+            round_cost=row.round_cost.value,
+            drafting=row.drafting_cost,
+            verifying=row.verifying_cost,
+            speedup=row.speedup.value,
+            drafts=drafts,
+            advice=_advice(row, row.speedup, drafts),
+        )
+
+
+def _drafts(row: Row, tokens: float) -> Drafts:
+    share = row.metrics["drafted_share"]
+    if share is not None and share.value < SELDOM:
+        return "seldom"
+    return "well" if tokens >= WELL else "badly" if tokens < BADLY else "moderately"
+
+
+def _advice(row: Row, speedup: Estimate, drafts: Drafts) -> Advice:
+    if speedup.value > 1:
+        return "keep" if speedup.low is None or speedup.low > 1 else "no clear gain"
+    if drafts == "seldom":
+        return "other text"
+    if drafts == "badly":
+        return "other drafter"
+    extra = None if row.verifying_cost is None else row.verifying_cost - 1
+    if extra is not None and row.drafting_cost is not None and row.drafting_cost > 2 * extra:
+        return "smaller drafter"
+    length = next((row.axes[key] for key in LENGTHS if key in row.axes), None)
+    return "switch off" if length == 1 else "shorter draft"

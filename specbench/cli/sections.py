@@ -1,0 +1,41 @@
+"""Sections of a report on a terminal: what is said is decided elsewhere, here it is drawn."""
+
+import sys
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from specbench.report.section import GAP, Section
+
+
+def show(sections: Iterable[Section]) -> None:
+    """Sections on standard output, as wide as the terminal."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for section in sections:
+        draw(console, section)
+
+
+def draw(console: Console, section: Section) -> None:
+    console.print(Text(section.title, style="bold"))
+    for line in section.lines:
+        console.print(Text(f"- {line}"), soft_wrap=False)
+    if section.columns:
+        shown = section.fitting(console.width)
+        titled = any(section.columns[index].title for index in shown)
+        table = Table(
+            box=box.SIMPLE_HEAD, show_edge=False, show_header=titled, pad_edge=False, padding=(0, GAP - 1, 0, 0)
+        )
+        for index in shown:
+            column = section.columns[index]
+            table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
+        for number, row in enumerate(section.rows):
+            table.add_row(*(Text(row[index]) for index in shown), end_section=number in section.rules)
+        console.print(table)
+    for alarm in section.alarms:
+        console.print(Text(alarm, style="bold red"))
+    for note in section.footnotes:
+        console.print(Text(note, style="dim"))
+    console.print()

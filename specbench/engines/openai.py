@@ -1,0 +1,214 @@
+"""A server that speaks OpenAI's chat completions. Tokens come from `usage`, never from chunks.
+
+The server applies the chat template, so the prompt of a request is the conversation as JSON.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from specbench.engines import counters, logs
+from specbench.engines.base import Answer, EngineInfo, Reason, Request, StopReason, TrialError
+from specbench.engines.server import Running
+from specbench.engines.stream import events
+from specbench.engines.wire import Exchange
+from specbench.records import Message
+
+_CHAT, _MODELS = "/v1/chat/completions", "/v1/models"
+_TIMEOUT = 60.0  # for everything but a generation
+_STOP_REASONS: dict[str, StopReason] = {"length": "length", "stop": "eos"}
+_TEXT = ("reasoning_content", "reasoning", "content")
+_LOG_LAG = 0.2  # seconds that the engine's log may be late
+
+
+class OpenAISession:
+    """One chat server with one request at a time. `model` None: the first that the server names."""
+
+    def __init__(self, running: Running, *, info: EngineInfo, model: str | None) -> None:
+        self._running = running
+        self._model = model or self._first_model()
+        self.info = replace(
+            info,
+            argv=running.argv,
+            environment=running.environment,
+            load_seconds=running.load_seconds,
+            observed={**info.observed, "model": self._model},
+            log=None if running.log is None else running.log.name,
+        )
+
+    def alive(self) -> bool:
+        if self._running.process is not None:
+            return self._running.exit_status() is None
+        try:
+            return self._running.wire.exchange(_MODELS, timeout=_TIMEOUT).status < 500  # noqa: PLR2004  server errors
+        except OSError:
+            return False
+
+    def log_tail(self) -> str | None:
+        return self._running.log_tail()
+
+    def apply_template(self, messages: Sequence[Message], *, thinking: bool | None) -> str:
+        """The conversation, and the switch for a template that knows it."""
+        conversation: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
+        if thinking is not None:
+            conversation["chat_template_kwargs"] = {"enable_thinking": thinking}
+        return json.dumps(conversation, ensure_ascii=False)
+
+    def tokenize(self, text: str) -> list[int]:
+        raise TrialError(
+            "refused", f"the protocol tells no token ids ({len(text)} characters)", hint="use an engine that does"
+        )
+
+    def count_tokens(self, text: str) -> int:
+        """Asked of the server with an answer of one token: it has no other way to say."""
+        request = Request(prompt=text, output_tokens=1, temperature=0, seed=0, ignore_eos=True, timeout=_TIMEOUT)
+        tokens = self.generate(request).prompt_tokens
+        if tokens is None:
+            raise _bad_answer("usage without prompt_tokens")
+        return tokens
+
+    def generate(self, request: Request) -> Answer:
+        before, written = self._metrics(), self._log_size()
+        with self._running.faults(request.timeout):
+            exchange = self._running.wire.exchange(_CHAT, body(request, model=self._model), timeout=request.timeout)
+        chunks = read_chunks(exchange)
+        logged = self._logged(written)
+        return read_answer(chunks, sent=exchange.sent, logged=logged, before=before, after=self._metrics())
+
+    def _first_model(self) -> str:
+        with self._running.faults(_TIMEOUT):
+            exchange = self._running.wire.exchange(_MODELS, timeout=_TIMEOUT)
+        try:
+            return str(json.loads(exchange.body)["data"][0]["id"])
+        except (ValueError, LookupError, TypeError):
+            return "default"  # pti_server and others that have one model do not list it
+
+    def _metrics(self) -> dict[str, float] | None:
+        with self._running.faults(_TIMEOUT):
+            exchange = self._running.wire.exchange("/metrics", timeout=_TIMEOUT)
+        ok = exchange.status == 200  # noqa: PLR2004  HTTP OK
+        return (counters.parse_metrics(exchange.body.decode("utf-8", errors="replace")) or None) if ok else None
+
+    def _log_size(self) -> int:
+        return 0 if self._running.log is None else self._running.log.stat().st_size
+
+    def _logged(self, written: int) -> dict[str, int]:
+        """Counts that only the log shows, from what was written since."""
+        deadline = time.perf_counter() + _LOG_LAG
+        while self._running.log is not None:
+            with self._running.log.open("rb") as log:
+                log.seek(written)
+                found = logs.counts(log.read().decode("utf-8", errors="replace"))
+            if found or time.perf_counter() > deadline:
+                return found
+            time.sleep(0.01)
+        return {}
+
+
+def body(request: Request, *, model: str) -> dict[str, Any]:
+    """What is sent. Streamed always: a server without times of its own is timed by its chunks."""
+    asked: dict[str, Any] = {
+        **json.loads(str(request.prompt)),
+        "model": model,
+        "max_tokens": request.output_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        "top_k": request.sampling.top_k,
+        "top_p": request.sampling.top_p,
+        "min_p": request.sampling.min_p,
+        "ignore_eos": request.ignore_eos,  # vLLM, SGLang and llama.cpp know it; others say so by stopping early
+        "cache_prompt": False,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if request.json_schema is not None:
+        schema = {"name": "answer", "schema": json.loads(request.json_schema), "strict": True}
+        asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return asked
+
+
+def read_chunks(exchange: Exchange) -> list[tuple[float, dict[str, Any]]]:
+    """The decoded chunks with their times of arrival. TrialError for an error, and without an answer."""
+    if exchange.status != 200:  # noqa: PLR2004  HTTP OK
+        raise _refused(exchange.status, exchange.body.decode("utf-8", errors="replace"))
+    chunks = []
+    for event in events(exchange.parts):
+        try:
+            chunk = json.loads(event.data)
+        except ValueError as error:
+            raise _bad_answer(f"not JSON: {event.data[:80]!r}") from error
+        if not isinstance(chunk, dict) or event.name == "error" or chunk.get("error"):
+            raise _refused(exchange.status, event.data)
+        chunks.append((event.at, chunk))
+    if not any(_choice(chunk).get("finish_reason") for _, chunk in chunks):
+        raise _bad_answer("the stream ended without a finish_reason")
+    return chunks
+
+
+def read_answer(
+    chunks: Sequence[tuple[float, dict[str, Any]]],
+    *,
+    sent: float,
+    logged: Mapping[str, int],
+    before: counters.Metrics | None,
+    after: counters.Metrics | None,
+) -> Answer:
+    """What the chunks say. One text chunk that arrives first and alone is the one token of the prompt pass."""
+    whole: dict[str, Any] = {}
+    for _, chunk in chunks:
+        whole |= {key: value for key, value in chunk.items() if value is not None}
+    usage, timings = whole.get("usage", {}), whole.get("timings", {})
+    own: Mapping[str, float] = usage.get("timings", {})
+    texts = [(at, text) for at, chunk in chunks if (text := _text(chunk))]
+    first, last = (texts[0][0], texts[-1][0]) if texts else (None, None)
+    ends = [reason for _, chunk in chunks if (reason := _choice(chunk).get("finish_reason"))]
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    prompt = usage.get("prompt_tokens")
+    shown = {"system_fingerprint": whole.get("system_fingerprint"), "accept_rate": usage.get("accept_rate")}
+    return Answer(
+        text="".join(text for _, text in texts),
+        output_ids=None,
+        prompt_tokens=prompt,
+        cached_tokens=cached,
+        prefilled_tokens=timings.get("prompt_n", None if prompt is None or cached is None else prompt - cached),
+        output_tokens=usage.get("completion_tokens"),
+        counts=counters.openai_counts(whole, logged=logged, before=before, after=after),
+        prefill_seconds=_seconds(timings.get("prompt_ms", own.get("prefill_ms"))),
+        decode_seconds=_seconds(timings.get("predicted_ms", own.get("decode_ms"))),
+        draft_seconds=None,
+        first_token=None if first is None else first - sent,
+        last_token=None if last is None else last - sent,
+        total=chunks[-1][0] - sent,
+        first_chunk_tokens=1 if [at for at, _ in texts].count(first or 0.0) == 1 else None,
+        stop_reason=_STOP_REASONS.get(ends[-1]),
+        verification_rule=None,
+        steps=None,
+        top_two_gaps=None,
+        observed={key: value for key, value in shown.items() if value is not None},
+    )
+
+
+def _choice(chunk: Mapping[str, Any]) -> dict[str, Any]:
+    choices = chunk.get("choices") or [{}]
+    return choices[0] if isinstance(choices[0], dict) else {}
+
+
+def _text(chunk: Mapping[str, Any]) -> str:
+    delta = _choice(chunk).get("delta") or {}
+    return "".join(delta.get(key) or "" for key in _TEXT)
+
+
+def _refused(status: int, said: str) -> TrialError:
+    reason: Reason = "context-exceeded" if "context" in said.lower() and "token" in said.lower() else "refused"
+    hint = "shorten the prompt" if reason == "context-exceeded" else "change what the message names"
+    return TrialError(reason, f"the server refused ({status}): {said[:300]}", hint=hint)
+
+
+def _bad_answer(what: str) -> TrialError:
+    return TrialError("bad-answer", f"the server's answer is not understood: {what}", hint="read the server's log")
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,0 +1,99 @@
+"""What a user calls a model -> the file: a path, a name of the embedded family, or `org/repo:quant` on Hugging Face."""
+
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from specbench import datafiles
+from specbench.errors import InputError, UnavailableError
+from specbench.models import gguf, micro, safetensors
+from specbench.models.discovery import hub_cache
+from specbench.models.facts import ModelFacts
+
+_BY_QUANT = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<quant>[\w.-]+)")
+_BY_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+\.gguf)")
+_NO_TARGET = re.compile(r"(?:^|/)(?:mmproj|mtp)-|(?:^|/)MTP/|-(?!00001)\d{5}-of-\d{5}\.gguf$")
+
+
+def find(name: str, *, environment: Mapping[str, str], home: Path) -> Path:
+    """The file or folder, absolute; not checked when it is a path."""
+    if name in micro.NAMES:
+        weights, cache = datafiles.path("micro/weights"), datafiles.cache_folder()
+        return micro.model_file(name, weights=weights, cache=cache)
+    path = Path(name).expanduser().absolute()
+    reference = _BY_QUANT.fullmatch(name) or _BY_FILE.fullmatch(name)
+    if reference is None or path.exists() or Path(name).parent.is_dir():
+        return path
+    return _on_hub(name, reference, hub_cache(environment, home))
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """What the model is: a GGUF, or a folder in Hugging Face's layout."""
+    return safetensors.read_facts(path) if path.is_dir() else gguf.read_facts(path)
+
+
+def folder(name: str, file: str) -> Path:
+    """Where drafters lie beside the model: derived members of the embedded family stay with their weights."""
+    return datafiles.path("micro/weights") if name in micro.NAMES else Path(file).parent
+
+
+def _on_hub(name: str, reference: re.Match[str], cache: Path) -> Path:
+    """From the local cache, otherwise from the network."""
+    repo, wanted = reference["repo"], reference.groupdict().get("file")
+    folder = cache / f"models--{repo.replace('/', '--')}"
+    revision = folder / "refs" / "main"
+    snapshot = folder / "snapshots" / (revision.read_text(encoding="utf-8").strip() if revision.is_file() else "")
+    here = [file.relative_to(snapshot).as_posix() for file in sorted(snapshot.rglob("*.gguf"))]
+    if (file := _chosen(here, wanted, reference.groupdict().get("quant"))) is not None:
+        try:
+            return gguf.parts(snapshot / file)[0]
+        except InputError:
+            pass  # some parts were not downloaded yet
+    return _download(name, repo, wanted, reference.groupdict().get("quant"))
+
+
+def _chosen(files: Iterable[str], wanted: str | None, quant: str | None) -> str | None:
+    """The named file, or the first part of the shortest name with this quant."""
+    if wanted is not None:
+        return wanted if wanted in files else None
+    marked = re.compile(rf"(?:^|[-._/]){re.escape(quant or '')}(?:[-./]|$)", re.IGNORECASE)
+    fit = [file for file in files if file.endswith(".gguf") and marked.search(file) and not _NO_TARGET.search(file)]
+    return min(fit, key=lambda file: (len(file), file), default=None)
+
+
+def _download(name: str, repo: str, wanted: str | None, quant: str | None) -> Path:
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise UnavailableError(
+            f"{name} is neither a file here nor in the Hugging Face cache",
+            hint="pip install 'specbench[hub]' to download it",
+        )
+    import httpx2  # noqa: PLC0415  with the package
+    import huggingface_hub as hub  # noqa: PLC0415  an extra, and slow to load
+
+    try:
+        files = hub.list_repo_files(repo)
+        file = _chosen(files, wanted, quant)
+        if file is None:
+            shown = ", ".join(sorted(f for f in files if f.endswith(".gguf"))) or "none"
+            raise InputError(f"{repo} has no GGUF for {wanted or quant}", hint=f"its files: {shown}")
+        paths = [Path(hub.hf_hub_download(repo, part)) for part in _parts(file)]
+    except hub.errors.RepositoryNotFoundError as error:
+        raise InputError(
+            f"there is no file {name}, and no such repository on Hugging Face, or it is private",
+            hint="check the name; for a private or gated one: hf auth login",
+        ) from error
+    except (OSError, httpx2.HTTPError) as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnavailableError(
+            f"{name} is not in the Hugging Face cache and cannot be downloaded: {told}",
+            hint=f"with a network: hf download {repo} {wanted or f'--include *{quant}*.gguf'}",
+        ) from error
+    return paths[0]
+
+
+def _parts(file: str) -> list[str]:
+    match = re.search(r"-00001-of-(\d{5})\.gguf$", file)
+    if match is None:
+        return [file]
+    return [f"{file[: match.start()]}-{i:05}-of-{match[1]}.gguf" for i in range(1, int(match[1]) + 1)]

@@ -1,0 +1,76 @@
+"""What `specbench tune` may measure, and the part of it that one round does."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from specbench import faults
+from specbench.engines.profile import Profile
+from specbench.errors import InputError
+from specbench.planning.runfile import RunFile
+from specbench.records import Block, Plan, Setting
+
+LENGTHS: Mapping[str, Sequence[int]] = {"draft_tokens_max": (1, 2, 3, 4, 6, 8, 12, 16), "ngram_draft_size": (4, 8, 16)}
+TEMPERATURE = 0.8
+
+
+def candidates(runfile: RunFile, profile: Profile, *, temperature: float | None) -> RunFile:
+    """The run file with every method at every draft length, unless a method's lengths are given. One family only."""
+    methods = dict(runfile.method_settings)
+    for name, method in profile.methods.items():
+        least = method.defaults.get("draft_tokens_min", 1)
+        for key, lengths in LENGTHS.items():
+            if key in method.settings and key not in methods.get(name, {}):
+                fitting: tuple[Setting, ...] = tuple(n for n in lengths if n >= int(least))
+                methods[name] = {**methods.get(name, {}), key: fitting}
+    if len(runfile.targets) != 1 or runfile.url:
+        raise InputError("tune needs one target", hint="name it with --model; the embedded one is --model ballast")
+    if (
+        len(runfile.fill) > 1
+        or len(runfile.template) > 1
+        or runfile.streams != (1,)
+        or any(len(v) > 1 for v in runfile.engine_settings.values())
+    ):
+        raise InputError(
+            "tune sweeps methods only", hint="give one fill, one template, one stream and one value of a setting"
+        )
+    chosen = TEMPERATURE if temperature is None else temperature
+    update = {"method_settings": methods, "temperatures": (chosen,), "control": False, "repeats": 1}
+    return runfile.model_copy(update=update)
+
+
+def round_blocks(
+    grid: Plan,
+    contenders: Mapping[str, Collection[str]],
+    prompts: Mapping[str, Collection[str]],
+    *,
+    look: int,
+    first: int,
+) -> tuple[Block, ...]:
+    """The blocks of the `look`-th round, numbered from `first`: candidates and prompts are by category.
+
+    Every other round runs backwards, so that drift cancels.
+    """
+    blocks = []
+    for block in grid.blocks:
+        trials = [
+            t
+            for t in block.trials
+            if t.role == "warm-up"
+            or (t.contender in contenders.get(t.category, ()) and t.prompt in prompts.get(t.category, ()))
+        ]
+        if any(t.role != "warm-up" for t in trials):
+            blocks.append(tuple(replace(t, id=f"{t.id}/{look}") if t.role == "warm-up" else t for t in trials))
+    if look % 2 == 0:
+        blocks.reverse()
+    return tuple(Block(index=first + i, contender=b[0].contender, trials=b) for i, b in enumerate(blocks))
+
+
+def shares(mix: Mapping[str, float] | None, categories: Sequence[str]) -> dict[str, float]:
+    """The user's mix as shares that sum to 1; equal ones without a mix."""
+    asked = mix or dict.fromkeys(categories, 1.0)
+    for name, share in asked.items():
+        if name not in categories:
+            raise InputError(f"the mix has {name!r}, which is not measured", hint=faults.did_you_mean(name, categories))
+        if share <= 0:
+            raise InputError(f"the share of {name} is {share:g}", hint="give positive shares, as code=0.6,chat=0.4")
+    return {name: share / sum(asked.values()) for name, share in asked.items()}

@@ -1,0 +1,119 @@
+"""Synthetic records: speedups along an axis are chosen, so that the break-even can be computed in the head."""
+
+from collections.abc import Mapping
+
+import pytest
+from analysis.synthetic import PROMPTS, contender, counts, drafted, generation, plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specbench.analysis.axes import Point, break_even
+from specbench.analysis.comparison import Comparison, compare
+from specbench.analysis.stats import Estimate
+from specbench.records import Result, Setting
+from specbench.report import cells
+from specbench.report.formats import FORMATS
+from specbench.report.text import sections
+
+
+def points(speedups: Mapping[Setting, float]) -> list[Point]:
+    return [
+        Point(value, 6, None, None, None, None, Estimate(speedup, None, None, 6), None)
+        for value, speedup in speedups.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("speedups", "value", "falls"),
+    [
+        ({1024: 2.0, 4096: 0.5}, 2048, True),
+        ({4096: 0.5, 1024: 2.0}, 2048, True),
+        ({1: 2.0, 2: 1.0, 4: 0.5}, 2, True),
+        ({1: 0.5, 4: 2.0}, 2, False),
+        ({1: 0.5, 4: 2.0, 16: 0.5}, 8, True),  # where it stops to pay matters more than where it begins
+    ],
+)
+def test_break_even_lies_on_a_straight_line_in_log_space(
+    speedups: dict[Setting, float], value: float, *, falls: bool
+) -> None:
+    found = break_even(points(speedups))
+    assert found is not None
+    assert (found.value, found.falls) == (pytest.approx(value), falls)
+
+
+@pytest.mark.parametrize("speedups", [{1: 2.0, 2: 1.5}, {1: 0.5, 2: 0.9}, {"f16": 2.0, "q8_0": 0.5}, {1: 2.0}])
+def test_where_nothing_is_crossed_nothing_is_said(speedups: dict[Setting, float]) -> None:
+    assert break_even(points(speedups)) is None
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=8))
+def test_break_even_lies_between_the_points_that_it_names(speedups: list[float]) -> None:
+    found = break_even(points({2**i: speedup for i, speedup in enumerate(speedups)}))
+    assert (found is None) == (min(speedups) > 1 or max(speedups) < 1 or set(speedups) == {1.0})
+    if found is not None:
+        assert found.low <= found.value * (1 + 1e-9)
+        assert found.value <= found.high * (1 + 1e-9)
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    """Draft length 1 and 4, each at fill 1k and 4k: acceptance falls with it, speedups are 2, 1.5 and 0.5, 0.75."""
+    draft = [
+        contender(f"draft draft_tokens_max={n}", "draft-model", baseline="none", settings={"draft_tokens_max": n})
+        for n in (1, 4)
+    ]
+    speedups = {(1, 1024): 2.0, (4, 1024): 1.5, (1, 4096): 0.5, (4, 4096): 0.75}
+    results: list[Result] = []
+    for fill in (1024, 4096):
+        results += [generation("none", p, fill=fill) for p in PROMPTS]
+        positions = counts(80, 60, accepted_by_position=(39, 21) if fill == 1024 else (39, 13))
+        for n in (1, 4):
+            name, seconds = f"draft draft_tokens_max={n}", 1 / speedups[n, fill]
+            results += [drafted(p, who=name, fill=fill, seconds=seconds, counts=positions) for p in PROMPTS]
+    return compare(plan(results, (contender("none"), *draft)), results)
+
+
+def test_each_axis_is_followed_with_all_others_fixed(comparison: Comparison) -> None:
+    found = {
+        (c.axis, c.label, c.category, c.fill): [p.speedup.value if p.speedup else None for p in c.points]
+        for c in comparison.curves
+    }
+    assert found == {
+        ("draft_tokens_max", "draft", "code", 1024): [2.0, 1.5],
+        ("draft_tokens_max", "draft", "code", 4096): [0.5, 0.75],
+        ("draft_tokens_max", "draft", None, None): [pytest.approx(1.0), pytest.approx((1.5 * 0.75) ** 0.5)],
+        ("fill", "none", "code", None): [None, None],
+        ("fill", "draft draft_tokens_max=1", "code", None): [2.0, 0.5],
+        ("fill", "draft draft_tokens_max=4", "code", None): [1.5, 0.75],
+    }
+    drift = next(c for c in comparison.curves if c.label == "draft draft_tokens_max=4")
+    first = [p.accepted_by_position for p in drift.points]
+    assert first == [(1, 21 / 39), (1, 13 / 39)]
+
+
+def test_the_report_has_a_table_for_each_axis_and_says_where_it_stops_to_pay(comparison: Comparison) -> None:
+    along = {s.title: s for s in sections(comparison) if s.title.startswith("Along")}
+    assert list(along) == ["Along draft_tokens_max: target, greedy", "Along fill: target, greedy"]
+    fill = along["Along fill: target, greedy"]
+    assert [row[:3] for row in fill.rows][2:4] == [("code", "draft draft_tokens_max=1", "1k"), ("", "", "4k")]
+    assert fill.footnotes[0] == "code, draft draft_tokens_max=1: pays below fill 2050 (× 2.00 at 1k, × 0.50 at 4k)"
+    never = along["Along draft_tokens_max: target, greedy"].footnotes
+    assert never[0] == "code 1k, draft: break-even not reached, at worst × 1.50 at 4"
+    assert never[1] == "code 4k, draft: break-even not reached, at best × 0.75 at 4"
+    assert "Along fill" in FORMATS["markdown"](comparison)
+    assert ",draft_tokens_max\n" in FORMATS["csv"](comparison)
+    assert '"break_even": {' in FORMATS["json"](comparison)
+
+
+def test_two_temperatures_are_no_axis_and_three_are() -> None:
+    def axes(*temperatures: float) -> set[str]:
+        results: list[Result] = [generation("none", p, temperature=t) for t in temperatures for p in PROMPTS]
+        return {c.axis for c in compare(plan(results, (contender("none"),)), results).curves}
+
+    assert (axes(0, 0.8), axes(0, 0.4, 0.8)) == (set(), {"temperature"})
+
+
+def test_values_are_written_as_a_user_writes_them() -> None:
+    shown = [cells.setting("fill", 32768), cells.setting("fill", 3000), cells.setting("template", value=True)]
+    assert shown == ["32k", "3000", "true"]
+    assert [cells.setting("p_min", value) for value in (0.5, 1, "q8_0")] == ["0.5", "1", "q8_0"]

@@ -1,0 +1,73 @@
+"""Synthetic groups of two streams: 202 tokens, the baseline's in 2 s."""
+
+import pytest
+from analysis.synthetic import PROMPTS, contender, drafted, generation, opening, plan
+
+from specbench.analysis.comparison import Comparison, compare
+from specbench.analysis.metrics import METRICS
+from specbench.records import Generation, Result
+
+
+def grouped(who: str, first: int, *, seconds: float) -> list[Generation]:
+    """Two prompts at once on `who`."""
+    facts = {"streams": 2, "group_tokens": 202, "group_seconds": seconds}
+    members = [(n, PROMPTS[first + n]) for n in (0, 1)]
+    if who.startswith("draft"):
+        return [drafted(prompt, who=who, stream=n, **facts) for n, prompt in members]
+    return [generation(who, prompt, stream=n, **facts) for n, prompt in members]
+
+
+def contenders() -> tuple[object, ...]:
+    return tuple(
+        contender(
+            f"{name} streams={n}", method, baseline=base and f"none streams={n}", family=f"streams={n}", streams=n
+        )
+        for n in (1, 2)
+        for name, method, base in (("none", "none", None), ("draft", "draft-model", "none"))
+    )
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    """Alone a draft doubles the throughput; with two streams it halves it."""
+    results: list[Result] = [generation("none streams=1", p, total=1.0) for p in PROMPTS]
+    results += [drafted(p, who="draft streams=1", total=0.5) for p in PROMPTS]
+    for first in (0, 2, 4):
+        results += grouped("none streams=2", first, seconds=2.0)
+        results += grouped("draft streams=2", first, seconds=4.0)
+    results += [
+        opening("none streams=2", observed={"parallel_slots": 1}),
+        opening("draft streams=2", observed={"parallel_slots": 2}),
+    ]
+    return compare(plan(results, contenders()), results)
+
+
+def test_the_output_of_a_group_counts_once(comparison: Comparison) -> None:
+    first, second = grouped("none streams=2", 0, seconds=2.0)
+    assert METRICS["output_throughput"].parts(first) == (202, 2.0)
+    assert METRICS["output_throughput"].parts(second) is None
+    assert METRICS["output_throughput"].parts(generation("none", "code-0", total=0.5)) == (101, 0.5)
+    whole = next(r for r in comparison.rows if r.contender == "none streams=2").metrics["output_throughput"]
+    assert whole is not None
+    assert (whole.value, whole.n) == (101.0, 3)
+
+
+def test_the_speedup_is_that_of_groups_and_stops_to_pay_between_one_and_two_streams(comparison: Comparison) -> None:
+    found = {r.contender: r.speedup for r in comparison.rows if r.speedup}
+    assert {name: (s.value, s.n) for name, s in found.items()} == {
+        "draft streams=1": (pytest.approx(2), 6),
+        "draft streams=2": (pytest.approx(0.5), 3),
+    }
+    (curve,) = (c for c in comparison.curves if c.label == "draft" and c.category == "code")
+    assert (curve.axis, [p.value for p in curve.points]) == ("streams", [1, 2])
+    assert curve.break_even is not None
+    assert (curve.break_even.value, curve.break_even.falls) == (pytest.approx(2**0.5), True)
+    assert [p.speed.value if p.speed else None for p in curve.points] == [202, 50.5]
+
+
+def test_too_few_groups_and_too_few_slots_are_noted(comparison: Comparison) -> None:
+    messages = {(n.code, n.contender): n.message for n in comparison.notes}
+    assert messages["UNDERPOWERED", "draft streams=2"] == "3 groups of streams at temperature 0: no interval"
+    assert messages["SETTING_IGNORED", "none streams=2"] == "2 streams were asked for, the engine serves 1 at once"
+    assert ("SETTING_IGNORED", "draft streams=2") not in messages
+    assert comparison.why == ()

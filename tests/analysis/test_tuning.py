@@ -1,0 +1,114 @@
+import random
+from math import exp
+
+import pytest
+from analysis.synthetic import BASE, DRAFT, counts, drafted, generation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specbench.analysis import tuning
+from specbench.analysis.tuning import MARGIN, Ratios
+from specbench.records import Result
+
+PROMPTS = [f"p{i}" for i in range(22)]
+speeds = st.lists(st.floats(0.2, 5), min_size=2, max_size=12)
+
+
+def eliminated(everything: Ratios) -> tuple[list[str], int, int]:
+    """Who is left at the end, the trials that took, and the rounds."""
+    alive, trials, look = list(everything), 0, 0
+    while len(alive) > 1 and (new := tuning.prompts_in_round(len(PROMPTS), look + 1)):
+        look += 1
+        trials += len(new) * len(alive)
+        seen = {name: {p: everything[name][p] for p in PROMPTS[: new.stop]} for name in alive}
+        left = tuning.survivors(tuning.standings(seen, look=look))
+        assert left
+        assert set(left) <= set(alive)
+        alive = left
+    return alive, trials, look
+
+
+@given(speeds, st.lists(st.floats(0.5, 2), min_size=22, max_size=22))
+def test_without_noise_the_best_is_never_dropped(candidates: list[float], prompts: list[float]) -> None:
+    """Some prompts suit all candidates more than others; between candidates nothing varies."""
+    pairs = list(zip(PROMPTS, prompts, strict=True))
+    everything = {f"c{i}": {p: speed * ease for p, ease in pairs} for i, speed in enumerate(candidates)}
+    left, _, _ = eliminated(everything)
+    assert max(candidates) == pytest.approx(candidates[int(left[0][1:])])
+
+
+@given(st.lists(st.lists(st.floats(0.1, 10), min_size=22, max_size=22), min_size=1, max_size=6))
+def test_it_always_ends_with_somebody_whatever_was_measured(rows: list[list[float]]) -> None:
+    everything = {f"c{i}": dict(zip(PROMPTS, row, strict=True)) for i, row in enumerate(rows)}
+    left, trials, rounds = eliminated(everything)
+    assert left
+    assert rounds <= 5
+    assert trials <= len(rows) * len(PROMPTS)
+
+
+@given(st.integers(1, 300))
+def test_the_rounds_cover_every_prompt_once(total: int) -> None:
+    rounds = [tuning.prompts_in_round(total, look) for look in range(1, 12)]
+    assert [i for found in rounds for i in found] == list(range(total))
+
+
+def test_with_noise_it_saves_two_thirds_and_finds_the_same() -> None:
+    """Twelve candidates that differ by 25 %; on one prompt 8 % of that is luck, and measuring adds 4 %."""
+    dice, share, same = random.Random(1), 0.0, 0  # noqa: S311  invented figures
+    for _ in range(50):
+        true = [0.0, *(dice.gauss(0, 0.25) for _ in range(11))]
+        everything = {
+            f"c{i}": {p: exp(speed + (dice.gauss(0, 0.09) if i else 0)) for p in PROMPTS}
+            for i, speed in enumerate(true)
+        }
+        left, trials, _ = eliminated(everything)
+        whole = tuning.standings(everything, look=1)
+        chosen = next(s.speedup for s in whole if s.contender == left[0])
+        same += chosen >= whole[0].speedup / (1 + MARGIN)
+        share += trials / (12 * len(PROMPTS)) / 50
+    assert same == 50
+    assert share < 1 / 3
+
+
+def test_few_measurements_drop_nobody() -> None:
+    two = {"none": {"p0": 1.0, "p1": 1.0}, "draft": {"p0": 3.0, "p1": 2.9}}
+    assert tuning.survivors(tuning.standings(two, look=1)) == ["draft", "none"]
+
+
+def test_ratios_are_paired_with_the_baseline_and_a_method_that_drafted_nothing_is_no_candidate() -> None:
+    results: list[Result] = [
+        generation("base", "code-0", seconds=2),
+        generation("base", "code-0", role="warm-up", seconds=9),
+        drafted("code-0", seconds=0.5),
+        generation("base", "json-0"),
+        drafted("json-0", counts=counts(0, 0)),
+        drafted("json-1"),
+    ]
+    found = tuning.ratios((DRAFT, BASE), results)
+    assert found["code"] == {"base": {"code-0": 1.0}, "draft": {"code-0": pytest.approx(4.0)}}
+    assert found["json"]["draft"] == {"json-0": pytest.approx(2.0)}  # it drafted on another prompt of the category
+    assert tuning.ratios((BASE, DRAFT), results[:5])["json"] == {"base": {"json-0": 1.0}}
+    assert tuning.plain_seconds((BASE, DRAFT), results) == {"code": pytest.approx(0.02), "json": pytest.approx(0.01)}
+
+
+def test_one_setting_for_all_is_the_fastest_on_the_mix() -> None:
+    """Code: a is 2 times as fast, b 1; chat: a 0.5, b 1.25. With half the tokens each, b takes 0.9, the best 0.65."""
+    speedups = {"code": {"none": 1.0, "a": 2.0, "b": 1.0}, "chat": {"none": 1.0, "a": 0.5, "b": 1.25}}
+    found = tuning.single(speedups, seconds={"code": 1.0, "chat": 1.0}, mix={"code": 0.5, "chat": 0.5})
+    assert found is not None
+    assert (found.contender, found.speedup, found.per_category) == (
+        "b",
+        pytest.approx(1 / 0.9),
+        pytest.approx(1 / 0.65),
+    )
+    assert found.cost == pytest.approx(0.9 / 0.65 - 1)
+    code = tuning.single(speedups, seconds={"code": 1.0, "chat": 1.0}, mix={"code": 1.0})
+    assert code is not None
+    assert (code.contender, code.cost) == ("a", pytest.approx(0))
+    assert tuning.single({"code": {"a": 1.0}}, seconds={}, mix={"code": 0.5, "chat": 0.5}) is None
+
+
+def test_the_winner_is_the_fastest_of_those_that_are_left() -> None:
+    measured = {"code": {"none": {"p0": 1.0}, "a": {"p0": 3.0}, "b": {"p0": 2.0}}}
+    (found,) = tuning.winners(measured, {"code": ["none", "b"]})
+    assert (found.contender, found.speedup.value, found.others) == ("b", pytest.approx(2.0), ("none",))
