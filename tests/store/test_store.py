@@ -24,6 +24,7 @@ from specbench.records import (
     Opening,
     Plan,
     Skip,
+    Telemetry,
     Trial,
 )
 
@@ -320,3 +321,40 @@ def test_a_read_only_folder_is_an_error_that_says_what_to_do(tmp_path: Path, fin
         assert len(store.read(finished).results) == 4
     finally:
         finished.chmod(0o700)
+
+
+def telemetry(of: str | None, started: float, **changes: object) -> Telemetry:
+    facts = {"gauges": {}, "meters": {}, "throttle": {}, "reasons": {}}
+    return Telemetry(trial=of, started=started, **facts | changes)
+
+
+def test_telemetry_has_its_own_file_and_comes_back_with_its_trial(tmp_path: Path) -> None:
+    first, second = generation(TRIALS[0]), replace(generation(TRIALS[1]), started=5.0)
+    seen = telemetry(TRIALS[1].id, 5.0, throttle={"nvidia0": {4: 2}})
+    idle = telemetry(None, 0.0, reasons={"cpu.energy": "RAPL is not there"})
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        for line in (idle, first, telemetry(TRIALS[1].id, 4.0), seen, second):
+            folder.append(line)
+    assert b'"telemetry"' not in (folder.path / store.TRIALS).read_bytes()
+    assert store.read(folder.path).results == [idle, first, replace(second, telemetry=seen)]
+
+
+def test_torn_telemetry_is_left_out_and_costs_no_trial(tmp_path: Path) -> None:
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        folder.append(telemetry(TRIALS[0].id, generation(TRIALS[0]).started))
+        folder.append(generation(TRIALS[0]))
+    with (folder.path / store.TELEMETRY).open("ab") as file:
+        file.write(b'{"kind":"telem')
+    run = store.read(folder.path)
+    assert [w for w in run.warnings if "telemetry.jsonl: the last line is torn and left out" in w]
+    assert "again" not in run.warnings[0]
+    with store.resume(folder.path) as resumed:
+        assert resumed.done == {TRIALS[0].id}
+    assert (folder.path / f"{store.TELEMETRY}.torn").exists()
+
+
+def test_a_run_without_telemetry_is_read_as_before(tmp_path: Path) -> None:
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        folder.append(generation(TRIALS[0]))
+    (folder.path / store.TELEMETRY).unlink()
+    assert store.read(folder.path).results == [generation(TRIALS[0])]
