@@ -53,7 +53,7 @@ def measure(
             positions = 1 + int(contender.settings.get("draft_tokens_max", 0))
             try:
                 point, info = verification.passes(
-                    contender, text=text, fill=fill, log=Path(logs) / "log", seconds=seconds, clock=time.monotonic
+                    contender, text=text, fill=fill, log=Path(logs) / "log", seconds=seconds / 2, clock=time.monotonic
                 )
             except EngineError as error:
                 reasons[f"verification.{positions}"] = error.message
@@ -82,7 +82,7 @@ def measure(
 
 
 def _contenders(asked: dict[str, object], *, fill: int, engines: Path | None) -> list[Contender]:
-    """One for each number of positions, the longest first; the plain one at the start and at the end, against drift."""
+    """One for each number of positions, up and down again: a machine that grows slower does so for all of them."""
     lengths = [positions - 1 for positions in verification.POSITIONS if positions > 1]
     drafter = {"draft_tokens_max": lengths, "draft_tokens_min": 1, "ngram_match": verification.NGRAM}
     methods = {BASELINE: {}, verification.DRAFTER: drafter}
@@ -93,12 +93,14 @@ def _contenders(asked: dict[str, object], *, fill: int, engines: Path | None) ->
         raise InputError("the curve needs engines of its own, started anew", hint="name an engine that is a program")
     model = runfile.targets[0].model
     facts = gguf.read_facts(Path(model))
+    if fill < verification.NGRAM:
+        raise InputError(f"a context of {fill} tokens is too short", hint=f"--fill {verification.NGRAM} or more")
     if facts.context_length is not None and fill + verification.SPAN > facts.context_length:
         raise InputError(
             f"the model was trained for {facts.context_length} tokens", hint=f"ask for less --fill than {fill}"
         )
     found, _ = contenders(runfile, profile=profile, facts={model: facts}, context_sizes={model: fill + _MARGIN})
-    return [found[0], *reversed(found[1:]), found[0]]
+    return [*found, *reversed(found)]
 
 
 def save(measured: HardwareMeasurement) -> tuple[Path, Path]:
