@@ -53,7 +53,7 @@ def test_the_curve_of_the_embedded_target_is_measured_with_full_drafts(tmp_path:
         (["list", "rtx309"], 2, "no hardware profile 'rtx309'", "did you mean 'rtx3090'?"),
         (["profile", "--model", "missing.gguf"], 2, "missing.gguf", ""),
         (["profile", "--model", str(TARGET), "--fill", "1000000"], 2, "was trained for", "--fill"),
-        (["profile", "--model", str(TARGET), "--fill", "8"], 2, "8 tokens is too short", "--fill 16"),
+        (["profile", "--model", str(TARGET), "--fill", "8"], 2, "8 tokens is too short", "--fill 24"),
         (["profile", "--model", str(TARGET), "--engine", "llama-sever"], 2, "llama-sever", "did you mean llama-server"),
         (["profile", "--model", str(TARGET), "--engine-set", "thread=1"], 2, "thread", "did you mean threads"),
         (["profile", "--model", str(TARGET), "--engine-path", "nowhere"], 3, "nowhere", "--engine-path"),

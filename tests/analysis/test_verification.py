@@ -63,7 +63,7 @@ def test_what_was_measured_on_the_way_up_and_down_is_one_number() -> None:
     down, up = (point(4, *[each] * 5, spoilt=1) for each in (10, 30))
     four = curve(measured(PLAIN, down, up, PLAIN))[1]
     assert four.cost.value == pytest.approx(2.0)
-    assert (four.cost.n, four.spoilt) == (10, 2)
+    assert (four.requests, four.spoilt) == (10, 2)
 
 
 def test_a_step_between_two_numbers_of_positions_is_not_smoothed() -> None:

@@ -7,7 +7,7 @@ from specbench.report import charts
 
 def cost(positions: int, value: float, spread: float | None = 0.1) -> Cost:
     low, high = (None, None) if spread is None else (value - spread, value + spread)
-    return Cost(positions=positions, seconds=value / 100, cost=Estimate(value, low, high, 9), spoilt=0)
+    return Cost(positions=positions, seconds=value / 100, cost=Estimate(value, low, high, 9), requests=9, spoilt=0)
 
 
 CURVE = [cost(1, 1.0, None), cost(8, 1.2), cost(9, 2.1), cost(16, 2.3), cost(32, 4.5)]
