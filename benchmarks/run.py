@@ -31,6 +31,7 @@ from specbench.analysis import tuning as deciding
 from specbench.engines import catalog
 from specbench.engines.base import Request
 from specbench.hardware import bandwidth as host_bandwidth
+from specbench.hardware import telemetry
 from specbench.models import micro
 from specbench.planning import extent
 from specbench.planning.runfile import RunFile, validate_runfile
@@ -138,6 +139,54 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
     done = subprocess.run([str(w) for w in [*argv, "-o", "json"]], check=True, capture_output=True, text=True)
     speed: float = json.loads(done.stdout)[0]["samples_ts"][0]
     return speed
+
+
+def watching(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Decode tok/s of one server with the sampler's thread beside it and without, and the thread's own time."""
+    if asked.llama_server is None:
+        raise SystemExit("no llama-server: give --llama-server PATH, or run `make engines`")
+    model = asked.model or embedded("micro")
+    body = {"prompt": list(range(300, 364)), "n_predict": 1000, "temperature": 0, "seed": 1}
+    body |= {"cache_prompt": False, "ignore_eos": True}
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as opened:
+        log = Path(name) / "server.log"
+        server = opened.enter_context(rig.serving(asked.llama_server, model, threads=asked.threads, log=log))
+        sampler = opened.enter_context(telemetry.opened())
+        sampler.follow_engine()
+
+        def alone() -> float:
+            timings = rig.post(server, "/completion", body)["timings"]
+            return (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
+
+        def watched() -> float:
+            with sampler.watching():
+                return alone()
+
+        alone(), watched()  # warm-up
+        ratios = [ours / theirs for ours, theirs in alternating(watched, alone, pairs=2 * asked.pairs)]
+        control = [one / other for one, other in alternating(alone, alone, pairs=2 * asked.pairs)]
+        sources = [source for source in sampler.sources if source.sensors]
+        start = time.thread_time()
+        for _ in range(200):
+            for source in sources:
+                source.read(rarely=False)
+        spent = (time.thread_time() - start) / 200
+    yield Figure(
+        "decode tok/s with telemetry / without",
+        statistics.median(ratios),
+        "times",
+        0.99,
+        at_least=True,
+        detail=f"{model.stem}, {len(ratios)} pairs, {interval(ratios)}; "
+        f"control, without / without: {statistics.median(control):.3f}, {interval(control)}",
+    )
+    yield Figure(
+        "telemetry: one look at every sensor, 10 times a second, as a share of one core",
+        spent * 1000,
+        "%",
+        1.0,
+        detail=f"{spent * 1000:.3f} ms of processor time a look; {', '.join(source.name for source in sources)}",
+    )
 
 
 # --------------------------------------------------------------------------------------------- the command itself
@@ -404,6 +453,7 @@ def interval(values: list[float]) -> str:
 
 MEASURES = {
     "overhead": overhead,
+    "telemetry": watching,
     "help": help_time,
     "first-token": first_token,
     "default-run": default_run,

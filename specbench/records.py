@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 Setting = bool | int | float | str
 Role = Literal["warm-up", "measured", "control"]
@@ -173,7 +173,7 @@ class Plan:
     `drafters_found`: files that lay around the models, and what became of each.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     specbench_version: str
     name: str
     suites: dict[str, str]
@@ -238,7 +238,7 @@ class Machine:
     `engine_devices` is what each engine says it can compute on. What could not be read has an entry in `reasons`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     system: str
     release: str | None = None
     architecture: str | None = None
@@ -328,7 +328,7 @@ class Telemetry:
     """
 
     kind: Literal["telemetry"] = "telemetry"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     trial: str | None
     started: float
     gauges: dict[str, Gauge]
@@ -347,7 +347,7 @@ class Generation:
     """
 
     kind: Literal["generation"] = "generation"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
     block: int
     order: int
@@ -385,7 +385,7 @@ class Failure:
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
 
     kind: Literal["failure"] = "failure"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
     block: int
     order: int
@@ -401,7 +401,7 @@ class Opening:
     """An engine that was opened for a block: who it is and how it was started."""
 
     kind: Literal["opening"] = "opening"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     block: int
     started: float
@@ -424,7 +424,7 @@ class Skip:
     """A contender (or all that is left of a block) that cannot run here, with the reason."""
 
     kind: Literal["skip"] = "skip"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     block: int | None
     reason: str
@@ -452,7 +452,7 @@ class HardwareMeasurement:
     `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     specbench_version: str
     started: float
     machine: Machine

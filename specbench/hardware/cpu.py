@@ -119,7 +119,9 @@ def _cpuinfo(text: str, facts: Facts) -> None:
 def _caches(source: Source, facts: Facts) -> None:
     """L1d and L2 of the first core; L3 of all: each is counted once, by the CPUs that share it."""
     covered: set[int] = set()
-    level3: list[float] = []
+    level3: list[int] = []
+    for name in ("cache_l1d", "cache_l2"):
+        facts.put(name, Missing("unsupported: the kernel lists none"))
     for cpu in sorted(int(n[3:]) for n in source.names(_CPUS) if re.fullmatch(r"cpu\d+", n)):
         if cpu in covered:
             continue
@@ -127,17 +129,16 @@ def _caches(source: Source, facts: Facts) -> None:
             folder = f"{_CPUS}/cpu{cpu}/cache/{index}"
             level, size = source.file(f"{folder}/level"), _size(source.file(f"{folder}/size"))
             kind = source.file(f"{folder}/type") if level == "1" else "Data"
-            if level == "3" and not isinstance(size, Missing):
+            if level == "3":
+                if isinstance(size, Missing):  # a sum without it would be wrong
+                    return facts.put("cache_l3", size)
                 level3.append(size)
                 covered |= _cpu_list(source.file(f"{folder}/shared_cpu_list"))
             elif level in ("1", "2") and kind != "Instruction" and cpu == 0:
                 facts.put({"1": "cache_l1d", "2": "cache_l2"}[level], size)
         if cpu not in covered:  # no L3 to count
             break
-    none = Missing("unsupported: the kernel lists none")
-    for name in {"cache_l1d", "cache_l2"} - facts.values.keys() - facts.reasons.keys():
-        facts.put(name, none)
-    facts.put("cache_l3", sum(level3) if level3 else none)
+    return facts.put("cache_l3", sum(level3) if level3 else Missing("unsupported: the kernel lists none"))
 
 
 def _size(text: str | Missing) -> int | Missing:

@@ -8,9 +8,10 @@ from specbench.hardware import pci
 from specbench.hardware.reading import Facts, Missing, Source
 from specbench.records import Accelerator, Link
 
+_MISMATCH = 18
 # By NVML's return code; every other is an error
 _KINDS = {1: "no driver", 3: "unsupported", 4: "no permission", 9: "no driver", 12: "no driver", 13: "unsupported"}
-_MISMATCH = 18
+_KINDS |= {_MISMATCH: "no driver"}
 _MHZ = 10**6
 _MILLI = 1000
 _READINGS: dict[str, tuple[str, tuple[int, ...]]] = {

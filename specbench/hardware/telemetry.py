@@ -77,13 +77,13 @@ class Sampler:
     def __init__(
         self, sources: Sequence[Source], engine: Engine, reasons: dict[str, str], *, monotonic: Callable[[], float]
     ) -> None:
-        self._sources, self._reasons, self._monotonic = sources, reasons, monotonic
+        self.sources, self._reasons, self._monotonic = sources, reasons, monotonic
         self.follow_engine = engine.follow
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
         """Look once, then again and again in a thread, and once more at the end."""
-        watch, over = Watch(self._sources, self._monotonic, self._reasons), threading.Event()
+        watch, over = Watch(self.sources, self._monotonic, self._reasons), threading.Event()
 
         def look() -> None:
             pause = INTERVAL

@@ -1,4 +1,6 @@
 import hashlib
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,9 @@ from execution.fakes import FakeEngine, make_plan
 
 from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.execution.blocks import Event
-from specbench.records import Failure, Generation, Opening, Plan, Skip
+from specbench.hardware.sensors import Engine, Source
+from specbench.hardware.telemetry import Sampler
+from specbench.records import Failure, Generation, Opening, Plan, Skip, Telemetry
 
 T = TypeVar("T")
 
@@ -164,3 +168,23 @@ def test_an_interrupt_closes_the_engine_and_passes_through(engine: FakeEngine, t
     with pytest.raises(KeyboardInterrupt):
         events.throw(KeyboardInterrupt())
     assert engine.calls == ["open a", "p", "close a"]
+
+
+def test_telemetry_comes_before_the_trial_that_it_is_of_and_not_for_warm_ups(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    sampler = Sampler([Source("own", {"memory": lambda: 5.0})], Engine(), {}, monotonic=time.monotonic)
+    plan = make_plan([("a", ["warm", "p", "dies"])])
+    events = list(
+        execute(plan, done=(), logs=tmp_path, open_session=engine.open, check=lambda _: None, sampler=sampler)
+    )
+    kinds = [type(event) for event in events]
+    assert kinds[1:6] == [Opening, TrialStarted, Generation, TrialStarted, Telemetry]
+    lost = kinds.index(Failure)
+    assert kinds[lost - 1] is Telemetry
+    for seen, result in ((events[5], events[6]), (events[lost - 1], events[lost])):
+        assert isinstance(seen, Telemetry)
+        assert isinstance(result, Generation | Failure)
+        assert (seen.trial, seen.started) == (result.trial.id, result.started)
+        assert seen.gauges["own.memory"].high == 5.0
+    assert [t for t in threading.enumerate() if t.name == "telemetry"] == []

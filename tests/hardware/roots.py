@@ -88,7 +88,7 @@ def strix_halo(root: Path) -> Path:
 
 
 def mixed(root: Path) -> Path:
-    """The GPU in a Ryzen 7000 beside an RX 7900 XTX on its own bridge, a sound device, an Arc and a network card."""
+    """The GPU inside a Ryzen 7000 beside an RX 7900 XTX on its own bridge, an Arc, and what is no GPU."""
     plant(root, node(0, cpu_cores_count=16, simd_count=0, gfx_target_version=0))
     plant(root, node(1, simd_count=192, gfx_target_version=110000, location_id=0x0300, domain=0))
     plant(root, {f"{KFD}/1/mem_banks/0/properties": "heap_type 1\nwidth 384\nmem_clk_max 1249"})

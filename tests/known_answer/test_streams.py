@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from known_answer.models import KnownAnswer
+from known_answer.rig import DRAFTERS, Engine, asked, contender, reported
 from known_answer.simulator import generate, simulate
-from known_answer.test_counts import asked, contender, engine, reported
+from known_answer.test_counts import engine
 
 from specbench.engines import catalog
 from specbench.engines.profile import command
@@ -20,15 +21,13 @@ OUTPUT_TOKENS, DRAFT_TOKENS_MAX = 100, 4
 
 @pytest.mark.parametrize("streams", [1, 2, 4])
 def test_streams_give_the_tokens_and_counts_of_one(
-    engine: tuple[str, str | None],
+    engine: Engine,
     known_answer_models: KnownAnswer,
     tmp_path: Path,
     streams: int,
 ) -> None:
     models, maps = known_answer_models, known_answer_models.maps
-    drafting = contender(
-        engine, models, method="draft-model", draft_model=models.draft, settings={"draft_tokens_max": DRAFT_TOKENS_MAX}
-    )
+    drafting = contender(engine, models, DRAFTERS["draft-model"], settings={"draft_tokens_max": DRAFT_TOKENS_MAX})
     argv, _ = command(
         catalog.profiles(None)[engine[0]],
         target_model=str(models.target),
@@ -45,7 +44,7 @@ def test_streams_give_the_tokens_and_counts_of_one(
         replace(asked(models, OUTPUT_TOKENS), prompt=start, shared=streams > 1, stream=False) for start in starts
     ]
     with catalog.open_session(several, log=tmp_path / "engine.log", load_timeout=60.0) as session:
-        assert session.info.observed["slots"] == streams
+        assert session.info.observed["parallel_slots"] == streams
         assert session.info.context_size == drafting.engine_settings["context_size"]  # each stream has all of it
         with ThreadPoolExecutor(streams) as pool:
             answers = list(pool.map(session.generate, requests))

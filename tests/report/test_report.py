@@ -160,3 +160,16 @@ def test_numbers_have_no_false_precision() -> None:
     assert cells.rate(Estimate(1234.5, None, None, 2)) == "1230"
     assert cells.category("rag-long", 32768) == "rag-long 32k"
     assert cells.category("rag-long", 3000) == "rag-long 3000"
+
+
+def test_energy_and_memory_have_columns_only_where_they_were_measured(comparison: Comparison) -> None:
+    joules, tokens = Estimate(1.25, None, None, 1), Estimate(2.88e6, None, None, 1)
+    row = comparison.rows[0]
+    metrics = {**row.metrics, "energy_per_token": joules, "tokens_per_kwh": tokens}
+    watched = replace(row, metrics=metrics, peak_memory=2.0**30, peak_device_memory=17.5 * 2**30)
+    (section,) = (s for s in sections(replace(comparison, rows=(watched,), overall=())) if s.title.endswith("greedy"))
+    shown = {(c.name, c.unit): cell for c, cell in zip(section.columns, section.rows[0], strict=True)}
+    assert shown["energy", "J/tok"] == "1.25"
+    assert shown["per kWh", "ktok"] == "2880"
+    assert (shown["memory", "MiB"], shown["on GPU", "MiB"]) == ("1020", "17900")
+    assert not {"energy", "per kWh", "memory", "on GPU"} & {c.name for c in sections_of_one().columns}

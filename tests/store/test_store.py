@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from specbench.records import (
     Opening,
     Plan,
     Skip,
+    Telemetry,
     Trial,
 )
 
@@ -171,10 +173,9 @@ def test_a_damaged_line_in_the_middle_is_left_out_with_its_number(finished: Path
 @pytest.mark.parametrize("name", ["plan.json", "machine.json", "trials.jsonl", "openings.jsonl"])
 def test_a_newer_schema_is_refused(finished: Path, name: str) -> None:
     file = finished / name
-    file.write_text(
-        file.read_text().replace('schema_version": 1', 'schema_version": 2').replace('_version":1', '_version":2')
-    )
-    with pytest.raises(InputError, match=f"{name} has schema version 2; this specbench reads 1"):
+    written = re.compile(r'(schema_version": ?)2')
+    file.write_text(written.sub(r"\g<1>3", file.read_text()))
+    with pytest.raises(InputError, match=f"{name} has schema version 3; this specbench reads 2"):
         store.read(finished)
 
 
@@ -182,7 +183,7 @@ def test_a_folder_that_is_no_run_or_has_a_damaged_plan_is_refused(finished: Path
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match="is not a run"):
             store.resume(path)
-    (finished / "plan.json").write_text('{"schema_version": 1}')
+    (finished / "plan.json").write_text('{"schema_version": 2}')
     with pytest.raises(InputError, match=r"plan\.json is damaged"):
         store.read(finished)
 
@@ -320,3 +321,40 @@ def test_a_read_only_folder_is_an_error_that_says_what_to_do(tmp_path: Path, fin
         assert len(store.read(finished).results) == 4
     finally:
         finished.chmod(0o700)
+
+
+def telemetry(of: str | None, started: float, **changes: object) -> Telemetry:
+    facts = {"gauges": {}, "meters": {}, "throttle": {}, "reasons": {}}
+    return Telemetry(trial=of, started=started, **facts | changes)
+
+
+def test_telemetry_has_its_own_file_and_comes_back_with_its_trial(tmp_path: Path) -> None:
+    first, second = generation(TRIALS[0]), replace(generation(TRIALS[1]), started=5.0)
+    seen = telemetry(TRIALS[1].id, 5.0, throttle={"nvidia0": {4: 2}})
+    idle = telemetry(None, 0.0, reasons={"cpu.energy": "RAPL is not there"})
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        for line in (idle, first, telemetry(TRIALS[1].id, 4.0), seen, second):
+            folder.append(line)
+    assert b'"telemetry"' not in (folder.path / store.TRIALS).read_bytes()
+    assert store.read(folder.path).results == [idle, first, replace(second, telemetry=seen)]
+
+
+def test_torn_telemetry_is_left_out_and_costs_no_trial(tmp_path: Path) -> None:
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        folder.append(telemetry(TRIALS[0].id, generation(TRIALS[0]).started))
+        folder.append(generation(TRIALS[0]))
+    with (folder.path / store.TELEMETRY).open("ab") as file:
+        file.write(b'{"kind":"telem')
+    run = store.read(folder.path)
+    assert [w for w in run.warnings if "telemetry.jsonl: the last line is torn and left out" in w]
+    assert "again" not in run.warnings[0]
+    with store.resume(folder.path) as resumed:
+        assert resumed.done == {TRIALS[0].id}
+    assert (folder.path / f"{store.TELEMETRY}.torn").exists()
+
+
+def test_a_run_without_telemetry_is_read_as_before(tmp_path: Path) -> None:
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        folder.append(generation(TRIALS[0]))
+    (folder.path / store.TELEMETRY).unlink()
+    assert store.read(folder.path).results == [generation(TRIALS[0])]
