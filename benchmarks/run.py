@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from specbench.analysis import metrics
 from specbench.analysis import tuning as deciding
 from specbench.engines import catalog
 from specbench.engines.base import Request
+from specbench.hardware import bandwidth as host_bandwidth
 from specbench.hardware import telemetry
 from specbench.models import micro
 from specbench.planning import extent
@@ -267,6 +269,31 @@ def default_run(_: argparse.Namespace) -> Iterator[Figure]:
     yield Figure("peak RSS of specbench itself in that run", peak / 2**20, "MiB", 250e6 / 2**20)
 
 
+def bandwidth(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Host memory bandwidth of `specbench hardware profile` against the triad of STREAM, compiled here."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        triad = Path(name) / "triad"
+        argv = [compiler, "-O3", "-march=native", "-fopenmp", str(ROOT / "benchmarks" / "triad.c"), "-o", str(triad)]
+        subprocess.run(argv, check=True)
+
+        def compiled() -> float:
+            return float(subprocess.run([triad], check=True, capture_output=True, text=True).stdout)
+
+        pairs = list(alternating(lambda: max(host_bandwidth.host()), compiled, pairs=min(asked.pairs, 10)))
+    ours, theirs = (max(side) for side in zip(*pairs, strict=True))
+    yield Figure(
+        "host memory bandwidth and a compiled STREAM triad, the smaller / the larger",
+        min(ours / theirs, theirs / ours),
+        "times",
+        0.9,
+        at_least=True,
+        detail=f"{ours / 1e9:.1f} GB/s / {theirs / 1e9:.1f} GB/s, the best of {len(pairs)} runs in turn, all cores",
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- disk
 
 
@@ -430,6 +457,7 @@ MEASURES = {
     "help": help_time,
     "first-token": first_token,
     "default-run": default_run,
+    "bandwidth": bandwidth,
     "analysis": analysis,
     "inspect": inspect,
     "planning": planning,

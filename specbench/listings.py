@@ -223,11 +223,15 @@ def bandwidth_rows(measured: HardwareMeasurement) -> Rows:
             "readings": len(readings),
         }
         for name, readings in found.items()
-    ] + [{"memory": k, "best": None, "median": why, "readings": None} for k, why in measured.reasons.items()]
+    ] + [
+        {"memory": key, "best": None, "median": why, "readings": None}
+        for key, why in measured.reasons.items()
+        if key.startswith("device_bandwidth")
+    ]
 
 
 def curve_rows(measured: HardwareMeasurement) -> Rows:
-    """The verification-cost curve; what could not be measured is a row with its reason."""
+    """The verification-cost curve, as far as it could be measured."""
     return [
         {
             "positions": cost.positions,
@@ -236,7 +240,7 @@ def curve_rows(measured: HardwareMeasurement) -> Rows:
             "cost": f"{cost.cost.value:.2f}",
             "95 % interval": None if cost.cost.low is None else f"{cost.cost.low:.2f} to {cost.cost.high:.2f}",
             "gain at most": f"{cost.best_gain:.2f}",
-            "requests": cost.cost.n,
+            "requests": cost.requests,
         }
         for cost in curve(measured)
     ]

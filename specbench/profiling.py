@@ -26,6 +26,8 @@ from specbench.report import charts
 from specbench.units import decimal
 
 _CHARACTERS_A_TOKEN = 12  # more than any tokenizer takes of prose: the text is cut to size as tokens
+_LEAST_TEXT = 2000  # characters
+_TEXTS = 8  # tried in turn: a small model may go on in circles that no drafter can follow
 _MARGIN = 256  # tokens of context beyond the fill, for what is decoded
 
 
@@ -41,11 +43,17 @@ def measure(
         raise UnavailableError(skip.reason, hint=skip.hint)
     machine, reasons, started = detect(), dict[str, str](), time.time()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if load is not None and load > 0.5 * (machine.cores_logical or 1):
+        observe(f"warning: the load average is {load:.1f} on {machine.cores_logical} cores; stop what else runs")
     observe("memory bandwidth of the host, and of devices whose driver is here")
     host, devices = bandwidth.host(), bandwidth.devices(reasons)
-    hidden = Passages(needles=(), question="", seed=1)
     frames = pipeline.find_suite("core").passages or {}
-    text = passages.render(frames, hidden, characters=fill * _CHARACTERS_A_TOKEN)
+    texts = [
+        passages.render(
+            frames, Passages(needles=(), question="", seed=seed), characters=fill * _CHARACTERS_A_TOKEN + _LEAST_TEXT
+        )
+        for seed in range(_TEXTS)
+    ]
     found: list[VerificationPasses] = []
     opened: Opening | None = None
     with TemporaryDirectory() as logs:
@@ -53,7 +61,7 @@ def measure(
             positions = 1 + int(contender.settings.get("draft_tokens_max", 0))
             try:
                 point, info = verification.passes(
-                    contender, text=text, fill=fill, log=Path(logs) / "log", seconds=seconds, clock=time.monotonic
+                    contender, texts=texts, fill=fill, log=Path(logs) / "log", seconds=seconds / 2, clock=time.monotonic
                 )
             except EngineError as error:
                 reasons[f"verification.{positions}"] = error.message
@@ -63,8 +71,8 @@ def measure(
             found.append(point)
             each = min(point.seconds) / point.passes
             observe(f"{positions} positions: {decimal(each * 1000, 'ms')} at best, {len(point.seconds)} requests")
-    if opened is None:
-        raise EngineError("no pass could be measured", hint="; ".join(reasons.values()))
+    if opened is None or all(point.positions != 1 for point in found):
+        raise EngineError("no pass over one position could be measured", hint="; ".join(reasons.values()))
     return HardwareMeasurement(
         specbench_version=specbench.__version__,
         started=started,
@@ -82,7 +90,7 @@ def measure(
 
 
 def _contenders(asked: dict[str, object], *, fill: int, engines: Path | None) -> list[Contender]:
-    """One for each number of positions, the longest first; the plain one at the start and at the end, against drift."""
+    """One for each number of positions, up and down again: a machine that grows slower does so for all of them."""
     lengths = [positions - 1 for positions in verification.POSITIONS if positions > 1]
     drafter = {"draft_tokens_max": lengths, "draft_tokens_min": 1, "ngram_match": verification.NGRAM}
     methods = {BASELINE: {}, verification.DRAFTER: drafter}
@@ -93,12 +101,14 @@ def _contenders(asked: dict[str, object], *, fill: int, engines: Path | None) ->
         raise InputError("the curve needs engines of its own, started anew", hint="name an engine that is a program")
     model = runfile.targets[0].model
     facts = gguf.read_facts(Path(model))
+    if fill < verification.NGRAM:
+        raise InputError(f"a context of {fill} tokens is too short", hint=f"--fill {verification.NGRAM} or more")
     if facts.context_length is not None and fill + verification.SPAN > facts.context_length:
         raise InputError(
             f"the model was trained for {facts.context_length} tokens", hint=f"ask for less --fill than {fill}"
         )
     found, _ = contenders(runfile, profile=profile, facts={model: facts}, context_sizes={model: fill + _MARGIN})
-    return [found[0], *reversed(found[1:]), found[0]]
+    return [*found, *reversed(found)]
 
 
 def save(measured: HardwareMeasurement) -> tuple[Path, Path]:

@@ -15,6 +15,7 @@ class Cost:
     positions: int
     seconds: float
     cost: Estimate
+    requests: int
     spoilt: int
 
     @property
@@ -38,6 +39,7 @@ def curve(measured: HardwareMeasurement) -> tuple[Cost, ...]:
             cost=Estimate(1.0, None, None, len(seconds))
             if positions == 1
             else ratio_of_medians(seconds, plain, seed=1),
+            requests=len(seconds),
             spoilt=spoilt[positions],
         )
         for positions, seconds in sorted(passes.items())

@@ -104,7 +104,9 @@ class DeviceProfile(_Table):
             if isinstance(figure.value, str) != (FIGURES[key] == "date"):
                 raise ValueError(f"{key} cannot be {figure.value!r}")
             if figure.source not in self.sources:
-                raise ValueError(f"{key}: no source {figure.source!r}: {faults.did_you_mean(key, self.sources)}")
+                raise ValueError(
+                    f"{key}: no source {figure.source!r}: {faults.did_you_mean(figure.source, self.sources)}"
+                )
         return self
 
     def figure(self, key: str) -> float | None:
