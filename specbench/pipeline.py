@@ -4,7 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,9 +134,10 @@ def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
         return size
     here, found = detect(), []
     for path in reversed(store.runs(results)):
-        if store.machine(path).same(here):
-            run = store.read(path)
-            found.append((run.plan, run.results))
+        with suppress(InputError):  # a run of an older version, or a damaged one, tells nothing
+            if store.machine(path).same(here):
+                run = store.read(path)
+                found.append((run.plan, run.results))
         if len(found) == _LOOKED_AT:
             break
     return extent(plan, found)

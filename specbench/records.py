@@ -124,7 +124,8 @@ class Contender:
     @property
     def synthetic(self) -> bool:
         """Whether dice decide what is accepted: speed as a function of acceptance, never a result of the method."""
-        return any("synth" in word for word in (*self.settings, *self.engine_settings, *self.engine_args))
+        flags = (word.partition("=")[0] for word in self.engine_args if word.startswith(("--spec", "speculative.")))
+        return any("synth" in word for word in (*self.settings, *self.engine_settings, *flags))
 
     def values_of(self, setting: str) -> tuple[Setting, ...]:
         """The values of a setting: of a combined method, which has it as PART.KEY, one for each part that has it."""

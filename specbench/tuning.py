@@ -59,19 +59,21 @@ def tune(
         while True:
             with progress(replace(grid, blocks=blocks)) as shown:
                 outcome = pipeline.carry_out(folder, observe=shown.observe, deadline=deadline)
-            measured = deciding.ratios(grid.contenders, store.read(folder.path).results)
-            alive = {category: _survivors(measured.get(category, {}), names, look) for category, names in alive.items()}
+            run, comparison = pipeline.read(folder.path)
+            wrong = {(r.category, r.contender) for r in comparison.rows if not r.right}
+            right = {
+                category: {name: r for name, r in by_name.items() if r and (category, name) not in wrong}
+                for category, by_name in deciding.ratios(grid.contenders, run.results).items()
+            }
+            alive = {
+                category: _survivors(right.get(category, {}), [n for n in names if (category, n) not in wrong], look)
+                for category, names in alive.items()
+            }
             blocks = _round(grid, alive, prompts, look + 1, first=len(folder.plan.blocks))
             if outcome.stopped or not blocks:
                 break
             look += 1
             folder = store.extended(folder, replace(grid, blocks=(*folder.plan.blocks, *blocks)))
-    run, comparison = pipeline.read(folder.path)
-    wrong = {(r.category, r.contender) for r in comparison.rows if not r.right}
-    right = {
-        category: {name: r for name, r in by_name.items() if r and (category, name) not in wrong}
-        for category, by_name in deciding.ratios(grid.contenders, run.results).items()
-    }
     winners = deciding.winners(right, alive)
     speedups = {
         category: {s.contender: s.speedup for s in deciding.standings(by_name, look=1)}

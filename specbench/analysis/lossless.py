@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import comb
+from math import exp, lgamma, log, log1p
 from typing import Literal
 
 from specbench.records import Generation
@@ -54,7 +54,12 @@ class Lossless:
         """
         rate = (self.control_differing + 1) / (self.control_judged + 2)
         n = self.judged
-        tail = sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(self.diverged, n + 1))
+        # In logarithms: the coefficients of some thousand trials are beyond any float.
+        whole = lgamma(n + 1)
+        tail = sum(
+            exp(whole - lgamma(k + 1) - lgamma(n - k + 1) + k * log(rate) + (n - k) * log1p(-rate))
+            for k in range(self.diverged, n + 1)
+        )
         return tail >= UNLIKELY
 
 

@@ -79,7 +79,10 @@ def draft_counts(
     if moved is not None and DRAFTS in moved:
         drafted_steps = known("drafted_steps", moved[DRAFTS], f"/metrics {DRAFTS}")
         positions = tuple(moved[key] for key in _positions(moved))
-        sources["accepted_by_position"] = f"/metrics {POSITIONS}"
+        if accepted and not positions:
+            positions = None  # not shown, which is not the same as none
+        else:
+            sources["accepted_by_position"] = f"/metrics {POSITIONS}"
     elif depths := timings.get("draft_by_depth"):  # ik_llama.cpp
         drafted_steps = known("drafted_steps", depths[0]["draft_n"], "timings.draft_by_depth")
         positions = tuple(depth["draft_n_accepted"] for depth in depths)
@@ -124,8 +127,8 @@ def openai_counts(
     if DRAFTED in moved and moved[DRAFTED] == found.get("drafted", moved[DRAFTED]):
         for name, key in (("drafted", DRAFTED), ("accepted", ACCEPTED), ("drafted_steps", DRAFTS)):
             take(name, moved.get(key), f"/metrics {key}")
-        found["accepted_by_position"] = tuple(moved[key] for key in _positions(moved))
-        sources["accepted_by_position"] = f"/metrics {POSITIONS}"
+        if (positions := tuple(moved[key] for key in _positions(moved))) or not found.get("accepted"):
+            found["accepted_by_position"], sources["accepted_by_position"] = positions, f"/metrics {POSITIONS}"
     take("prefill_tokens", 1 if found.get("emitted") else None, "assumed: the prompt pass yields one token")
     if {"emitted", "prefill_tokens", "accepted"} <= found.keys():
         steps = found["emitted"] - found["prefill_tokens"] - found["accepted"]

@@ -70,12 +70,14 @@ class OpenAISession:
         return tokens
 
     def generate(self, request: Request) -> Answer:
-        before, written = self._metrics(), self._log_size()
+        alone = not request.shared  # /metrics and the log are sums over all that run at the same time
+        before, written = (self._metrics(), self._log_size()) if alone else (None, 0)
         with self._running.faults(request.timeout):
             exchange = self._running.wire.exchange(_CHAT, body(request, model=self._model), timeout=request.timeout)
         chunks = read_chunks(exchange)
-        logged = self._logged(written)
-        return read_answer(chunks, sent=exchange.sent, logged=logged, before=before, after=self._metrics())
+        logged = self._logged(written) if alone else {}
+        after = self._metrics() if alone else None
+        return read_answer(chunks, sent=exchange.sent, logged=logged, before=before, after=after)
 
     def _first_model(self) -> str:
         with self._running.faults(_TIMEOUT):

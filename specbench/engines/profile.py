@@ -35,7 +35,6 @@ class Method(_Table):
     `type`: its name in the profile's `types`; methods that have one can be combined. Its words may use every setting
     that has a default: `"mtp:n_max=$draft_tokens_max"`. `needs`: the kind of drafter file; for `mtp`, heads in the
     target's own file. `settings_of`: another method whose settings this one has too.
-        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     type: str | None = None
@@ -51,7 +50,6 @@ class Profile(_Table):
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
     code and the reason. `protocol`: how it is asked once it runs.
-        texts += [(set(), table.argv_with_file)] if isinstance(table, Method) else []
     """
 
     name: str

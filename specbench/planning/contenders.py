@@ -38,7 +38,7 @@ def contenders(
     `context_sizes` are tokens by target model, for engines that take such a setting.
     """
     targets = runfile.targets or (Target(model=runfile.url or "", label="server"),)
-    labels = [_label(target) for target in targets]
+    labels = [label_of(target) for target in targets]
     if len(set(labels)) < len(labels):
         raise InputError("two targets have the same label", hint="give each target a label of its own")
     for method in runfile.method_settings:
@@ -56,6 +56,8 @@ def contenders(
             runfile, profile, target, drafters=drafters, elsewhere=elsewhere, prefix=prefix, left_out=left_out
         )
         require_feasible(runfile, methods)
+        if profile.protocol == "openai" and False in runfile.template:
+            raise InputError(f"{profile.name} takes messages only", hint="leave out template = false")
         for family, method in product(families(runfile), methods):
             entry = find_method(profile, method)
             drafter = drafters.get(entry.needs)
@@ -156,7 +158,8 @@ def _methods(
     return tuple(possible) if wanted is None or {*wanted} & {*possible} else ()
 
 
-def _label(target: Target) -> str:
+def label_of(target: Target) -> str:
+    """What tables call the target."""
     return target.label or _stem(target.model)
 
 

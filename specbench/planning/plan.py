@@ -10,7 +10,7 @@ from specbench.engines.profile import Profile, choose
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
 from specbench.planning import suites
-from specbench.planning.contenders import contenders
+from specbench.planning.contenders import contenders, label_of
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
 from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Trial
@@ -40,8 +40,8 @@ class _Job:
 
     def temperatures(self, contender: Contender) -> tuple[float, ...]:
         """Those of the contender's target, or of the run."""
-        own = {target.model: target.temperatures for target in self.runfile.targets}
-        return own.get(contender.target_model) or self.runfile.temperatures
+        own = {label_of(target): target.temperatures for target in self.runfile.targets}
+        return own.get(contender.target_label) or self.runfile.temperatures
 
 
 def make_plan(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from analysis.synthetic import drafted, generation, ids
 
@@ -68,3 +70,9 @@ def test_categories_merge_into_one_judgement() -> None:
     assert merged is not None
     assert (merged.judged, merged.diverged, merged.first, merged.kind) == (3, 2, 9, "diverged")
     assert lossless.merge([]) is None
+
+
+def test_a_long_run_is_judged_without_overflow() -> None:
+    long = Lossless(judged=5000, identical=4900, exact=True, control_judged=200, control_differing=4)
+    assert long.kind == "engine not deterministic"
+    assert replace(long, identical=3000, first=0).kind == "diverged"

@@ -315,3 +315,10 @@ def test_a_target_may_have_temperatures_of_its_own() -> None:
     for trial in (t for block in made.blocks for t in block.trials):
         seen.setdefault(trial.contender.partition(" ")[0], set()).add(trial.temperature)
     assert seen == {"a": {0.0, 0.8}, "b": {0.8}}
+
+
+def test_temperatures_belong_to_the_target_and_not_to_its_file() -> None:
+    targets = [{"model": "a.gguf", "label": "x", "temperatures": 0}, {"model": "a.gguf", "label": "y"}]
+    made = plan(targets=targets, temperatures=[0.8], control=False)
+    seen = {(t.contender[0], t.temperature) for block in made.blocks for t in block.trials}
+    assert seen == {("x", 0.0), ("y", 0.8)}
