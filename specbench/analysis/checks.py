@@ -316,12 +316,13 @@ def _longest_draft(generations: Iterable[Generation]) -> int | None:
 
 def _ignored(contender: Contender, g: Generation, sampling: Sampling) -> Iterator[str]:
     """Settings that the engine's own account of a trial contradicts. Engines keep numbers as 32-bit floats."""
-    seen = g.observed
+    if g.trial.ignore_eos and g.stop_reason == "eos":
+        yield "ignore_eos was asked for, an answer ended by itself"
+    if not (seen := g.observed):
+        return
     method = seen.get("method")
     if method is not None and not {*contender.method.split("+")} <= {*str(method).split("+")}:
         yield f"{contender.method} was asked for, the engine shows {method}"
-    if g.trial.ignore_eos and g.stop_reason == "eos":
-        yield "ignore_eos was asked for, an answer ended by itself"
     drawn = {"top_k": sampling.top_k, "top_p": sampling.top_p, "min_p": sampling.min_p}
     for key, wanted in {"temperature": g.trial.temperature, **drawn}.items():
         shown = seen.get(key)

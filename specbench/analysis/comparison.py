@@ -380,6 +380,10 @@ def _notes(
         for openings in recorded.openings.values()
         for o in openings
     }
+    by_prompt = {
+        name: _by_prompt(recorded.of(name))
+        for name in {c.baseline for c in recorded.contenders.values() if c.baseline is not None}
+    }
     for name, contender in recorded.contenders.items():
         generations = recorded.of(name)
         yield from checks.of_contender(contender, generations, recorded.openings.get(name, []), recorded.sampling)
@@ -388,7 +392,7 @@ def _notes(
             yield from checks.drifted(contender, _late_over_early(generations, recorded.sources[name], seed))
         else:
             baseline = recorded.contenders[contender.baseline]
-            pairs = _nearest(generations, recorded.of(baseline.name))
+            pairs = _nearest(generations, by_prompt[baseline.name])
             yield from checks.of_pair(contender, baseline, pairs, builds=builds)
     yield from checks.of_run(
         recorded.contenders.values(),
@@ -402,20 +406,35 @@ def _notes(
         yield from checks.of_bound(row)
 
 
-def _nearest(mine: Iterable[Generation], theirs: Iterable[Generation]) -> list[tuple[Generation, Generation]]:
+_What = tuple[str, float, int | None]
+
+
+def _what(g: Generation) -> _What:
+    return g.trial.prompt, g.trial.temperature, g.trial.fill
+
+
+def _by_prompt(generations: Iterable[Generation]) -> dict[_What, tuple[list[float], list[Generation]]]:
+    """Trials with the times at which they began, in their order."""
+    found: dict[_What, tuple[list[float], list[Generation]]] = {}
+    for g in sorted(generations, key=attrgetter("started")):
+        times, trials = found.setdefault(_what(g), ([], []))
+        times.append(g.started)
+        trials.append(g)
+    return found
+
+
+def _nearest(
+    mine: Iterable[Generation], theirs: Mapping[_What, tuple[list[float], list[Generation]]]
+) -> list[tuple[Generation, Generation]]:
     """Each trial with that of the baseline on the same prompt that began nearest to it."""
-
-    def what(g: Generation) -> tuple[str, float, int | None]:
-        return g.trial.prompt, g.trial.temperature, g.trial.fill
-
-    by_prompt: dict[tuple[str, float, int | None], list[Generation]] = defaultdict(list)
-    for g in sorted(theirs, key=attrgetter("started")):
-        by_prompt[what(g)].append(g)
     pairs = []
     for g in mine:
-        if others := by_prompt.get(what(g)):
-            at = bisect_left(others, g.started, key=attrgetter("started"))
-            pairs.append((g, min(others[max(0, at - 1) : at + 1], key=lambda o: abs(o.started - g.started))))
+        if (found := theirs.get(_what(g))) is not None:
+            times, trials = found
+            at = bisect_left(times, g.started)
+            if at and (at == len(times) or g.started - times[at - 1] <= times[at] - g.started):
+                at -= 1
+            pairs.append((g, trials[at]))
     return pairs
 
 

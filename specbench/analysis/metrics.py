@@ -110,7 +110,7 @@ def drafted_share(g: Generation) -> Parts | None:
 
 def energy_per_token(g: Generation) -> Parts | None:
     """Joules while decoding and the tokens decoded, by the engine's times or else the client's."""
-    if (decoded := decode_engine(g) or decode_client(g)) is None:
+    if g.telemetry is None or (decoded := decode_engine(g) or decode_client(g)) is None:
         return None
     joules = telemetry.of_decode(g, decoded[1])
     return None if isinstance(joules, str) else (joules, decoded[0])
@@ -118,7 +118,7 @@ def energy_per_token(g: Generation) -> Parts | None:
 
 def tokens_per_kwh(g: Generation) -> Parts | None:
     """The same turned round, in kilowatt-hours."""
-    found = energy_per_token(g)
+    found = None if g.telemetry is None else energy_per_token(g)
     return None if found is None or not found[0] else (found[1], found[0] / _KWH)
 
 
