@@ -48,7 +48,7 @@ _CLIENT_SHARE, _CLIENT_SECONDS = 0.05, 0.005
 _DRIFT = 0.05
 _FLOAT32 = 1e-5
 _STALE = 6 * 3600.0
-_FILL = 0.02
+_FILL, _SENTENCE = 0.02, 24  # a share, and tokens: text is filled up by sentences
 _WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}  # how OpenMP threads wait
 
 
@@ -264,9 +264,9 @@ def repetition(text: str) -> float | None:
 
 
 def _missed_fill(g: Generation) -> bool:
-    """The prompt is more than 2 % longer or shorter than was asked for."""
+    """The prompt is longer or shorter than was asked for by more than 2 % and a sentence."""
     wanted, got = g.trial.fill, g.prompt_tokens
-    return wanted is not None and got is not None and abs(got - wanted) > _FILL * wanted
+    return wanted is not None and got is not None and abs(got - wanted) > max(_FILL * wanted, _SENTENCE)
 
 
 def _loops(text: str, known: dict[str, bool]) -> bool:

@@ -142,11 +142,13 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
 
 def _energy(plan: Plan, results: Iterable[Result], recorded: _Recorded) -> str:
     idle = [r for r in results if r.kind == "telemetry"]
+    if not idle or not idle[-1].meters:
+        return telemetry.energy_in_words(plan.telemetry, idle[-1] if idle else None, ())
     decodes = [
         (g, METRICS[recorded.sources[g.trial.contender]].parts(g)) for gs in recorded.measured.values() for g in gs
     ]
     found = [telemetry.of_decode(g, decoded[1]) for g, decoded in decodes if decoded is not None]
-    return telemetry.energy_in_words(plan.telemetry, idle[-1] if idle else None, found)
+    return telemetry.energy_in_words(plan.telemetry, idle[-1], found)
 
 
 def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
