@@ -33,7 +33,7 @@ class Member:
 
 NAMES: Mapping[str, Member] = MappingProxyType(
     {
-        "micro": Member(_TARGET, None, "the embedded toy target: drafting costs more than it saves"),
+        "micro": Member(_TARGET, None, "the embedded toy target: so light that a drafter costs more than it saves"),
         "micro-draft": Member("draft-q8_0.gguf", None, None),
         "micro-eagle3": Member("eagle3-q8_0.gguf", None, None),
         "micro-dflash": Member("dflash-q8_0.gguf", None, None),
