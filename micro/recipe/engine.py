@@ -192,7 +192,16 @@ def acceptance(target: Path, engaged: Engaged, loaded: Drafter, *, limit: int = 
 
 
 def table(results: list[Acceptance]) -> str:
-    head = ["category", "T", "prompts", "output tokens", "rounds", "accepted by position", "the same in PyTorch", "rate"]
+    head = [
+        "category",
+        "T",
+        "prompts",
+        "output tokens",
+        "rounds",
+        "accepted by position",
+        "the same in PyTorch",
+        "rate",
+    ]
     head += ["tokens per step", "same output"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for a in results:

@@ -40,9 +40,7 @@ def templated(r: Random, mix: dict[str, float]) -> str:
     return chat_prompt(document(r, category)[:-1])
 
 
-def write(
-    target: Path, tokens: int, path: Path, *, seed: int = 0, ask: Callable[[Random], str] = request
-) -> None:
+def write(target: Path, tokens: int, path: Path, *, seed: int = 0, ask: Callable[[Random], str] = request) -> None:
     """Write about `tokens` tokens of requests and the target's answers, half greedy, half at temperature 0.8."""
     tokenizer, r = read(target).tokenizer, Random(f"own-{seed}")
     packer, written = Packer(DRAFTERS.length), 0

@@ -95,6 +95,7 @@ def contenders(
                         executable=runfile.engine_path or profile.executable,
                         url=runfile.url,
                         argv=argv,
+                        help=profile.help,
                         environment=environment,
                         learns=entry.learns,
                         doubts=doubts(profile, argv),

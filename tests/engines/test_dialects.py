@@ -159,6 +159,7 @@ def test_a_build_of_another_dialect_is_told_by_its_profile(
         settings={"draft_tokens_max": 4} if method == "draft-model" else {},
         executable=str(program),
         argv=tuple(words(profile, method, settings={}, engine={})),
+        help=profile.help,
     )
     skip = catalog.check_available(contender)
     assert skip is not None
