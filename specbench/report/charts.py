@@ -26,6 +26,7 @@ INK, FAINT, LINE, SPREAD = "#222222", "#b0b0b0", "#1f6f8b", "#8fbccb"
 _CLOSE = 1.3  # times the number of positions before it
 _MANY = 1500  # points that are drawn as an image even in an SVG
 _DPI = 150
+_LONGEST = 36  # characters of a name in a chart
 _ENDS = 1.0  # powers of two at which the colours of a matrix end
 
 
@@ -126,6 +127,12 @@ def _quiet(axes: "Axes") -> None:
     axes.set_axisbelow(True)
 
 
+def _short(name: str) -> str:
+    """A name that leaves room for the chart, without characters that SVG forbids."""
+    name = "".join(c if c.isprintable() else "\ufffd" for c in name)
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
 def _lines(axes: "Axes", chart: Chart) -> None:
     """Lines with bands of their intervals, or points alone."""
     apart = chart.kind == "points"
@@ -143,7 +150,7 @@ def _lines(axes: "Axes", chart: Chart) -> None:
             linestyle="none" if apart else "-",
             linewidth=1.4,
             alpha=0.6 if apart else 1,
-            label=series.label,
+            label=_short(series.label),
             rasterized=many,
         )
         banded = [(x, *ends) for x, ends in zip(xs, series.ends, strict=False) if ends is not None]
@@ -160,7 +167,7 @@ def _lines(axes: "Axes", chart: Chart) -> None:
     elif chart.reference is not None:
         axes.axhline(chart.reference, color=FAINT, linestyle="--", linewidth=1)
     if chart.ticks:
-        axes.set_xticks(range(len(chart.ticks)), chart.ticks)
+        axes.set_xticks(range(len(chart.ticks)), [*map(_short, chart.ticks)])
     axes.grid(axis="y", color=FAINT, alpha=0.25)
 
 
@@ -183,12 +190,11 @@ def _ranked(axes: "Axes", chart: Chart) -> None:
             if ends is not None:
                 axes.plot(ends, (y, y), color=colour, linewidth=2.2, alpha=0.5, solid_capstyle="butt")
             axes.plot(x, y, "o", color=colour, markerfacecolor=colour if wins else "white", markersize=7)
-            axes.annotate(
-                f"{x:.2f}  {series.label}", (ends[1] if ends else x, y), xytext=(9, -3), textcoords="offset points",
-                fontsize=8, color=INK,
-            )  # fmt: skip
+            words = f"{x:.2f}  {_short(series.label)}"
+            place = (ends[1] if ends else x, y)
+            axes.annotate(words, place, xytext=(9, -3), textcoords="offset points", fontsize=8, color=INK)
     axes.axvline(floor, color=FAINT, linestyle="--", linewidth=1)
-    axes.set_yticks(range(len(chart.ticks)), chart.ticks)
+    axes.set_yticks(range(len(chart.ticks)), [*map(_short, chart.ticks)])
     axes.set_ylim(len(chart.ticks) - 0.5, -0.5)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.9), high + 0.45 * (high - low))  # room for the names
@@ -213,11 +219,10 @@ def _matrix(axes: "Axes", chart: Matrix) -> None:
                 x, y, f"{'' if sure else '~'}{found.value:.2f}", ha="center", va="center", fontsize=8,
                 color="#ffffff" if dark else "#111111",
             )  # fmt: skip
-    wide = max(map(len, chart.columns), default=0) * len(chart.columns) > 80  # noqa: PLR2004  characters in a line
-    axes.set_xticks(
-        range(len(chart.columns)), chart.columns, rotation=30 if wide else 0, ha="right" if wide else "center"
-    )
-    axes.set_yticks(range(len(chart.rows)), chart.rows)
+    columns = [*map(_short, chart.columns)]
+    wide = max(map(len, columns), default=0) * len(chart.columns) > 80  # noqa: PLR2004  characters in a line
+    axes.set_xticks(range(len(columns)), columns, rotation=30 if wide else 0, ha="right" if wide else "center")
+    axes.set_yticks(range(len(chart.rows)), [*map(_short, chart.rows)])
     axes.set_xlim(-0.5, len(chart.columns) - 0.5)
     axes.set_ylim(len(chart.rows) - 0.5, -0.5)
     axes.spines[:].set_visible(False)
@@ -277,6 +282,7 @@ def _settings() -> Iterator[None]:
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "specbench", "text.parse_math": False}
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box is shown instead
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")  # names beyond all measure
         yield
 
 

@@ -45,8 +45,8 @@ def page(comparison: Comparison, plan: Plan, machine: Machine, results: Sequence
     shown = parts(comparison)
     sections = [*shown.figures, *shown.curves]
     drawn = [*figures(comparison, details(comparison, results))]
-    return environment.get_template("page.html").render(
-        name=_clean(comparison.name),
+    text = environment.get_template("page.html").render(
+        name=comparison.name,
         facts=[*_facts(comparison, results), *machine_in_words(machine)],
         verdicts=[_verdicts(comparison, target) for target in comparison.targets],
         sections=[_table(section) for section in sections],
@@ -63,7 +63,8 @@ def page(comparison: Comparison, plan: Plan, machine: Machine, results: Sequence
         script=source,
         script_hash=base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
         missing=MISSING,
-    )  # fmt: skip
+    )
+    return _clean(text)
 
 
 def pictures(comparison: Comparison, machine: Machine, results: Sequence[Result]) -> Iterator[tuple[str, bytes]]:
@@ -120,7 +121,7 @@ def _verdicts(comparison: Comparison, target: Target) -> dict[str, Any]:
     where = dict.fromkeys((v.category, v.fill) for v in mine)
     found = {(v.category, v.fill, v.temperature): _answer(v, min(highest, 5.0)) for v in mine}
     return {
-        "title": _clean(named(target)),
+        "title": named(target),
         "temperatures": [cells.temperature(t) for t in temperatures],
         "one": 100 / min(highest, 5.0) if highest > 1 else 100,
         "rows": [
