@@ -173,6 +173,7 @@ class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
     `drafters_found`: files that lay around the models, and what became of each. `model_files`: their fingerprints.
+    `command`: the words that asked for it.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -194,6 +195,7 @@ class Plan:
     left_out: dict[str, str] = field(default_factory=dict)
     drafters_found: dict[str, str] = field(default_factory=dict)
     model_files: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""
