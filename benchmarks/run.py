@@ -373,14 +373,18 @@ def planning(_: argparse.Namespace) -> Iterator[Figure]:
 
 
 def tune(asked: argparse.Namespace) -> Iterator[Figure]:
-    """Tuning against measuring everything: the embedded ballast target, its draft model at every length, n-grams."""
+    """Tuning against measuring everything: the heavier embedded target and its trained drafters at every length.
+
+    Twenty-five candidates on code and JSON; about ten minutes on a quiet machine.
+    """
     runfile = RunFile.model_validate(
         {
-            "targets": [{"model": "ballast", "drafters": "micro-draft"}],
+            "targets": [{"model": "ballast", "drafters": ["micro-draft", "micro-eagle3", "micro-dflash"]}],
             "categories": ["code", "json"],
-            "methods": ["draft-model", "ngram-simple"],
-            "prompts_per_category": 16,
-            "output_tokens": 48,
+            "methods": ["draft-model", "eagle3", "dflash", "ngram-simple"],
+            "method_settings": {"dflash": {"draft_tokens_max": [1, 2, 3, 4, 5]}},  # its block ends there
+            "prompts_per_category": 20,
+            "output_tokens": 32,
             "engine_settings": {"threads": asked.threads},
         }
     )
