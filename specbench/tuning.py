@@ -19,7 +19,7 @@ from specbench.hardware.detect import detect
 from specbench.pipeline import Observer, Outcome
 from specbench.planning import tuning as planning
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Contender, Failure, Generation, Plan
+from specbench.records import Block, Contender, Generation, Plan
 
 
 class Shown(Protocol):
@@ -59,9 +59,8 @@ def tune(
     alive = {category: [c.name for c in grid.contenders] for category in prompts}
     deadline, look = pipeline.deadline(grid.budget), 1
     blocks = _round(grid, alive, prompts, look, first=0)
-    with (
-        pipeline.reopened(resume) if resume else store.create(results, replace(grid, blocks=blocks), detect())
-    ) as opened:
+    begun = pipeline.reopened(resume) if resume else store.create(results, replace(grid, blocks=blocks), detect())
+    with begun as opened:
         if (opened.plan.contenders, opened.plan.blocks[: len(blocks)]) != (grid.contenders, blocks):
             raise InputError(f"{opened.path} tuned something else", hint="repeat its command, and add --resume")
         folder = replace(opened, plan=replace(grid, blocks=blocks))
@@ -69,11 +68,7 @@ def tune(
             with progress(replace(grid, blocks=blocks)) as shown:
                 outcome = pipeline.carry_out(folder, observe=shown.observe, deadline=deadline)
             planned = {t.id for block in folder.plan.blocks for t in block.trials}
-            found = [
-                r
-                for r in store.read(folder.path).results
-                if isinstance(r, Generation | Failure) and r.trial.id in planned
-            ]
+            found = [r for r in store.read(folder.path).results if isinstance(r, Generation) and r.trial.id in planned]
             wrong = {(r.category, r.contender) for r in compare(folder.plan, found).rows if not r.right}
             right = {
                 category: {name: r for name, r in by_name.items() if r and (category, name) not in wrong}
