@@ -330,6 +330,24 @@ def analysis(_: argparse.Namespace) -> Iterator[Figure]:
     )
 
 
+def report_page(_: argparse.Namespace) -> Iterator[Figure]:
+    """`specbench report --html` of a run of usual size and of a large one, in a fresh process, charts included."""
+    for repeats, seconds in ((7, 6.0), (synthetic.REPEATS, 30.0)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = synthetic.write_run(Path(name), repeats)
+            page = Path(name) / "report.html"
+            start = time.perf_counter()
+            process = subprocess.Popen([*SPECBENCH, "report", folder, "--html", page])
+            _, status, usage = os.wait4(process.pid, 0)
+            found = time.perf_counter() - start
+            assert status == 0
+            trials = synthetic.TRIALS * repeats // synthetic.REPEATS
+            how = f"synthetic records, 40 rows; {usage.ru_utime + usage.ru_stime:.1f} s of processor time"
+            yield Figure(f"the HTML report of {trials:,} trials", found, "s", seconds, detail=how)
+            yield Figure("its size", page.stat().st_size / 2**20, "MiB", 3.0)
+            yield Figure("peak RSS of that", usage.ru_maxrss / 2**10, "MiB", 1e9 / 2**20)
+
+
 def inspect(_: argparse.Namespace) -> Iterator[Figure]:
     """`specbench inspect` on a large model, in a fresh process; only headers are read."""
     found, busy, peaks = [], [], []
@@ -470,6 +488,7 @@ MEASURES = {
     "default-run": default_run,
     "bandwidth": bandwidth,
     "analysis": analysis,
+    "report": report_page,
     "inspect": inspect,
     "planning": planning,
     "tune": tune,
