@@ -147,8 +147,8 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
 def watching(asked: argparse.Namespace) -> Iterator[Figure]:
     """Processor time of one server and the sampler's thread, watched and alone, in short pairs of requests.
 
-    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, for which the effect is large enough
-    to be told from the noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
+    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, at which the effect stands out of the
+    noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
     engine only where no core is free: its share is the most that a run can lose.
     """
     if asked.llama_server is None:
@@ -181,7 +181,7 @@ def watching(asked: argparse.Namespace) -> Iterator[Figure]:
             return spent() - before
 
         seconds(often)  # warm-up
-        for pause, target in ((often, 1.0), (0.0, None)):
+        for pause in (often, 0.0):
             watched, alone = partial(seconds, pause), partial(seconds, None)
             logs = [math.log(a / b) * 100 for a, b in alternating(watched, alone, pairs=50 * asked.pairs)]
             rate = statistics.median(looks[pause])
@@ -189,7 +189,6 @@ def watching(asked: argparse.Namespace) -> Iterator[Figure]:
                 f"processor time that watching adds to an engine of one thread, {rate:.0f} looks a second",
                 statistics.median(logs),
                 "%",
-                target,
                 detail=f"{model.stem}, {len(logs)} pairs of requests of 500 tokens, {interval(logs)}",
             )
         scale = 1 / often / rate
