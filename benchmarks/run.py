@@ -147,8 +147,8 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
 def watching(asked: argparse.Namespace) -> Iterator[Figure]:
     """Processor time of one server and the sampler's thread, watched and alone, in short pairs of requests.
 
-    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, at which the effect stands out of the
-    noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
+    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, where the effect stands out of
+    the noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
     engine only where no core is free: its share is the most that a run can lose.
     """
     if asked.llama_server is None:
