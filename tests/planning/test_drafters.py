@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from planning.test_plan import SUITES, facts
+from planning.test_runfile import load_runfile
 
 from specbench.engines import catalog
 from specbench.errors import InputError
 from specbench.planning.plan import make_plan
-from specbench.planning.runfile import load_runfile, validate_runfile
+from specbench.planning.runfile import validate_runfile
 from specbench.records import Plan
 
 PROFILES = catalog.profiles(None)
