@@ -147,8 +147,8 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
 def watching(asked: argparse.Namespace) -> Iterator[Figure]:
     """Processor time of one server and the sampler's thread, watched and alone, in short pairs of requests.
 
-    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, for which the effect is large enough
-    to be told from the noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
+    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, where the effect stands out of
+    the noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
     engine only where no core is free: its share is the most that a run can lose.
     """
     if asked.llama_server is None:
@@ -181,7 +181,7 @@ def watching(asked: argparse.Namespace) -> Iterator[Figure]:
             return spent() - before
 
         seconds(often)  # warm-up
-        for pause, target in ((often, 1.0), (0.0, None)):
+        for pause in (often, 0.0):
             watched, alone = partial(seconds, pause), partial(seconds, None)
             logs = [math.log(a / b) * 100 for a, b in alternating(watched, alone, pairs=50 * asked.pairs)]
             rate = statistics.median(looks[pause])
@@ -189,7 +189,6 @@ def watching(asked: argparse.Namespace) -> Iterator[Figure]:
                 f"processor time that watching adds to an engine of one thread, {rate:.0f} looks a second",
                 statistics.median(logs),
                 "%",
-                target,
                 detail=f"{model.stem}, {len(logs)} pairs of requests of 500 tokens, {interval(logs)}",
             )
         scale = 1 / often / rate
@@ -328,6 +327,24 @@ def analysis(_: argparse.Namespace) -> Iterator[Figure]:
         5.0,
         detail=f"synthetic records, {size / 2**20:.0f} MiB, 3 runs",
     )
+
+
+def report_page(_: argparse.Namespace) -> Iterator[Figure]:
+    """`specbench report --html` of a run of usual size and of a large one, in a fresh process, charts included."""
+    for repeats, seconds in ((7, 6.0), (synthetic.REPEATS, 30.0)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = synthetic.write_run(Path(name), repeats)
+            page = Path(name) / "report.html"
+            start = time.perf_counter()
+            process = subprocess.Popen([*SPECBENCH, "report", folder, "--html", page])
+            _, status, usage = os.wait4(process.pid, 0)
+            found = time.perf_counter() - start
+            assert status == 0
+            trials = synthetic.TRIALS * repeats // synthetic.REPEATS
+            how = f"synthetic records, 40 rows; {usage.ru_utime + usage.ru_stime:.1f} s of processor time"
+            yield Figure(f"the HTML report of {trials:,} trials", found, "s", seconds, detail=how)
+            yield Figure("its size", page.stat().st_size / 2**20, "MiB", 3.0)
+            yield Figure("peak RSS of that", usage.ru_maxrss / 2**10, "MiB", 1e9 / 2**20)
 
 
 def inspect(_: argparse.Namespace) -> Iterator[Figure]:
@@ -470,6 +487,7 @@ MEASURES = {
     "default-run": default_run,
     "bandwidth": bandwidth,
     "analysis": analysis,
+    "report": report_page,
     "inspect": inspect,
     "planning": planning,
     "tune": tune,

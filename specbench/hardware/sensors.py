@@ -1,6 +1,6 @@
 """What can be read here while an engine works: NVIDIA cards (NVML), others (sysfs), CPU packages (RAPL), its processes.
 
-A reading is a value in base units, or the reason why there is none. docs/telemetry.md lists them.
+A reading is a value in base units, or the reason why there is none. docs/hardware.md lists them.
 """
 
 import os
