@@ -210,8 +210,8 @@ def test_a_machine_is_shown_with_the_profile_of_each_accelerator_or_why_there_is
     machine = detect(Source(root=roots.mixed(tmp_path), live=False))
     title = "Published figures (T: 10^12 dense operations a second; * from memory)"
     card, inside, arc = listings.machine_rows(machine)[title]
-    assert (card["hardware profile"], card["GB/s"], card["why not"]) == ("rx7900xtx", "960", None)
-    assert (inside["hardware profile"], inside["why not"]) == (None, "no profile knows 1002:164e")
+    assert (card["profile"], card["GB/s"], card["why not"]) == ("rx7900xtx", "960", None)
+    assert (inside["profile"], inside["why not"]) == (None, "no profile knows 1002:164e")
     assert arc["why not"] == "8086:e20b is not arc-b580 (it has 12 GiB, here not read)"
     told = json.loads(listings.machine_json(machine))
     assert told["machine"]["accelerators"][0]["pci_id"] == "1002:744c"
