@@ -46,7 +46,9 @@ def measure(
     if load is not None and load > 0.5 * (machine.cores_logical or 1):
         observe(f"warning: the load average is {load:.1f} on {machine.cores_logical} cores; stop what else runs")
     observe("memory bandwidth of the host, and of devices whose driver is here")
-    host, devices = bandwidth.host(), bandwidth.devices(reasons)
+    limit = machine.readings.get("memory_limit")
+    host = bandwidth.host(memory_limit=limit if isinstance(limit, int) else None)
+    devices = bandwidth.devices(reasons)
     frames = pipeline.find_suite("core").passages or {}
     texts = [
         passages.render(
