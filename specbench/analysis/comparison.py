@@ -127,7 +127,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
         why=tuple(explain(rows + overall)),
-        curves=curves(rows + overall),
+        curves=curves(rows + overall, {c.target_label: c.target_quant for c in plan.contenders}),
         notes=checks.ordered(_notes(rows, overall, recorded, machine, seed)),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),

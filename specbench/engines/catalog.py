@@ -43,7 +43,7 @@ def check_available(contender: Contender) -> Skip | None:
         name = contender.executable or contender.engine
         return skip(f"{name} is not on PATH", "give its path with --engine-path, or use --engine xllamacpp")
     stat = executable.stat()
-    help_text = _help(executable, stat.st_mtime_ns, stat.st_size)
+    help_text = _help(executable, contender.help, stat.st_mtime_ns, stat.st_size) if contender.help else None
     if help_text and (missing := flags_missing(contender.argv, help_text)):
         hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
         return skip(f"{executable.name} has no {', '.join(missing)}", hint)
@@ -190,11 +190,11 @@ def _sha256_of_version(path: Path, modified: int, size: int) -> str:  # noqa: AR
 
 
 @cache
-def _help(executable: Path, modified: int, size: int) -> str | None:  # noqa: ARG001  the cache's key
-    """What `--help` prints; None when the program does not say."""
+def _help(executable: Path, words: tuple[str, ...], modified: int, size: int) -> str | None:  # noqa: ARG001  the key
+    """What it prints when asked with `words`; None when the program does not say."""
     try:
         shown = subprocess.run(
-            [executable, "--help"], capture_output=True, timeout=_HELP_TIMEOUT, check=False, stdin=subprocess.DEVNULL
+            [executable, *words], capture_output=True, timeout=_HELP_TIMEOUT, check=False, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

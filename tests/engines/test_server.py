@@ -48,6 +48,7 @@ def contender(tmp_path: Path) -> MakeContender:
             "executable": str(executable),
             "argv": argv,
             "environment": environment,
+            "help": chosen.help,
             **more,
         }
         return Contender(**values)
@@ -254,6 +255,13 @@ def test_a_missing_engine_or_flag_is_known_before_anything_starts(contender: Mak
     assert flags is not None
     assert flags.reason == "fake-server has no --threads, --threads-batch"
     assert catalog.check_available(contender()) is None
+
+
+def test_the_words_that_print_an_engines_flags_are_its_own(contender: MakeContender) -> None:
+    asked = catalog.check_available(contender(engine_settings={"threads": 2}, help=("help", "serve")))
+    assert asked is None  # this help lists them
+    silent = catalog.check_available(contender(engine_settings={"threads": 2}, help=()))
+    assert silent is None  # an engine that cannot tell is not asked
 
 
 def test_a_slow_stream_is_given_up_at_the_deadline(session: Session) -> None:
