@@ -29,7 +29,7 @@ class Floor:
 class Effect:
     """NEW less BASE with its 95 % interval and p value.
 
-    `detectable`: the smallest difference found with a power of 80 %. `floor`: what alike sides differ by, 95 times in 100.
+    `detectable`: the least that is found with a power of 80 %. `floor`: what alike sides stay below 95 times in 100.
     """
 
     value: float
@@ -42,7 +42,7 @@ class Effect:
 
 
 def contrasts(starts: Array) -> list[Array]:
-    """Of alike starts (rows) by prompt (columns): rows about 0 that vary as one start does, independent of each other."""
+    """Of alike starts (rows) by prompt (columns): independent rows about 0 that vary as one start does."""
     return [(starts[:k].mean(axis=0) - starts[k]) * sqrt(k / (k + 1)) for k in range(1, len(starts))]
 
 
@@ -96,7 +96,7 @@ def _error(by_prompt: float, prompts: int, noise: Floor, share: float) -> tuple[
 
 
 def needed(found: Effect, base: Array, new: Array, noise: Floor, *, within: float) -> tuple[int, int] | None:
-    """Starts a side and prompts whose interval would be at most `within` to either side; the fewest trials that do it."""
+    """Starts a side and prompts whose interval would reach at most `within`: the fewest trials that do it."""
     share = 1 / len(base) + 1 / len(new)
     differences = new.mean(axis=0) - base.mean(axis=0)
     own = max(float(differences.var(ddof=1)) - share * noise.trials * found.prompts, 0.0)

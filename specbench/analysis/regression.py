@@ -4,15 +4,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import exp, expm1, log1p
 from statistics import median
 from typing import Literal
 
-import numpy as np
-
 from specbench.analysis import comparison, conditions, crossed, stats
 from specbench.analysis.conditions import Difference, Kind, Measured
-from specbench.analysis.crossed import Effect, Floor
+from specbench.analysis.crossed import Floor
 from specbench.analysis.sides import MEASURES, Measure, Place, Sides, sides
 from specbench.analysis.stats import ALARM, MINIMUM, Array
 from specbench.errors import InputError
@@ -55,8 +54,8 @@ def gate(text: str) -> Gate:
 class Change:
     """One measure of one contender in one category (None: all). Relative ends are fractions: -0.05 is 5 % less.
 
-    `floor`: what alike sides differ by; `detectable`: the least that is found with a power of 80 %. `needed`: runs a
-    side and prompts that would decide. `cause`: what a slower or faster decode comes from.
+    `floor`: what alike sides stay below; `detectable`: the least that is found with a power of 80 %. `needed`: runs a
+    side and prompts that would decide. `cause`: what a slower or faster decode comes from. `runs`: the value of each run.
     """
 
     measure: str
@@ -78,6 +77,7 @@ class Change:
     detectable: float | None = None
     needed: tuple[int, int] | None = None
     cause: str | None = None
+    runs: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def regression(
         )
     measures = list(dict.fromkeys(g.measure for g in gates if g.measure in MEASURES)) or ["decode_speed"]
     found = sides(base, new)
-    changes = []
+    changes: list[Change] = []
     for name in measures:
         asked = [abs(g.limit) for g in gates if g.measure == name]
         limit = min(asked, default=threshold or (THRESHOLD if MEASURES[name].relative else SHARE_THRESHOLD))
@@ -153,16 +153,16 @@ def regression(
 
 
 def _changes(name: str, both: Sides, limit: float) -> Iterator[Change]:
-    """Effects of one measure; the noise of runs is learnt from all contenders of a level: categories, or all of them."""
+    """Effects of one measure; the noise of runs is learnt from all contenders, by category and over all of them."""
     measure = MEASURES[name]
     values = {place: both.values(measure, place) for place in both.places}
-    timed = {place: v for place, v in values.items() if not isinstance(v, str)}
+    timed = {place: v for place, v in values.items() if isinstance(v, tuple)}
     noise = {level: _noise(measure, timed, overall=level) for level in (False, True)}
     for place, found in values.items():
         change = Change(name, *place, prompts=0, verdict="not comparable", reason="", threshold=limit)
         if isinstance(found, str):
             yield replace(change, reason=found)
-        elif not measure.over_baseline or place.contender in {c for c, b in both.baselines.items() if b}:
+        elif found is not None:
             yield _effect(change, measure, found, noise[place.category is None])
 
 
@@ -190,6 +190,7 @@ def _effect(change: Change, measure: Measure, found: tuple[Array, Array], noise:
         base=shown(middle[0]),
         new=shown(middle[1]),
         change=scaled(middle[1] - middle[0]),
+        runs=(tuple(map(shown, base.mean(axis=1))), tuple(map(shown, new.mean(axis=1)))),
     )
     if prompts < MINIMUM:
         return replace(change, reason=f"need >= {MINIMUM} prompts for an interval at 95 %, there are {prompts}")
@@ -247,8 +248,8 @@ def _attributed(change: Change, both: Sides) -> Change:
     if change.measure != "decode_speed" or change.verdict not in ("faster", "slower"):
         return change
     place = Place(change.contender, change.category, change.temperature, change.fill)
-    tokens, steps = (_log_change(both, name, place) for name in ("tokens_per_step", "step_seconds"))
-    baseline = both.baselines.get(change.contender)
+    steps, baseline = _log_change(both, "step_seconds", place), both.baselines.get(change.contender)
+    tokens = _log_change(both, "tokens_per_step", place) if baseline else 0.0
     plain = _log_change(both, "step_seconds", place._replace(contender=baseline)) if baseline else steps
     if tokens is None or steps is None or plain is None:
         return replace(change, cause="the engine tells no steps, so nothing more is known")
@@ -265,7 +266,7 @@ def _attributed(change: Change, both: Sides) -> Change:
 
 def _log_change(both: Sides, name: str, place: Place) -> float | None:
     found = both.values(MEASURES[name], place)
-    return None if isinstance(found, str) else float(found[1].mean() - found[0].mean())
+    return float(found[1].mean() - found[0].mean()) if isinstance(found, tuple) else None
 
 
 # -------------------------------------------------------------------------------------------------------------- gates
@@ -362,7 +363,7 @@ def _in_turns(base: Sequence[Measured], new: Sequence[Measured]) -> bool:
     """Whether some run of one side began between two of the other; of two runs one is first."""
     began = sorted((min((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0), side)
                    for side, group in enumerate((base, new)) for run in group)  # fmt: skip
-    return len(began) == 2 or sum(one[1] != other[1] for one, other in zip(began, began[1:], strict=False)) > 1  # noqa: PLR2004  one of each
+    return len(began) == 2 or sum(one[1] != other[1] for one, other in pairwise(began)) > 1  # noqa: PLR2004  one of each
 
 
 def _busy(run: Measured) -> bool:

@@ -31,6 +31,7 @@ class Measure:
 
     `mean`: the geometric mean over prompts, else the ratio of sums. `counted`: from counts, which no run disturbs.
     `over_baseline`: each rate over that of the contender's baseline in the same run, on the same prompt.
+    `drafts`: of methods only.
     """
 
     metrics: tuple[str, ...]
@@ -39,6 +40,7 @@ class Measure:
     mean: bool = True
     counted: bool = False
     over_baseline: bool = False
+    drafts: bool = False
 
 
 _DECODE = ("decode_engine", "decode_client")
@@ -47,8 +49,10 @@ MEASURES: dict[str, Measure] = {
     "speedup": Measure(_DECODE, "×", over_baseline=True),
     "end_to_end_speed": Measure(("end_to_end",), "tok/s"),
     "prefill_speed": Measure(("prefill",), "tok/s"),
-    "acceptance": Measure(("draft_acceptance_rate",), "fraction", relative=False, mean=False, counted=True),
-    "tokens_per_step": Measure(("mean_acceptance_length",), "tokens", mean=False, counted=True),
+    "acceptance": Measure(
+        ("draft_acceptance_rate",), "fraction", relative=False, mean=False, counted=True, drafts=True
+    ),
+    "tokens_per_step": Measure(("mean_acceptance_length",), "tokens", mean=False, counted=True, drafts=True),
     "step_seconds": Measure(("step_seconds",), "s", mean=False),
 }
 
@@ -63,15 +67,21 @@ class Sides:
     failed: Mapping[Place, tuple[int, int]]
     baselines: Mapping[str, str | None]
 
-    def values(self, measure: Measure, place: Place) -> tuple[Array, Array] | str:
-        """Of BASE and NEW, (runs, prompts): logarithms where the measure is relative. A sentence where there is none."""
+    def values(self, measure: Measure, place: Place) -> tuple[Array, Array] | str | None:
+        """Of BASE and NEW, (runs, prompts): logarithms where the measure is relative. Without any, why.
+
+        None where the measure has no meaning: drafts of a baseline.
+        """
         runs = (*self.base, *self.new)
-        if missing := [side for side, group in (("BASE", self.base), ("NEW", self.new)) if not _all_have(group, place)]:
-            lost = self.failed.get(place, (0, 0))["BASE NEW".split().index(missing[0])]
-            return f"all {lost} trials failed in {missing[0]}" if lost else f"not measured in every run of {missing[0]}"
+        for number, (side, group) in enumerate((("BASE", self.base), ("NEW", self.new))):
+            if not all(place in run for run in group):
+                lost = self.failed.get(place, (0, 0))[number]
+                return f"all {lost} trials failed in {side}" if lost else f"not measured in every run of {side}"
         baseline = place._replace(contender=self.baselines.get(place.contender) or "")
         if measure.over_baseline and not all(baseline in run for run in runs):
-            return "it is a baseline itself, or has none"
+            return None
+        if measure.drafts and self.baselines.get(place.contender) is None:
+            return None
         for name in measure.metrics:
             found = [_parts(METRICS[name].parts, run[place]) for run in runs]
             if measure.over_baseline:
@@ -122,10 +132,6 @@ def _by_place(run: Measured, failed: dict[Place, list[int]], side: int) -> dict[
             else:
                 found[place][t.category, t.prompt, t.fill].append(r)
     return {place: dict(trials) for place, trials in found.items()}
-
-
-def _all_have(group: Sequence[Mapping[Place, _Trials]], place: Place) -> bool:
-    return all(place in run for run in group)
 
 
 _Numbers = tuple[float, float, float]  # sums of the two parts, mean logarithm of their ratio (0 where one is 0)

@@ -1,0 +1,103 @@
+"""Runs among other runs: what is compared with what, baselines of this machine, the list of runs."""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from specbench import store
+from specbench.analysis.conditions import Measured
+from specbench.errors import InputError
+from specbench.hardware.detect import detect
+from specbench.records import Machine
+
+BASELINES, INDEX, BASELINE = "baselines.json", ".index.json", "baseline"
+
+
+def find(names: Sequence[Path], *, results: Path) -> list[Path]:
+    """Run folders by path or name; a folder of runs stands for all of them, `baseline` for this machine's."""
+    found: list[Path] = []
+    for name in names:
+        if str(name) == BASELINE:
+            found += baseline(results)
+        elif runs := [p for p in (name, results / name) if (p / store.PLAN).is_file()][:1] or store.runs(name):
+            found += runs
+        else:
+            raise InputError(f"there is no run {name}", hint="`specbench runs list` lists them")
+    return list(dict.fromkeys(path.resolve() for path in found))
+
+
+def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
+    """Runs as they are compared, and what was wrong with their files."""
+    runs = [store.read(path) for path in paths]
+    warnings = [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
+    return [Measured(run.path.name, run.plan, run.machine, run.results) for run in runs], warnings
+
+
+def fingerprint(machine: Machine) -> str:
+    """The same for machines whose figures can be compared."""
+    return sha256(repr(machine.identity()).encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------------------------------------------------- baselines
+
+
+def baselines(results: Path) -> dict[str, dict[str, Any]]:
+    """By fingerprint: the machine in words and the names of its runs."""
+    path = results / BASELINES
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", hint="delete it and set the baselines anew") from error
+    if not isinstance(found, dict) or not all(isinstance(e, dict) and e.get("runs") for e in found.values()):
+        raise InputError(f"{path} is no list of baselines", hint="delete it and set the baselines anew")
+    return found
+
+
+def baseline(results: Path, machine: Machine | None = None) -> list[Path]:
+    """The runs that were set as the baseline of a machine, by default this one."""
+    mark = fingerprint(machine or detect())
+    entry = baselines(results).get(mark)
+    if entry is None:
+        raise InputError(
+            f"no baseline is set for this machine ({mark}) in {results}", hint="specbench baseline set RUN..."
+        )
+    paths = [results / str(name) for name in entry["runs"]]
+    if lost := [path for path in paths if not (path / store.PLAN).is_file()]:
+        raise InputError(f"the baseline's run {lost[0]} is gone", hint="specbench baseline set RUN...")
+    return paths
+
+
+def set_baseline(names: Sequence[Path], *, results: Path) -> str:
+    """Runs below `results` become the baseline of the machine that they were measured on; its fingerprint."""
+    paths = find(names, results=results)
+    if outside := [path for path in paths if path.parent != results.resolve()]:
+        raise InputError(f"{outside[0]} is not in {results}", hint="a baseline is kept with its runs: move it there")
+    machines = [store.machine(path) for path in paths]
+    if not all(machine.same(machines[0]) for machine in machines):
+        raise InputError("these runs are of different machines", hint="set one baseline for each")
+    mark = fingerprint(machines[0])
+    entry = {"machine": machines[0].cpu, "runs": [path.name for path in paths]}
+    _save(results / BASELINES, baselines(results) | {mark: entry})
+    return mark
+
+
+def clear_baseline(results: Path, *, everywhere: bool) -> list[str]:
+    """Forget the baseline of this machine, or of all; the runs stay. The fingerprints that were forgotten."""
+    known = baselines(results)
+    gone = [mark for mark in known if everywhere or mark == fingerprint(detect())]
+    _save(results / BASELINES, {mark: entry for mark, entry in known.items() if mark not in gone})
+    return gone
+
+
+def _save(path: Path, value: object) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another --results") from error
