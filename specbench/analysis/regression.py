@@ -9,11 +9,13 @@ from math import exp, expm1, log1p
 from statistics import median
 from typing import Literal
 
+import numpy as np
+
 from specbench.analysis import comparison, conditions, crossed, stats
 from specbench.analysis.conditions import Difference, Kind, Measured
 from specbench.analysis.crossed import Floor
 from specbench.analysis.sides import MEASURES, Measure, Place, Sides, sides
-from specbench.analysis.stats import ALARM, MINIMUM, Array
+from specbench.analysis.stats import ALARM, MINIMUM, ROUNDING, Array
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.records import Failure, Generation
@@ -55,7 +57,7 @@ class Change:
     """One measure of one contender in one category (None: all). Relative ends are fractions: -0.05 is 5 % less.
 
     `floor`: what alike sides stay below; `detectable`: the least that is found with a power of 80 %. `needed`: runs a
-    side and prompts that would decide. `cause`: what a slower or faster decode comes from. `runs`: the value of each run.
+    side and prompts that would decide. `cause`: what a slower or faster decode comes from. `runs`: one value a run.
     """
 
     measure: str
@@ -192,6 +194,8 @@ def _effect(change: Change, measure: Measure, found: tuple[Array, Array], noise:
         change=scaled(middle[1] - middle[0]),
         runs=(tuple(map(shown, base.mean(axis=1))), tuple(map(shown, new.mean(axis=1)))),
     )
+    if measure.counted and np.ptp(np.vstack(found), axis=0).max() <= ROUNDING:
+        return replace(change, verdict="equivalent", reason="the same on every prompt", low=0.0, high=0.0)
     if prompts < MINIMUM:
         return replace(change, reason=f"need >= {MINIMUM} prompts for an interval at 95 %, there are {prompts}")
     if noise is None:

@@ -1,6 +1,6 @@
 """Runs of two sides as numbers: for a measure, one row a run and one column a prompt that every run has."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -95,7 +95,7 @@ class Sides:
 def sides(base: Sequence[Measured], new: Sequence[Measured]) -> Sides:
     """Warm-ups and controls take no part, nor do contenders whose acceptance is by dice."""
     failed: dict[Place, list[int]] = defaultdict(lambda: [0, 0])
-    order: Counter[Place] = Counter()
+    order: set[Place] = set()
     groups = [[_by_place(run, failed, number) for run in side] for number, side in enumerate((base, new))]
     for group in groups:
         for run in group:

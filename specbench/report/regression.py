@@ -26,7 +26,7 @@ _COLUMNS = (
     Column("n", "", "right", 6),
     Column("verdict", "", "left", 0),
 )
-_MANY = 6  # lines of one kind below a table
+_MANY = 3  # lines of one kind below a table
 
 
 def sections(found: Regression) -> list[Section]:
