@@ -24,7 +24,7 @@ from specbench.cli.sections import draw
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
-from specbench.records import Failure, Generation, Machine, Plan, Result, Skip, to_json
+from specbench.records import Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
 from specbench.report.text import sections
 from specbench.report.tuned import tuned_sections
@@ -183,15 +183,6 @@ def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
             f"{why}{outcome.remaining} trials are left; go on with: specbench run --resume {outcome.path}",
             file=sys.stderr,
         )
-
-
-def show_machine(machine: Machine, sections: dict[str, list[dict[str, Any]]], *, json: bool) -> None:
-    """A machine as tables, or its record as JSON."""
-    if json:
-        print(to_json(machine, indent=2).decode())
-        return
-    for title, rows in sections.items():
-        show_rows(title, rows, json=False)
 
 
 def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:

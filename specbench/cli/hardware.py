@@ -19,7 +19,10 @@ def show(*, root: o.Root = None, from_capture: o.FromCapture = None, json: o.Jso
     from specbench.hardware.detect import detect  # noqa: PLC0415
 
     machine = detect(capture.source(root, from_capture), devices=True)
-    console.show_machine(machine, listings.machine_rows(machine), json=json)
+    if json:
+        typer.echo(listings.machine_json(machine))
+    for title, rows in {} if json else listings.machine_rows(machine).items():
+        console.show_rows(title, rows, json=False)
 
 
 @hardware.command("capture")

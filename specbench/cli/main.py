@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import baseline, compare, hardware, inspect, report, run, runs, shelves, tune
+from specbench.cli import baseline, compare, hardware, inspect, predict, report, run, runs, shelves, tune
 
 app = typer.Typer(
     name="specbench",
@@ -35,6 +35,7 @@ app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
+app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.command("engines")(shelves.engines)

@@ -163,3 +163,11 @@ ComparedFormat = Annotated[
         "--format", "-f", text="text, markdown, json, junit, bencher, github-benchmark or benchstat.", metavar="NAME"
     ),
 ]
+PredictedModel = Annotated[Path | None, _option("--model", "-m", text="A GGUF file, instead of a run.", metavar="GGUF")]
+On = Annotated[
+    str | None, _option("--on", text="Comma list of hardware profiles; default: all that are known.", metavar="NAMES")
+]
+Context = Annotated[int, _option("--context", text="Tokens in the KV cache.", metavar="N")]
+Backtest = Annotated[
+    bool, _option("--backtest", text="How well published rows are predicted without their own source.")
+]

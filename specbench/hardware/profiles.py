@@ -164,8 +164,8 @@ def _difference(device: Device, profile: DeviceProfile) -> str | None:
     if wanted.units is not None and device.units != wanted.units:
         return f"it has {wanted.units} units, here {'not read' if device.units is None else device.units}"
     if memory is not None and not profile.unified_memory:  # unified memory comes in many sizes
-        if device.memory is None:
-            return f"it has {size(memory)}, here not read"
+        if device.memory is None:  # a generation of TPUs has one size
+            return None if profile.kind == "tpu" else f"it has {size(memory)}, here not read"
         if not _LEAST <= device.memory / memory <= _MOST:
             return f"it has {size(memory)}, here {size(device.memory)}"
     return None
