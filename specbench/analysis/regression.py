@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import exp, expm1, log1p
 from statistics import median
 from typing import Literal
@@ -18,13 +17,13 @@ from specbench.analysis.sides import MEASURES, Measure, Place, Sides, sides
 from specbench.analysis.stats import ALARM, MINIMUM, ROUNDING, Array
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
-from specbench.records import Failure, Generation
+from specbench.records import Generation
 
 Verdict = Literal["faster", "slower", "higher", "lower", "equivalent", "inconclusive", "not comparable"]
 THRESHOLD, SHARE_THRESHOLD = 0.05, 0.02
 RUNS = 5  # a side: with fewer the noise of runs is hardly known
 _LOSSLESS = "lossless"
-_ALONE = f"one run a side does not tell how much runs differ by chance; measure {RUNS} of each, in turns"
+_ALONE = f"one session a side does not tell how much runs differ by chance; measure {RUNS} of each, in turns"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Change:
     """One measure of one contender in one category (None: all). Relative ends are fractions: -0.05 is 5 % less.
 
     `floor`: what alike sides stay below; `detectable`: the least that is found with a power of 80 %. `needed`: runs a
-    side and prompts that would decide. `cause`: what a slower or faster decode comes from. `runs`: one value a run.
+    side and prompts that would decide. `cause`: what a slower or faster decode comes from. `runs`: one value a session.
     """
 
     measure: str
@@ -313,7 +312,7 @@ def describe(change: Change) -> str:
 def needed(change: Change) -> str:
     """The size of a rerun that would decide, in words."""
     if change.needed is not None:
-        return f"{change.needed[0]} runs a side over {change.needed[1]} prompts would decide"
+        return f"{change.needed[0]} runs a side, in turns, over {change.needed[1]} prompts would decide"
     return (
         "more prompts would decide"
         if change.low is None
@@ -348,8 +347,9 @@ def _lossless(new: Sequence[Measured]) -> GateResult:
 
 
 def _notes(base: Sequence[Measured], new: Sequence[Measured], both: Sides) -> Iterator[str]:
-    if not _in_turns(base, new):
-        yield "the sides were not measured in turns: what the machine did in between counts as a change"
+    for side, runs, sessions in (("BASE", base, both.sessions[0]), ("NEW", new, both.sessions[1])):
+        if len(sessions) < len(runs):
+            yield f"the {len(runs)} runs of {side} are {len(sessions)} session(s): runs in a row count as one"
     busy = [run.name for run in (*base, *new) if _busy(run)]
     if busy:
         yield f"the machine was busy with more than it has cores in {len(busy)} of {len(base) + len(new)} runs"
@@ -361,13 +361,6 @@ def _notes(base: Sequence[Measured], new: Sequence[Measured], both: Sides) -> It
     same, compared = conditions.same_output(base, new)
     if compared:
         yield f"{same} of {compared} greedy outputs are the same in both (first runs)"
-
-
-def _in_turns(base: Sequence[Measured], new: Sequence[Measured]) -> bool:
-    """Whether some run of one side began between two of the other; of two runs one is first."""
-    began = sorted((min((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0), side)
-                   for side, group in enumerate((base, new)) for run in group)  # fmt: skip
-    return len(began) == 2 or sum(one[1] != other[1] for one, other in pairwise(began)) > 1  # noqa: PLR2004  one of each
 
 
 def _busy(run: Measured) -> bool:

@@ -18,7 +18,7 @@ from specbench.analysis.conditions import Measured
 from specbench.analysis.crossed import contrasts, effect, floor
 from specbench.analysis.regression import Change, Gate, Regression, describe, gate, regression
 from specbench.errors import InputError
-from specbench.records import Result
+from specbench.records import Generation, Result
 
 GATES = tuple(map(gate, ("decode_speed<-5%", "speedup<-5%", "acceptance<-0.02", "tokens_per_step<-2%")))
 CLAIMS = {"faster", "slower", "higher", "lower"}
@@ -112,7 +112,7 @@ def test_an_open_gate_says_which_rerun_would_decide() -> None:
     found = regression(side("base", some), side("new", some), gates=[gate("decode_speed<-5%")])
     assert found.exit_status == 5
     assert all(c.needed is not None and c.needed[0] > 3 for c in found.changes)
-    assert "runs a side over" in found.gates[0].where[0]
+    assert "runs a side, in turns, over" in found.gates[0].where[0]
 
 
 def test_one_run_a_side_decides_counts_but_no_times() -> None:
@@ -121,7 +121,7 @@ def test_one_run_a_side_decides_counts_but_no_times() -> None:
     assert set(verdicts(found).values()) == {"inconclusive"}
     assert verdicts(found, "acceptance") == {("draft", "code"): "lower"}
     assert [g.outcome for g in found.gates] == ["inconclusive", "failed"]
-    assert "one run a side" in found.changes[0].reason
+    assert "one session a side" in found.changes[0].reason
 
 
 def test_too_few_prompts_are_no_claim() -> None:
@@ -200,14 +200,23 @@ def test_what_else_differs_is_listed_and_does_not_refuse() -> None:
     assert told == [("driver", "—", "2")]
 
 
-def test_sides_that_were_not_measured_in_turns_are_noted() -> None:
-    old, new = side("base", PACE), side("new", PACE)
-    assert not any("in turns" in note for note in regression(old, new).notes)
-    late = [
-        replace(r, results=[replace(g, started=g.started + 1e6) for g in r.results])  # type: ignore[union-attr, type-var]
-        for r in new
-    ]
-    assert any("in turns" in note for note in regression(old, late).notes)
+def test_sides_that_were_not_measured_in_turns_are_one_session_each_and_decide_nothing() -> None:
+    old, new = side("base", PACE), side("new", PACE, plain=2)
+    assert not any("session" in note for note in regression(old, new).notes)
+    found = regression(old, [later(r, 10_000) for r in new])
+    assert set(verdicts(found).values()) == {"inconclusive"}
+    assert "the 5 runs of BASE are 1 session(s)" in found.notes[0]
+
+
+def test_a_history_of_nights_tells_its_noise_to_one_new_night() -> None:
+    nights = [later(r, 86_400 * k) for k, r in enumerate(side("base", PACE))]
+    tonight = [later(r, 86_400 * 9) for r in side("new", PACE[:2], plain=1.2)]
+    assert set(verdicts(regression(nights, tonight)).values()) == {"slower"}
+
+
+def later(r: Measured, seconds: float) -> Measured:
+    moved = [replace(g, started=g.started + seconds) for g in r.results if isinstance(g, Generation)]
+    return replace(r, results=moved)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +334,9 @@ def test_ten_recorded_comparisons_of_alike_runs_raise_no_false_alarm(k: int) -> 
 def test_recorded_sides_that_were_not_measured_in_turns_raise_none_either() -> None:
     runs = recorded("micro")
     for k in range(4):
-        assert claims(regression(runs[10 * k : 10 * k + 5], runs[10 * k + 5 : 10 * k + 10], gates=GATES)) == []
+        found = regression(runs[10 * k : 10 * k + 5], runs[10 * k + 5 : 10 * k + 10], gates=GATES)
+        assert claims(found) == []
+        assert found.exit_status == 5
 
 
 def test_a_recorded_engine_stopped_for_8_per_cent_of_the_time_is_inconclusive_where_noise_forbids_more() -> None:
