@@ -1,13 +1,17 @@
 """Runs among other runs: what is compared with what, baselines of this machine, the list of runs."""
 
 import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
+from math import exp
 from pathlib import Path
 from typing import Any
 
 from specbench import store
-from specbench.analysis.conditions import Measured
+from specbench.analysis.conditions import Measured, differences
+from specbench.analysis.sides import MEASURES, Place, sides
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.records import Machine
@@ -101,3 +105,68 @@ def _save(path: Path, value: object) -> None:
         unfinished.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another --results") from error
+
+
+# ----------------------------------------------------------------------------------------------------------- all runs
+
+
+def rows(results: Path) -> list[dict[str, Any]]:
+    """The runs below `results`, oldest first. What is known of a run is kept until its files change."""
+    try:
+        known = json.loads((results / INDEX).read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    fresh: dict[str, list[Any]] = {}
+    for name in sorted(path.name for path in results.iterdir()) if results.is_dir() else ():
+        stamp = [_changed(f"{results}/{name}/{file}") for file in (store.PLAN, store.TRIALS)]
+        if stamp[0]:  # it is a run
+            old = known.get(name) if isinstance(known, dict) else None
+            fresh[name] = old if old and old[0] == stamp else [stamp, _row(results / name)]
+    if fresh != known:
+        with suppress(InputError):  # a folder that cannot be written can still be listed
+            _save(results / INDEX, fresh)
+    return [row for _, row in fresh.values()]
+
+
+def _changed(path: str) -> int:
+    """When a file changed, in nanoseconds; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  20,000 of them: a Path takes longer than the answer
+    except OSError:
+        return 0
+
+
+def _row(path: Path) -> dict[str, Any]:
+    """Read without the checks of `store.read`, which take 20 times as long."""
+    try:
+        plan = json.loads((path / store.PLAN).read_bytes())
+        machine = json.loads((path / store.MACHINE).read_bytes())
+        trials = sum(t["role"] != "warm-up" for block in plan["blocks"] for t in block["trials"])
+        lines = (path / store.TRIALS).read_bytes().splitlines() if (path / store.TRIALS).exists() else []
+        done = sum(line.startswith(b'{"kind":"generation"') and b'"role":"warm-up"' not in line[:500] for line in lines)
+        told = [", ".join(dict.fromkeys(c[key] for c in plan["contenders"])) for key in ("target_label", "method")]
+        return dict(zip(("run", "trials", "targets", "methods", "machine"),
+                        (path.name, f"{done}/{trials}", *told, machine["cpu"]), strict=True))  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"run": path.name, "trials": "damaged", "targets": None, "methods": None, "machine": None}
+
+
+def trends(
+    results: Path, *, measure: str, last: int, contender: str | None = None, category: str | None = None
+) -> dict[Place, dict[str, float]]:
+    """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place."""
+    newest, *older = (measured([path])[0][0] for path in reversed(store.runs(results)[-last:]))
+    found: dict[Place, dict[str, float]] = {}
+    for run in [*reversed(older), newest]:
+        if any(d.kind for d in differences([newest], [run])):
+            continue
+        both = sides([newest], [run])
+        for place in both.places:
+            pair = both.values(MEASURES[measure], place)
+            wanted = contender in (None, place.contender) and category in (None, place.category)
+            if wanted and isinstance(pair, tuple):
+                value = float(pair[1].mean())
+                found.setdefault(place, {})[run.name] = exp(value) if MEASURES[measure].relative else value
+    if not found:
+        raise InputError("no run has this figure there", hint="see `specbench runs list` and the --contender")
+    return found

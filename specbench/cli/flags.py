@@ -172,7 +172,7 @@ def run_folder(given: Path | None, *, results: Path) -> Path:
     for path in (given, results / given):
         if (path / "plan.json").is_file():
             return path
-    raise InputError(f"there is no run {given}", hint="`specbench runs` lists them")
+    raise InputError(f"there is no run {given}", hint="`specbench runs list` lists them")
 
 
 def write(text: str, path: Path | None, *, append: bool = False) -> None:

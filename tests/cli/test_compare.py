@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -170,3 +172,76 @@ def test_a_baseline_is_set_shown_compared_with_and_cleared(root: Path, tmp_path:
     (here / "baselines.json").write_text("[1, 2")
     done = specbench(here, "baseline", "show")
     assert (done.returncode, "cannot be read" in done.stderr) == (2, True)
+
+
+def test_runs_are_listed_and_what_is_damaged_is_said_so(root: Path) -> None:
+    rows = json.loads(specbench(root, "runs", "list", "--json").stdout)
+    told = {row["run"]: row["trials"] for row in rows}
+    assert (told["old-0"], told["broken-0"], told["foreign"], told["torn"]) == ("12/12", "6/12", "damaged", "damaged")
+    again = specbench(root, "runs", "list", "--json").stdout
+    assert json.loads(again) == rows
+    trials = root / "old-0" / "trials.jsonl"
+    lines = trials.read_bytes()
+    trials.write_bytes(lines[: lines.index(b"\n") + 1])
+    changed = {row["run"]: row["trials"] for row in json.loads(specbench(root, "runs", "list", "--json").stdout)}
+    trials.write_bytes(lines)
+    assert changed["old-0"] == "1/12"
+
+
+def test_a_trend_is_shown_over_runs_that_can_be_compared(tmp_path: Path) -> None:
+    here = tmp_path / "results"
+    for k in range(24):
+        write(here, f"{k:02}", k, plain=1.0 if k < 12 else 1.2)
+    done = specbench(here, "runs", "trend", "--json", "--png", "trend.png")
+    assert done.returncode == 0, done.stderr
+    assert {(row["contender"], row["runs"], row["changed at"]) for row in json.loads(done.stdout)} == {
+        ("base", 24, "12"),
+        ("draft", 24, "12"),
+    }
+    assert (tmp_path / "trend.png").read_bytes().startswith(b"\x89PNG")
+    done = specbench(here, "runs", "trend", "--contender", "nobody")
+    assert (done.returncode, "no run has this figure" in done.stderr) == (2, True)
+    assert specbench(here, "runs", "trend", "--results", "none").returncode == 2
+
+
+def test_a_run_is_shown_with_what_started_its_contenders(root: Path) -> None:
+    rows = json.loads(specbench(root, "runs", "show", "old-0", "--json").stdout)
+    assert [row["contender"] for row in rows] == ["base", "draft"]
+
+
+def test_a_nightly_job_is_written_once(tmp_path: Path) -> None:
+    assert specbench(tmp_path / "results", "ci", "init").returncode == 0
+    script = tmp_path / "ci" / "specbench-nightly.sh"
+    assert subprocess.run(["sh", "-n", script], check=False).returncode == 0
+    assert "sh ci/specbench-nightly.sh" in (tmp_path / ".github" / "workflows" / "specbench.yml").read_text()
+    again = specbench(tmp_path / "results", "ci", "init")
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+
+
+@pytest.mark.engine
+def test_the_nightly_job_measures_sets_a_baseline_and_compares(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        'engine = "xllamacpp"\ndiscover = false\nmethods = ["ngram-simple"]\ncategories = ["code"]\ntags = ["micro"]\n'
+        "prompts_per_category = 5\noutput_tokens = 16\ntemperatures = 0\n[engine_settings]\nthreads = 1\n"
+        '[[targets]]\nmodel = "micro"\n'
+    )
+    assert specbench(tmp_path / "results", "ci", "init", "plan.toml").returncode == 0
+    program = tmp_path / "bin" / "specbench"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m specbench "$@"\n')
+    program.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "SPECBENCH_RESULTS": str(tmp_path / "nights"),
+        "SPECBENCH_NIGHTS": "2",
+    }
+    statuses = []
+    for _ in range(3):
+        argv = ["sh", "ci/specbench-nightly.sh"]
+        done = subprocess.run(argv, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+        statuses.append(done.returncode)
+        assert done.returncode in (0, 5), done.stdout + done.stderr
+    assert statuses[:2] == [0, 0]
+    assert ET.parse(tmp_path / "nights" / "latest" / "junit.xml").getroot().get("tests") == "3"  # noqa: S314  our own
