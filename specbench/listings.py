@@ -131,15 +131,14 @@ def machine_rows(machine: Machine) -> dict[str, Rows]:
     sections = {
         "Machine": _reading_rows({**told, **machine.readings}, machine.reasons),
         "Accelerators": [
-            {"accelerator": title, **{key: _shown(key, getattr(card, key)) for key in ids}}
-            for title, card in cards.items()
+            {"device": title, **{key: _shown(key, getattr(card, key)) for key in ids}} for title, card in cards.items()
         ],
     }
     if cards:
         sections["Published figures (T: 10^12 dense operations a second; * from memory)"] = [
             {
-                "accelerator": title,
-                "hardware profile": profile and profile.id,
+                "device": title,
+                "profile": profile and profile.id,
                 **{column: profile and _starred(profile, *asked) for column, asked in _COLUMNS.items()},
                 "why not": why,
             }

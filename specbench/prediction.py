@@ -10,11 +10,13 @@ from typing import Any
 
 from specbench import datafiles, store
 from specbench.analysis.comparison import Comparison
+from specbench.analysis.pairing import LENGTH
 from specbench.analysis.prediction import (
     Guess,
     OnDevice,
     Predicted,
     Published,
+    on_curve,
     plain_speed,
     predicted,
     slopes,
@@ -22,14 +24,17 @@ from specbench.analysis.prediction import (
     utilisations,
 )
 from specbench.analysis.rows import Row
+from specbench.analysis.verification import Cost, curve, title
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.hardware.profiles import DeviceProfile, profiles
 from specbench.models import gguf
 from specbench.models.facts import KV_BYTES, ModelFacts
+from specbench.records import HardwareMeasurement
 from specbench.units import size
 
 SMALLEST = 2e9  # bytes a token; the published models read 16 to 27 GB
+_ALWAYS = 0.9  # share of steps with a draft from which every round is taken to have one
 _ENGINES = re.compile(r"llama|Luce|PTI|dflash_server|buun", re.IGNORECASE)  # that read GGUF; others have another MBU
 _LENGTH = re.compile(r"n[_-]max[ =](\d+)")
 _PROJECT = re.compile(r"https?://github\.com/[^/ ]+/[^/ ]+(?:/pull/\d+)?|(?:https?://)?[^/ ]*")
@@ -141,3 +146,40 @@ def _on(
             gain = speedup(slope, tokens_per_round=tau, draft_tokens=length)
             guesses.append(Guess(row.category, row.temperature, row.label, tau.value, gain, plain.over(gain)))
     return OnDevice(device.id, device.name, lacking, tuple(guesses))
+
+
+def by_curve(curves: Sequence[Path], comparison: Comparison) -> list[Predicted]:
+    """The run's kinds of work on machines whose verification-cost curve was measured (`specbench hardware profile`).
+
+    For the targets that a curve is of, and methods that draft in every step and tell how long that takes; what drafting
+    costs in plain steps is taken to be as in the run.
+    """
+    devices: dict[str, list[OnDevice]] = {target.label: [] for target in comparison.targets}
+    for path in curves:
+        if not path.is_file():
+            raise InputError(f"{path} is not there", hint="name a record that `specbench hardware profile` wrote")
+        measured = store.document(path, HardwareMeasurement)
+        if measured.contender.target_label not in devices:
+            raise InputError(
+                f"{path} is the curve of {measured.contender.target_label}",
+                hint=f"measure it with a target of the run: {', '.join(devices)}",
+            )
+        target, costs = measured.contender.target_label, curve(measured)
+        rows = [row for row in (*comparison.rows, *comparison.overall) if row.target == target]
+        guesses = tuple(guess for row in rows if (guess := _guess(row, costs)) is not None)
+        devices[target].append(OnDevice(path.stem, title(measured), None, guesses))
+    return [
+        Predicted(target=target, context=None, read_bytes=None, kv_known=False, devices=tuple(found))
+        for target, found in devices.items()
+        if found
+    ]
+
+
+def _guess(row: Row, costs: Sequence[Cost]) -> Guess | None:
+    tau, length, drafted = (row.metrics[LENGTH], row.axes.get("draft_tokens_max"), row.metrics["drafted_share"])
+    if row.baseline is None or not row.right or row.synthetic or tau is None or not isinstance(length, int):
+        return None
+    if row.drafting_cost is None or drafted is None or drafted.value < _ALWAYS:
+        return None
+    gain = on_curve(costs, drafting=row.drafting_cost, tokens_per_round=tau.value, draft_tokens=length)
+    return None if gain is None else Guess(row.category, row.temperature, row.label, tau.value, gain, None)

@@ -14,9 +14,10 @@ from statistics import mean, median, variance
 from typing import Literal
 
 from specbench.analysis.stats import Estimate, student_quantile
+from specbench.analysis.verification import Cost
 
 LEAST = 4  # devices, or degrees of freedom within them, for an interval
-Basis = Literal["published for this device", "other devices"]
+Basis = Literal["published for this device", "other devices", "its own curve"]
 Kind = Literal["plain speed", "speedup"]
 
 
@@ -173,6 +174,24 @@ def speedup(slope: Prediction, *, tokens_per_round: Estimate, draft_tokens: int)
     return own.over(cost, inverse=True)
 
 
+def on_curve(
+    costs: Sequence[Cost], *, drafting: float, tokens_per_round: float, draft_tokens: int
+) -> Prediction | None:
+    """The speedup on a machine whose verification-cost curve was measured: tau / (drafting + cost of g + 1 positions).
+
+    `drafting`: plain steps that drafting takes in a round, as in the run. Between two measured lengths the cost lies on
+    the straight line between them; None beyond the longest. No interval: the noise of the curve is not all of it.
+    """
+    positions = draft_tokens + 1
+    above = next((c for c in costs if c.positions >= positions), None)
+    below = next((c for c in reversed(costs) if c.positions <= positions), None)
+    if above is None or below is None:
+        return None
+    share = (positions - below.positions) / (above.positions - below.positions) if above is not below else 0.0
+    value = tokens_per_round / (drafting + (1 - share) * below.cost.value + share * above.cost.value)
+    return Prediction(value, value, value, "its own curve")
+
+
 @dataclass(frozen=True)
 class Backtest:
     """Predictions of published rows from all others (of the device itself where `basis` says so).
@@ -267,10 +286,13 @@ class OnDevice:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One target on several devices. `read_bytes`: weights, and the KV cache of `context` tokens in F16 if known."""
+    """One target on several devices. `read_bytes`: weights, and the KV cache of `context` tokens in F16 if known.
+
+    Both are None where machines are known by their own curve, and only speedups are predicted.
+    """
 
     target: str
-    context: int
-    read_bytes: float
+    context: int | None
+    read_bytes: float | None
     kv_known: bool
     devices: tuple[OnDevice, ...]

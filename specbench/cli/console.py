@@ -195,7 +195,7 @@ def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for key in rows[0]:
-        table.add_column(key)
+        table.add_column(key, overflow="fold")
     for row in rows:
         table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -171,3 +171,7 @@ Context = Annotated[int, _option("--context", text="Tokens in the KV cache.", me
 Backtest = Annotated[
     bool, _option("--backtest", text="How well published rows are predicted without their own source.")
 ]
+Curve = Annotated[
+    list[Path] | None,
+    _option("--curve", text="A machine's record of `specbench hardware profile`; may be repeated.", metavar="JSON"),
+]

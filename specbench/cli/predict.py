@@ -12,6 +12,7 @@ def predict(
     *,
     model: o.PredictedModel = None,
     on: o.On = None,
+    curve: o.Curve = None,
     context: o.Context = 4096,
     backtest: o.Backtest = False,
     results: o.Results = Path("results"),
@@ -32,10 +33,11 @@ def predict(
         if model is None:
             measured, comparison = pipeline.read(flags.run_folder(run, results=results))
             models = prediction.targets(measured)
-        found = [
-            prediction.predict(path, comparison, target, on=flags.names(on), context=context)
-            for target, path in models.items()
-        ]
+        if curve and comparison is not None:
+            found = prediction.by_curve(curve, comparison)
+        else:
+            names = flags.names(on)
+            found = [prediction.predict(m, comparison, t, on=names, context=context) for t, m in models.items()]
         shown, record = [predicted_section(one) for one in found], [asdict(one) for one in found]
     if json:
         print(json_text.dumps(record, indent=1))

@@ -119,7 +119,7 @@ class Engine:
             return not found.power_plugged
 
         sensors = {"memory": memory, "load": lambda: psutil.getloadavg()[0], "on_battery": on_battery}
-        return Source("host", sensors, faults=(OSError, LookupError, psutil.Error))
+        return Source("host", sensors, faults=(OSError, LookupError, ValueError, psutil.Error))
 
 
 @contextmanager

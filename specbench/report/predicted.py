@@ -1,8 +1,8 @@
 """Predictions and how well they do on devices that were left out, as plain data for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from specbench.analysis.prediction import Backtest, OnDevice, Predicted, Prediction, Published
+from specbench.analysis.prediction import Backtest, Guess, OnDevice, Predicted, Prediction, Published
 from specbench.report import cells
 from specbench.report.section import MISSING, Column, Section
 from specbench.units import percent, significant, size
@@ -28,21 +28,28 @@ def predicted_section(found: Predicted) -> Section:
             work = "plain" if guess.method == "none" else cells.category(guess.category, None) + when
             speed = MISSING if guess.speed is None else _interval(guess.speed, significant(guess.speed.value))
             gain = MISSING if guess.speedup is None else _interval(guess.speedup, f"{guess.speedup.value:.2f}")
-            rows.append((first, work, guess.method, speed, gain, guess.speed.basis if guess.speed else MISSING))
+            rows.append((first, work, guess.method, speed, gain, _basis(guess)))
             first = ""
         rules.append(len(rows) - 1)
     return Section(
-        f"Predicted, not measured: {found.target} with {found.context:,} tokens of context",
+        f"Predicted, not measured: {found.target}"
+        + ("" if found.context is None else f" with {found.context:,} tokens of context"),
         columns,
         tuple(rows),
         tuple(rules[:-1]),
-        footnotes=(
-            f"a token reads {size(found.read_bytes)}" + ("" if found.kv_known else ", the KV cache not counted"),
-            "plain speed: bandwidth x the share of it that llama.cpp reached with dense 27B models in published runs",
-            "speedup: the run's tokens per round / the published cost of an MTP round; other methods are not predicted",
-            "how far off that is on devices it has not seen: specbench predict --backtest",
-        ),
+        footnotes=tuple(_footnotes(found)),
     )
+
+
+def _footnotes(found: Predicted) -> Iterator[str]:
+    if found.read_bytes is None:
+        yield "speedup: tokens per round of the run / (drafting as in the run + the curve's cost of draft length + 1)"
+        yield "without an interval: docs/prediction.md says how far off it was"
+        return
+    yield f"a token reads {size(found.read_bytes)}" + ("" if found.kv_known else ", the KV cache not counted")
+    yield "plain speed: bandwidth x the share of it that llama.cpp reached with dense 27B models in published runs"
+    yield "speedup: the run's tokens per round / the published cost of an MTP round; other methods are not predicted"
+    yield "how far off that is on devices it has not seen: specbench predict --backtest"
 
 
 def backtest_section(tests: Sequence[Backtest], broken: Sequence[tuple[Published, str]]) -> Section:
@@ -65,6 +72,8 @@ def _speed(device: OnDevice) -> float:
 
 
 def _interval(p: Prediction, value: str) -> str:
+    if p.basis == "its own curve":
+        return value
     return f"{value} ({significant(p.low, 2)}\N{EN DASH}{significant(p.high, 2)})"
 
 
@@ -72,3 +81,8 @@ def _why_not(device: OnDevice) -> str:
     if device.lacking is not None and device.lacking > 0:
         return f"does not fit: {size(device.lacking)} too much"
     return "nothing is published to predict it from"
+
+
+def _basis(guess: Guess) -> str:
+    found = guess.speed or guess.speedup
+    return found.basis if found is not None else "beyond its curve"

@@ -15,6 +15,7 @@ from specbench.analysis.prediction import (
     Prediction,
     Published,
     backtest,
+    on_curve,
     plain_speed,
     predicted,
     slopes,
@@ -22,6 +23,7 @@ from specbench.analysis.prediction import (
     spread,
 )
 from specbench.analysis.stats import Estimate
+from specbench.analysis.verification import Cost
 from specbench.hardware.profiles import profiles
 
 FOLDER = datafiles.path("results/published")
@@ -145,3 +147,12 @@ def test_more_reports_on_a_device_count_more_than_other_devices() -> None:
     assert one is not None
     assert many is not None
     assert log(3.0) >= log(many.value) > log(one.value) > 0
+
+
+def test_a_curve_is_read_between_its_points_and_never_beyond() -> None:
+    def cost(positions: int, value: float) -> Cost:
+        return Cost(positions=positions, seconds=value, cost=Estimate(value, None, None, 9), requests=9, spoilt=0)
+
+    costs = [cost(1, 1.0), cost(4, 1.5), cost(8, 2.5)]
+    at = {n: on_curve(costs, drafting=0.5, tokens_per_round=4.0, draft_tokens=n) for n in (3, 5, 7, 8)}
+    assert [None if p is None else p.value for p in at.values()] == [2.0, 4 / 2.5, pytest.approx(4 / 3), None]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from analysis.synthetic import contender, counts, drafted, generation, plan
+from analysis.synthetic import contender, counts, drafted, generation, opening, plan
 from tiny_models import trunk, write
 
 from specbench import store
-from specbench.records import Machine, to_json
+from specbench.records import HardwareMeasurement, Machine, VerificationPasses, to_json
 
 
 def specbench(*argv: object) -> subprocess.CompletedProcess[str]:
@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
         contender("mtp", "mtp", baseline="none", settings={"draft_tokens_max": 3}, **target),
     )
     results = [generation("none", f"code-{i}") for i in range(6)]
-    results += [drafted(f"code-{i}", who="mtp", counts=counts(75, 60)) for i in range(6)]
+    results += [drafted(f"code-{i}", who="mtp", counts=counts(75, 60), draft_seconds=0.1) for i in range(6)]
     made = replace(plan(results, contenders), name="synthetic")
     folder.mkdir()
     (folder / store.OPENINGS).touch()
@@ -89,3 +89,25 @@ def test_bad_input_is_told_in_two_lines(argv: list[str], what: str, fix: str, mo
     assert what in done.stderr
     assert fix in done.stderr
     assert done.stderr.count("\n") == 2
+
+
+def test_a_machine_with_a_curve_is_predicted_from_it_and_only_for_its_own_model(run: Path, tmp_path: Path) -> None:
+    target = contender("none", target_label="large", target_model="large.gguf")
+    passes = [VerificationPasses(positions=k, passes=1, seconds=(0.1 * k,) * 5) for k in (1, 4, 8)]
+    measured = HardwareMeasurement(
+        specbench_version="0", started=0.0, machine=Machine(system="Synthetic"), load_average=None, host_bandwidth=(),
+        device_bandwidth={}, contender=target, opening=opening("none"), model_bytes=1, fill=0,
+        verification=tuple(passes),
+    )  # fmt: skip
+    record = tmp_path / "curve.json"
+    record.write_bytes(to_json(measured))
+    done = specbench("predict", run, "--curve", record, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    guess = found["devices"][0]["guesses"][0]
+    drafting = 0.1 / 0.5 * guess["tokens_per_round"] / 2.0  # share of the round x its cost, at twice the speed
+    assert guess["speedup"]["value"] == pytest.approx(guess["tokens_per_round"] / (drafting + 4))
+    record.write_bytes(to_json(replace(measured, contender=replace(target, target_label="other"))))
+    other = specbench("predict", run, "--curve", record)
+    assert (other.returncode, "is the curve of other" in other.stderr) == (2, True)
+    assert specbench("predict", run, "--curve", "nowhere.json").returncode == 2
