@@ -216,7 +216,7 @@ def write_page(run: store.Run, comparison: Comparison, path: Path) -> None:
     """The report as one HTML file; InputError when it cannot be written."""
     from specbench.report.page import page  # noqa: PLC0415  most commands draw nothing
 
-    _write(path, page(comparison, run.plan, run.machine, run.results).encode())
+    write(path, page(comparison, run.plan, run.machine, run.results).encode())
 
 
 def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
@@ -224,10 +224,11 @@ def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
     from specbench.report.page import pictures  # noqa: PLC0415
 
     for name, content in pictures(comparison, run.machine, run.results):
-        _write(folder / name, content)
+        write(folder / name, content)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """A file, with its folder; InputError when that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
