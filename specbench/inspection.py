@@ -37,7 +37,7 @@ def inspect_model(
     for drafter in (reference.find(d, environment=environment, home=home) for d in drafters):
         head = known[str(drafter)] = reference.read_facts(drafter)
         kind: str = head.drafter or "draft-model"
-        reason = compatibility.misfit(path, facts, drafter, head)
+        reason = compatibility.misfit(facts, head)
         remarks[str(drafter)] = f"given as {kind}: " + (f"does not fit, {reason}" if reason else "fits")
         if reason is None:
             given[kind] = drafter
@@ -46,7 +46,7 @@ def inspect_model(
         around = discovery.discover(
             path,
             facts,
-            beside=reference.folder(name, str(path)),
+            beside=reference.folder(path),
             places=() if name in micro.NAMES else discovery.places(environment, home),
             kinds=_KINDS,
             given=given,

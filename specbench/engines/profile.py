@@ -13,7 +13,7 @@ from specbench.errors import InputError
 from specbench.records import Doubt, Protocol, Setting
 
 Words = tuple[str, ...]
-Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
+Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp"]
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
