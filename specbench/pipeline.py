@@ -216,6 +216,29 @@ def read(path: Path) -> tuple[store.Run, Comparison]:
         return run, compare(run.plan, run.results, machine=run.machine)
 
 
+def write_page(run: store.Run, comparison: Comparison, path: Path) -> None:
+    """The report as one HTML file; InputError when it cannot be written."""
+    from specbench.report.page import page  # noqa: PLC0415  most commands draw nothing
+
+    _write(path, page(comparison, run.plan, run.machine, run.results).encode())
+
+
+def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
+    """Every chart as PNG and SVG in a folder, which is made if need be."""
+    from specbench.report.page import pictures  # noqa: PLC0415
+
+    for name, content in pictures(comparison, run.machine, run.results):
+        _write(folder / name, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
+
+
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""

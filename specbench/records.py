@@ -171,7 +171,7 @@ class Block:
 class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
-    `drafters_found`: files that lay around the models, and what became of each.
+    `drafters_found`: files that lay around the models, and what became of each. `command`: the words that asked for it.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -192,6 +192,7 @@ class Plan:
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     drafters_found: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
 
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""

@@ -11,7 +11,8 @@ from specbench.units import significant
 
 LEAST = 10  # updates of a reading within a decode; each end is off by up to one
 _MOST_WATTS = 5e3
-_CAPPED, _SLOWED = 0x4, 0x8 | 0x20 | 0x40 | 0x80  # NVML: software power cap; slowdown by heat or by the power supply
+_CAPPED = 0x4  # NVML: software power cap
+_SLOWED = 0x8 | 0x20 | 0x40 | 0x80  # NVML: slowdown by heat or by the power supply
 _SHARE = 0.01  # of the readings
 _BUSY, _LOW_CLOCK = 0.9, 0.5
 _SCOPES = {"gpu": "GPU", "package": "CPU package"}
@@ -32,6 +33,11 @@ def curve(meter: Meter) -> list[tuple[float, float]] | None:
             joules += step
         found.append((now, joules))
     return found
+
+
+def slowed(mask: int) -> bool:
+    """Whether a card's mask of clock reasons says that heat or its power supply held it back."""
+    return bool(mask & _SLOWED)
 
 
 def joules(telemetry: Telemetry, start: float, end: float) -> float | str:

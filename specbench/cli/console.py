@@ -175,6 +175,8 @@ def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
         elif isinstance(result, Skip):
             print(f"skipped: {result.contender}: {result.reason} ({result.hint})", file=sys.stderr)
     print(f"records: {outcome.path}", file=sys.stderr)
+    if (outcome.path / "report.html").exists():
+        print(f"report: {outcome.path / 'report.html'}", file=sys.stderr)
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
         print(

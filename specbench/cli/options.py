@@ -139,3 +139,5 @@ FromCapture = Annotated[
 Json = Annotated[bool, _option("--json", text="JSON on standard output.")]
 Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or json.", metavar="NAME")]
 Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]
+Html = Annotated[Path | None, _option("--html", text="Write one HTML file that needs nothing else.", metavar="FILE")]
+Charts = Annotated[Path | None, _option("--charts", text="Write every chart as PNG and SVG.", metavar="DIR")]

@@ -1,4 +1,4 @@
-"""`specbench report`: a run from disk as text, Markdown, CSV or JSON."""
+"""`specbench report`: a run from disk as text, Markdown, CSV, JSON, HTML or pictures."""
 
 from pathlib import Path
 
@@ -11,10 +11,17 @@ def report(
     results: o.Results = Path("results"),
     format_: o.Format = "text",
     output: o.Output = None,
+    html: o.Html = None,
+    charts: o.Charts = None,
 ) -> None:
     """Show a finished (or interrupted) run again."""
     from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
 
     measured, comparison = pipeline.read(flags.run_folder(run, results=results))
-    console.show_comparison(measured, comparison, format_=format_, output=output)
+    if html is not None:
+        pipeline.write_page(measured, comparison, html)
+    if charts is not None:
+        pipeline.write_charts(measured, comparison, charts)
+    if output is not None or (html is None and charts is None):
+        console.show_comparison(measured, comparison, format_=format_, output=output)

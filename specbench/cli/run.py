@@ -1,5 +1,7 @@
 """`specbench run`: plan, measure, record, show."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,7 @@ def run(
     }
     if resume is None:
         plan = pipeline.plan_run(flags.runfile(runfile, **asked, budget=flags.seconds(budget)), engines=engines)
+        plan = replace(plan, command=tuple(sys.argv[1:]))
         extent = pipeline.extent_of(plan, results=results, estimated=dry_run)
         if dry_run:
             console.show_plan(plan, extent)
@@ -99,5 +102,6 @@ def run(
     measured, comparison = pipeline.read(outcome.path)
     if comparison.measured:
         console.show_comparison(measured, comparison, format_="json" if json else "text")
+        pipeline.write_page(measured, comparison, outcome.path / "report.html")
     console.show_outcome(outcome, measured)
     raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=strict))

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from specbench.analysis.axes import Point
@@ -54,28 +54,52 @@ _MACHINE: tuple[tuple[Column, Callable[[Row], str]], ...] = (  # columns that ar
 )
 
 
-def sections(comparison: Comparison) -> list[Section]:
-    """What to do first, then the figures of each target and temperature, then the notes."""
-    found = [_verdicts(comparison, target) for target in comparison.targets]
+@dataclass(frozen=True)
+class Parts:
+    """The sections of a report by what they are for."""
+
+    verdicts: tuple[Section, ...]
+    figures: tuple[Section, ...]
+    why: tuple[Section, ...]
+    curves: tuple[Section, ...]
+    notes: Section | None
+
+
+def parts(comparison: Comparison) -> Parts:
+    """What to do, the figures of each target and temperature, why, what changes along each axis, and the notes."""
     groups = defaultdict[tuple[str, float], list[Row]](list)
     for row in comparison.rows + comparison.overall:
         groups[row.target, row.temperature].append(row)
-    for (label, temperature), rows in groups.items():
-        target = next(t for t in comparison.targets if t.label == label)
-        found.append(_figures(f"{_named(target)}, {cells.temperature(temperature)}", rows))
-    found += [_why(comparison, target) for target in comparison.targets]
-    found += _curves(comparison)
+    targets = {target.label: target for target in comparison.targets}
+    figures = (
+        _figures(f"{named(targets[label])}, {cells.temperature(temperature)}", rows)
+        for (label, temperature), rows in groups.items()
+    )
     notes = tuple(_notes(comparison))
-    if notes:
-        found.append(Section("Notes", lines=notes))
-    return [section for section in found if section.rows or section.lines]
+    return Parts(
+        verdicts=_told(_verdicts(comparison, target) for target in comparison.targets),
+        figures=_told(figures),
+        why=_told(_why(comparison, target) for target in comparison.targets),
+        curves=_told(_curves(comparison)),
+        notes=Section("Notes", lines=notes) if notes else None,
+    )
+
+
+def sections(comparison: Comparison) -> list[Section]:
+    """All parts in the order in which one reads them."""
+    p = parts(comparison)
+    return [*p.verdicts, *p.figures, *p.why, *p.curves, *([p.notes] if p.notes else [])]
+
+
+def _told(found: Iterable[Section]) -> tuple[Section, ...]:
+    return tuple(section for section in found if section.rows or section.lines)
 
 
 def _rate(comparison: Comparison) -> str:
     return "output" if any(row.decode_source == "output_throughput" for row in comparison.rows) else "decode"
 
 
-def _named(target: Target) -> str:
+def named(target: Target) -> str:
     family = f", {target.family}" if target.family else ""
     label = target.label.removesuffix(family)
     quant = f" {target.quant}" if target.quant and target.quant.lower() not in label.lower() else ""
@@ -91,7 +115,7 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
         rows[v.category, v.fill][v.temperature] = cells.verdict(v)
     counts = f"{comparison.measured} of {comparison.planned} trials measured"
     return Section(
-        f"Fastest method, {_rate(comparison)} speedup: {_named(target)}",
+        f"Fastest method, {_rate(comparison)} speedup: {named(target)}",
         columns=(
             Column("category", "", "left", 0),
             *(Column(cells.temperature(t), "", "left", 0) for t in temperatures),
@@ -128,7 +152,7 @@ def _why(comparison: Comparison, target: Target) -> Section:
     """One sentence for each contender and temperature, over all its categories."""
     mine = [w for w in comparison.why if w.target == target.label and w.category is None]
     lines = tuple(f"{cells.temperature(w.temperature)}: {cells.why(w)}" for w in mine)
-    return Section(f"Why, over all categories: {_named(target)}", lines=lines)
+    return Section(f"Why, over all categories: {named(target)}", lines=lines)
 
 
 _ALONG: tuple[tuple[Column, Callable[[Point], str]], ...] = (

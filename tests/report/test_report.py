@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -55,7 +56,12 @@ def comparison() -> Comparison:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_report_looks_as_agreed(name: str, comparison: Comparison, snapshot: SnapshotAssertion) -> None:
-    assert FORMATS[name](comparison) == snapshot
+    assert steady(FORMATS[name](comparison)) == snapshot
+
+
+def steady(text: str) -> str:
+    """Without the last digits, in which processors differ."""
+    return re.sub(r"\d+\.\d{8,}", lambda found: f"{float(found[0]):.10g}", text)
 
 
 @pytest.mark.parametrize("width", [80, 160])
