@@ -45,18 +45,27 @@ def check_available(contender: Contender) -> Skip | None:
 def _program_lacks(contender: Contender) -> tuple[str, str] | None:
     """What the engine's program cannot do, or that there is none, and what helps."""
     executable = _executable(contender)
+    known = profiles(None).get(contender.engine)
     if executable is None:
         name = contender.executable or contender.engine
-        return (f"{name} is not on PATH", "give its path with --engine-path, or use --engine xllamacpp")
+        found = known.install if known is not None and known.executable == name else None
+        return (f"{name} is not on PATH", found or "give its path with --engine-path, or use --engine xllamacpp")
     if (reason := vllm_cpu.refusal(executable, contender.method)) is not None:
         return (reason, "leave the method out, or run it where there is one")
     stat = executable.stat()
-    known = profiles(None).get(contender.engine)
     help_text = _help(executable, stat.st_mtime_ns, stat.st_size) if known is None or known.help else None
     if help_text and (missing := flags_missing(contender.argv, help_text)):
         hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
         return (f"{executable.name} has no {', '.join(missing)}", hint)
     return None
+
+
+def ailment(profile: Profile, program: Path) -> tuple[str, str] | None:
+    """What is wrong with an engine's program as it lies there, and what helps."""
+    stat = program.stat()
+    if profile.help and _help(program, stat.st_mtime_ns, stat.st_size) is None:
+        return f"{program} does not start", f"run `{program} --help` and read what it says"
+    return vllm_cpu.sampling_fault(program, "any")
 
 
 def _dialect(contender: Contender, help_text: str) -> str | None:

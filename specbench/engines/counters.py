@@ -165,7 +165,8 @@ def _beyond_end(found: Mapping[str, Any], chunk_tokens: Sequence[int]) -> int | 
     if not chunk_tokens or sum(chunk_tokens) != found.get("emitted") or chunk_tokens[0] != found.get("prefill_tokens"):
         return None
     beyond: int = len(chunk_tokens) + found.get("accepted", 0) - found["emitted"]  # R is 1, and F all other chunks
-    return beyond if 0 <= beyond <= len(found.get("accepted_by_position", ())) else None
+    most = len(found.get("accepted_by_position", ()))
+    return beyond if 0 <= beyond <= most and max(chunk_tokens) <= most + 1 else None
 
 
 def completed(counts: DraftCounts, logged: Mapping[str, int]) -> DraftCounts:
