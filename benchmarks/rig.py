@@ -1,6 +1,7 @@
 """What the scripts of this folder share: where the programs are, one llama-server, medians, and this machine's name."""
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -36,6 +37,7 @@ class Server:
     """A llama-server that is ready."""
 
     url: str
+    pid: int
 
 
 @contextlib.contextmanager
@@ -53,7 +55,7 @@ def serving(
     with log.open("wb") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
-            server = Server(f"http://127.0.0.1:{port}")
+            server = Server(f"http://127.0.0.1:{port}", process.pid)
             _await_ready(server, process, log)
             yield server
         finally:
@@ -72,6 +74,14 @@ def _await_ready(server: Server, process: subprocess.Popen[bytes], log: Path) ->
             return
         time.sleep(0.05)
     raise TimeoutError(f"llama-server was not ready after {START_TIMEOUT:.0f} s")
+
+
+def processor_seconds(pid: int) -> float:
+    """What all threads of a process have used of the processors, to the nanosecond; Linux."""
+    clock = ctypes.c_int()
+    if ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)):
+        raise ProcessLookupError(pid)
+    return time.clock_gettime(clock.value)
 
 
 def get(server: Server, path: str) -> bytes:

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import math
 import os
 import shutil
 import statistics
@@ -14,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import rig
@@ -37,6 +39,7 @@ from specbench.planning import extent
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.records import Contender, Generation, Opening, Result
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 SPECBENCH = [sys.executable, "-m", "specbench"]
 EMPTY_APP = """
@@ -142,51 +145,60 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
 
 
 def watching(asked: argparse.Namespace) -> Iterator[Figure]:
-    """Decode tok/s of one server with the sampler's thread beside it and without, and the thread's own time."""
+    """Processor time of one server and the sampler's thread, watched and alone, in short pairs of requests.
+
+    Twice: 10 looks a second, as in a run, and as many as the sampler's limit allows, where the effect stands out of
+    the noise of a shared machine. Processor time is the ruler because what the sampler takes delays an
+    engine only where no core is free: its share is the most that a run can lose.
+    """
     if asked.llama_server is None:
         raise SystemExit("no llama-server: give --llama-server PATH, or run `make engines`")
     model = asked.model or embedded("micro")
-    body = {"prompt": list(range(300, 364)), "n_predict": 1000, "temperature": 0, "seed": 1}
+    body = {"prompt": list(range(300, 364)), "n_predict": 500, "temperature": 0, "seed": 1}
     body |= {"cache_prompt": False, "ignore_eos": True}
+    often = telemetry.INTERVAL
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as opened:
-        log = Path(name) / "server.log"
-        server = opened.enter_context(rig.serving(asked.llama_server, model, threads=asked.threads, log=log))
+        server = opened.enter_context(
+            rig.serving(asked.llama_server, model, threads=asked.threads, log=Path(name) / "server.log")
+        )
         sampler = opened.enter_context(telemetry.opened())
         sampler.follow_engine()
+        looks: dict[float, list[float]] = {often: [], 0.0: []}
 
-        def alone() -> float:
-            timings = rig.post(server, "/completion", body)["timings"]
-            return (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
+        def spent() -> float:
+            return rig.processor_seconds(server.pid) + time.process_time()
 
-        def watched() -> float:
-            with sampler.watching():
-                return alone()
+        def seconds(pause: float | None = None) -> float:
+            before, start = spent(), time.perf_counter()
+            if pause is None:
+                rig.post(server, "/completion", body)
+            else:
+                telemetry.INTERVAL = pause
+                with sampler.watching() as watch:
+                    rig.post(server, "/completion", body)
+                seen = watch.telemetry(None, started=start).gauges["host.memory"].count
+                looks[pause].append(seen / (time.perf_counter() - start))
+            return spent() - before
 
-        alone(), watched()  # warm-up
-        ratios = [ours / theirs for ours, theirs in alternating(watched, alone, pairs=2 * asked.pairs)]
-        control = [one / other for one, other in alternating(alone, alone, pairs=2 * asked.pairs)]
-        sources = [source for source in sampler.sources if source.sensors]
-        start = time.thread_time()
-        for _ in range(200):
-            for source in sources:
-                source.read(rarely=False)
-        spent = (time.thread_time() - start) / 200
-    yield Figure(
-        "decode tok/s with telemetry / without",
-        statistics.median(ratios),
-        "times",
-        0.99,
-        at_least=True,
-        detail=f"{model.stem}, {len(ratios)} pairs, {interval(ratios)}; "
-        f"control, without / without: {statistics.median(control):.3f}, {interval(control)}",
-    )
-    yield Figure(
-        "telemetry: one look at every sensor, 10 times a second, as a share of one core",
-        spent * 1000,
-        "%",
-        1.0,
-        detail=f"{spent * 1000:.3f} ms of processor time a look; {', '.join(source.name for source in sources)}",
-    )
+        seconds(often)  # warm-up
+        for pause in (often, 0.0):
+            watched, alone = partial(seconds, pause), partial(seconds, None)
+            logs = [math.log(a / b) * 100 for a, b in alternating(watched, alone, pairs=50 * asked.pairs)]
+            rate = statistics.median(looks[pause])
+            yield Figure(
+                f"processor time that watching adds to an engine of one thread, {rate:.0f} looks a second",
+                statistics.median(logs),
+                "%",
+                detail=f"{model.stem}, {len(logs)} pairs of requests of 500 tokens, {interval(logs)}",
+            )
+        scale = 1 / often / rate
+        yield Figure(
+            "the same, scaled to 10 looks a second",
+            statistics.median(logs) * scale,
+            "%",
+            1.0,
+            detail=interval([value * scale for value in logs]),
+        )
 
 
 # --------------------------------------------------------------------------------------------- the command itself
@@ -317,6 +329,24 @@ def analysis(_: argparse.Namespace) -> Iterator[Figure]:
     )
 
 
+def report_page(_: argparse.Namespace) -> Iterator[Figure]:
+    """`specbench report --html` of a run of usual size and of a large one, in a fresh process, charts included."""
+    for repeats, seconds in ((7, 6.0), (synthetic.REPEATS, 30.0)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = synthetic.write_run(Path(name), repeats)
+            page = Path(name) / "report.html"
+            start = time.perf_counter()
+            process = subprocess.Popen([*SPECBENCH, "report", folder, "--html", page])
+            _, status, usage = os.wait4(process.pid, 0)
+            found = time.perf_counter() - start
+            assert status == 0
+            trials = synthetic.TRIALS * repeats // synthetic.REPEATS
+            how = f"synthetic records, 40 rows; {usage.ru_utime + usage.ru_stime:.1f} s of processor time"
+            yield Figure(f"the HTML report of {trials:,} trials", found, "s", seconds, detail=how)
+            yield Figure("its size", page.stat().st_size / 2**20, "MiB", 3.0)
+            yield Figure("peak RSS of that", usage.ru_maxrss / 2**10, "MiB", 1e9 / 2**20)
+
+
 def inspect(_: argparse.Namespace) -> Iterator[Figure]:
     """`specbench inspect` on a large model, in a fresh process; only headers are read."""
     found, busy, peaks = [], [], []
@@ -431,9 +461,7 @@ def embedded(name: str) -> Path:
     return micro.model_file(name, weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder())
 
 
-def alternating(
-    first: Callable[[], float], second: Callable[[], float], *, pairs: int
-) -> Iterator[tuple[float, float]]:
+def alternating(first: Callable[[], T], second: Callable[[], T], *, pairs: int) -> Iterator[tuple[T, T]]:
     """Pairs of measurements; each goes first in every other pair."""
     for number in range(pairs):
         if number % 2:
@@ -444,7 +472,7 @@ def alternating(
             yield a, second()
 
 
-def interval(values: list[float]) -> str:
+def interval(values: Sequence[float]) -> str:
     """The 95 % interval of the median, from order statistics."""
     ordered, spread = sorted(values), 0.98 * len(values) ** 0.5
     low, high = (ordered[round(len(values) / 2 + side * spread)] for side in (-1, 1))
@@ -459,6 +487,7 @@ MEASURES = {
     "default-run": default_run,
     "bandwidth": bandwidth,
     "analysis": analysis,
+    "report": report_page,
     "inspect": inspect,
     "planning": planning,
     "tune": tune,

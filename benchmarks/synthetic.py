@@ -20,7 +20,7 @@ TEXT = "def total(values):\n    return sum(value for value in values if value is
 MACHINE = Machine(system="Synthetic", release="0", architecture="none", python="0")
 
 
-def plan() -> Plan:
+def plan(repeats: int = REPEATS) -> Plan:
     """One block for each contender and repeat."""
     prompts = tuple(
         Prompt(
@@ -43,7 +43,7 @@ def plan() -> Plan:
     )
     blocks = tuple(
         Block(index=index, contender=contender.name, trials=_trials(contender, prompts, repeat))
-        for index, (repeat, contender) in enumerate(itertools.product(range(REPEATS), contenders))
+        for index, (repeat, contender) in enumerate(itertools.product(range(repeats), contenders))
     )
     return Plan(
         specbench_version=specbench.__version__,
@@ -128,9 +128,9 @@ def _generation(trial: Trial, block: int, order: int, counts: DraftCounts, dice:
     )
 
 
-def write_run(results: Path) -> Path:
-    """The folder of a run with TRIALS generations, without the wait for the disk that a real run has."""
-    folder, planned = results / "synthetic", plan()
+def write_run(results: Path, repeats: int = REPEATS) -> Path:
+    """The folder of a run with TRIALS generations (at REPEATS), without the wait for the disk that a real run has."""
+    folder, planned = results / "synthetic", plan(repeats)
     folder.mkdir()
     (folder / store.OPENINGS).touch()
     (folder / store.PLAN).write_bytes(to_json(planned))

@@ -152,25 +152,53 @@ def method_rows(folder: Path | None) -> Rows:
     ]
 
 
+def machine_json(machine: Machine) -> str:
+    """The record of a machine, and the hardware profile of each accelerator or why none is certain."""
+    matched = [
+        {
+            "profile": None if profile is None else profile.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "reason": why,
+        }
+        for profile, why in _matched(machine)
+    ]
+    return json.dumps({"machine": json.loads(to_json(machine)), "profiles": matched}, indent=2)
+
+
+def _matched(machine: Machine) -> list[tuple[hardware_profiles.DeviceProfile | None, str | None]]:
+    known = hardware_profiles.profiles() if machine.accelerators else {}
+    return [hardware_profiles.match(card, known) for card in machine.accelerators]
+
+
 def machine_rows(machine: Machine) -> dict[str, Rows]:
     """What a machine is, by section; a reading that is missing shows its reason."""
     plain = ("system", "release", "architecture", "cpu", "isa", "cores_physical", "cores_logical", "memory")
     told = {name: value for name in plain if (value := getattr(machine, name))}
     cards = {f"{card.vendor} {number}": card for number, card in enumerate(machine.accelerators)}
     ids = ("name", "pci_id", "pci_address", "target", "memory", "units", "unified")
-    return {
+    sections = {
         "Machine": _reading_rows({**told, **machine.readings}, machine.reasons),
         "Accelerators": [
-            {"accelerator": title, **{key: _shown(key, getattr(card, key)) for key in ids}}
-            for title, card in cards.items()
+            {"device": title, **{key: _shown(key, getattr(card, key)) for key in ids}} for title, card in cards.items()
         ],
-        **{f"Readings of {title}": _reading_rows(card.readings, card.reasons) for title, card in cards.items()},
-        **{f"{link.a} to {link.b}, as reported": _reading_rows(link.readings, link.reasons) for link in machine.links},
-        **{
-            f"Devices of {engine}": [{key: _shown(key, value) for key, value in device.items()} for device in devices]
-            for engine, devices in machine.engine_devices.items()
-        },
     }
+    if cards:
+        sections["Published figures (T: 10^12 dense operations a second; * from memory)"] = [
+            {
+                "device": title,
+                "profile": profile and profile.id,
+                **{column: profile and _starred(profile, *asked) for column, asked in _COLUMNS.items()},
+                "why not": why,
+            }
+            for title, (profile, why) in zip(cards, _matched(machine), strict=True)
+        ]
+    for title, card in cards.items():
+        sections[f"Readings of {title}"] = _reading_rows(card.readings, card.reasons)
+    for link in machine.links:
+        sections[f"{link.a} to {link.b}, as reported"] = _reading_rows(link.readings, link.reasons)
+    for engine, devices in machine.engine_devices.items():
+        rows = [{key: _shown(key, value) for key, value in device.items()} for device in devices]
+        sections[f"Devices of {engine}"] = rows
+    return sections
 
 
 def _reading_rows(readings: Mapping[str, Any], reasons: Mapping[str, str]) -> Rows:

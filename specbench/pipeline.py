@@ -190,7 +190,8 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
     stopped = None
     try:
-        with telemetry.opened() if folder.plan.telemetry else nullcontext() as sampler:
+        watched = telemetry.opened(store.machine(folder.path).accelerators) if folder.plan.telemetry else nullcontext()
+        with watched as sampler:
             if sampler is not None and left:
                 folder.append(sampler.idle())
             with closing(

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import specbench
 from specbench import datafiles, passages, pipeline
-from specbench.analysis.verification import curve
+from specbench.analysis.verification import curve, title
 from specbench.engines import catalog
 from specbench.engines.profile import choose
 from specbench.errors import EngineError, InputError, UnavailableError
@@ -46,7 +46,9 @@ def measure(
     if load is not None and load > 0.5 * (machine.cores_logical or 1):
         observe(f"warning: the load average is {load:.1f} on {machine.cores_logical} cores; stop what else runs")
     observe("memory bandwidth of the host, and of devices whose driver is here")
-    host, devices = bandwidth.host(), bandwidth.devices(reasons)
+    limit = machine.readings.get("memory_limit")
+    host = bandwidth.host(memory_limit=limit if isinstance(limit, int) else None)
+    devices = bandwidth.devices(reasons)
     frames = pipeline.find_suite("core").passages or {}
     texts = [
         passages.render(
@@ -134,11 +136,3 @@ def save(measured: HardwareMeasurement) -> tuple[Path, Path]:
             hint="free some space, or name another folder in SPECBENCH_CACHE",
         ) from error
     return record, chart
-
-
-def title(measured: HardwareMeasurement) -> str:
-    """What was measured on what, in one line."""
-    contender, opened = measured.contender, measured.opening
-    build = opened.engine_commit or opened.engine_version or "unknown build"
-    model = " ".join(filter(None, (contender.target_label, contender.target_quant)))
-    return f"{model}, {contender.engine} {build}, {measured.fill} tokens of context, {measured.machine.cpu or 'CPU'}"

@@ -327,7 +327,7 @@ class Meter:
 class Telemetry:
     """What the machine showed during a trial; `trial` is None for the idle machine before the run.
 
-    Keys are DEVICE.READING (see docs/telemetry.md); `throttle` counts readings by the card's mask of clock reasons.
+    Keys are DEVICE.READING (see docs/hardware.md); `throttle` counts readings by the card's mask of clock reasons.
     `reasons` says why a reading is missing; those that hold for the whole run stand before it only.
     """
 

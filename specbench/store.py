@@ -138,7 +138,7 @@ def _write_plan(path: Path, plan: Plan) -> None:
 
 def resume(path: Path) -> RunFolder:
     """An existing run, to go on with. A torn last line is cut off and kept in a .torn file."""
-    plan = _document(path / PLAN, Plan)
+    plan = document(path / PLAN, Plan)
     with _writing(path):
         warnings = _acquire(path)
         try:
@@ -154,7 +154,7 @@ def resume(path: Path) -> RunFolder:
 
 def read(path: Path) -> Run:
     """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
-    plan, machine = _document(path / PLAN, Plan), _document(path / MACHINE, Machine)
+    plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
     warnings: list[str] = []
     trials = _lines(path / TRIALS, warnings)
     openings = _lines(path / OPENINGS, warnings)
@@ -172,7 +172,7 @@ def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> 
 
 def machine(path: Path) -> Machine:
     """The machine of the run in folder `path`."""
-    return _document(path / MACHINE, Machine)
+    return document(path / MACHINE, Machine)
 
 
 def runs(root: Path) -> list[Path]:
@@ -190,7 +190,7 @@ def latest(root: Path) -> Path:
 # ------------------------------------------------------------------------------------------------ reading
 
 
-def _document(path: Path, kind: type[_T]) -> _T:
+def document(path: Path, kind: type[_T]) -> _T:
     try:
         data = path.read_bytes()
     except OSError as error:

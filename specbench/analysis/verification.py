@@ -45,3 +45,11 @@ def curve(measured: HardwareMeasurement) -> tuple[Cost, ...]:
         for positions, seconds in sorted(passes.items())
         if seconds and plain
     )
+
+
+def title(measured: HardwareMeasurement) -> str:
+    """What was measured on what, in one line."""
+    contender, opened = measured.contender, measured.opening
+    build = opened.engine_commit or opened.engine_version or "unknown build"
+    model = " ".join(filter(None, (contender.target_label, contender.target_quant)))
+    return f"{model}, {contender.engine} {build}, {measured.fill} tokens of context, {measured.machine.cpu or 'CPU'}"

@@ -24,7 +24,7 @@ from specbench.cli.sections import draw
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
-from specbench.records import Failure, Generation, Machine, Plan, Result, Skip, to_json
+from specbench.records import Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
 from specbench.report.text import sections
 from specbench.report.tuned import tuned_sections
@@ -185,15 +185,6 @@ def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
         )
 
 
-def show_machine(machine: Machine, sections: dict[str, list[dict[str, Any]]], *, json: bool) -> None:
-    """A machine as tables, or its record as JSON."""
-    if json:
-        print(to_json(machine, indent=2).decode())
-        return
-    for title, rows in sections.items():
-        show_rows(title, rows, json=False)
-
-
 def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
     """Plain rows as a table, or as JSON."""
     if json:
@@ -204,7 +195,7 @@ def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for key in rows[0]:
-        table.add_column(key)
+        table.add_column(key, overflow="fold")
     for row in rows:
         table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

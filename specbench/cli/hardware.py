@@ -19,7 +19,10 @@ def show(*, root: o.Root = None, from_capture: o.FromCapture = None, json: o.Jso
     from specbench.hardware.detect import detect  # noqa: PLC0415
 
     machine = detect(capture.source(root, from_capture), devices=True)
-    console.show_machine(machine, listings.machine_rows(machine), json=json)
+    if json:
+        typer.echo(listings.machine_json(machine))
+    for title, rows in {} if json else listings.machine_rows(machine).items():
+        console.show_rows(title, rows, json=False)
 
 
 @hardware.command("capture")
@@ -59,6 +62,7 @@ def hardware_profile(
 ) -> None:
     """Measure memory bandwidth, and what it costs to verify k tokens at once."""
     from specbench import listings, profiling  # noqa: PLC0415  --help must not wait for it
+    from specbench.analysis.verification import title  # noqa: PLC0415
     from specbench.cli import console, flags  # noqa: PLC0415
 
     asked: dict[str, object] = {
@@ -76,5 +80,5 @@ def hardware_profile(
         typer.echo(listings.measurement_json(measured))
     else:
         console.show_rows("Memory bandwidth", listings.bandwidth_rows(measured), json=False)
-        console.show_rows(profiling.title(measured), listings.curve_rows(measured), json=False)
+        console.show_rows(title(measured), listings.curve_rows(measured), json=False)
     typer.echo(f"record: {record}\nchart: {chart}", err=True)

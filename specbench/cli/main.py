@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import hardware, inspect, report, run, runs, shelves, tune
+from specbench.cli import hardware, inspect, predict, report, run, runs, shelves, tune
 
 app = typer.Typer(
     name="specbench",
@@ -34,6 +34,7 @@ def main(
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("tune")(tune.tune)
+app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.command("engines")(shelves.engines)

@@ -141,3 +141,15 @@ Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or j
 Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]
 Html = Annotated[Path | None, _option("--html", text="Write one HTML file that needs nothing else.", metavar="FILE")]
 Charts = Annotated[Path | None, _option("--charts", text="Write every chart as PNG and SVG.", metavar="DIR")]
+PredictedModel = Annotated[Path | None, _option("--model", "-m", text="A GGUF file, instead of a run.", metavar="GGUF")]
+On = Annotated[
+    str | None, _option("--on", text="Comma list of hardware profiles; default: all that are known.", metavar="NAMES")
+]
+Context = Annotated[int, _option("--context", text="Tokens in the KV cache.", metavar="N")]
+Backtest = Annotated[
+    bool, _option("--backtest", text="How well published rows are predicted without their own source.")
+]
+Curve = Annotated[
+    list[Path] | None,
+    _option("--curve", text="A machine's record of `specbench hardware profile`; may be repeated.", metavar="JSON"),
+]

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from specbench.hardware import pci
@@ -20,6 +21,8 @@ _APUS = {"gfx902", "gfx90c", "gfx1013", "gfx1033", "gfx1035", "gfx1036", "gfx110
 _APUS |= {"gfx1150", "gfx1151", "gfx1152", "gfx1153"}
 _DOUBLE_RATE = {"gfx900", "gfx906", "gfx908", "gfx90a"}  # HBM2: twice the clock that KFD tells is the data rate
 _XGMI = "11"
+_MOST_JOULES = 1e12
+_KINDS = {2: "unsupported", 3: "unsupported", 10: "no permission", 34: "no driver"}  # by amdsmi's status
 
 
 def read(source: Source, functions: list[pci.Function], system: Facts) -> tuple[list[Accelerator], list[Link]]:
@@ -30,9 +33,7 @@ def read(source: Source, functions: list[pci.Function], system: Facts) -> tuple[
     for name, path in {"amdgpu_driver": "sys/module/amdgpu/version", "rocm": "opt/rocm/.info/version"}.items():
         system.put(name, source.file(path))
     nodes, blocked = _nodes(source)
-    amdsmi = _Amdsmi(source)
-    cards = [_card(source, function, nodes, blocked, amdsmi) for function in mine]
-    return cards, _links(source, nodes)
+    return [_card(source, function, nodes, blocked) for function in mine], _links(source, nodes)
 
 
 def _properties(text: str | Missing) -> dict[str, int]:
@@ -56,23 +57,19 @@ def _nodes(source: Source) -> tuple[dict[str, dict[str, int]], Missing]:
     return found, reason
 
 
-def _card(
-    source: Source,
-    function: pci.Function,
-    nodes: dict[str, dict[str, int]],
-    blocked: Missing,
-    amdsmi: "_Amdsmi",
-) -> Accelerator:
+def _card(source: Source, function: pci.Function, nodes: dict[str, dict[str, int]], blocked: Missing) -> Accelerator:
     facts, folder = pci.facts(source, function), function.folder
     node = nodes.get(function.address, {})
     version, simds = node.get("gfx_target_version"), node.get("simd_count")
     target = f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}" if version else None
     facts.put("target", target or blocked)
     facts.put("units", simds // (2 if version >= _RDNA else 4) if simds and version else blocked)
-    product = source.file(f"{folder}/product_name")
-    facts.put("name", amdsmi.ask(function.address, "name") if isinstance(product, Missing) else product)
+    facts.put("name", source.file(f"{folder}/product_name"))
     facts.put("revision", source.file(f"{folder}/revision"))  # tells cards apart that share an id
-    facts.put("energy_counter", amdsmi.ask(function.address, "energy_counter"))
+    for name, question in _AMDSMI.items():
+        if name not in facts.values:
+            key = f"amdsmi {name} {function.address}"
+            facts.put(name, source.ask(key, partial(ask, function.address, question)))
     _memory(source, folder, target, facts)
     _bandwidth(source, node, target, facts)
     sensors = f"{folder}/hwmon"
@@ -125,39 +122,48 @@ def _links(source: Source, nodes: dict[str, dict[str, int]]) -> list[Link]:
     return list(found.values())
 
 
-class _Amdsmi:
-    """The package amdsmi, if it can be used. Its import may print, and fails in ways of its own without its library."""
+@cache
+def amdsmi() -> Any:
+    """The package amdsmi, started, or Missing. Its import prints, and fails in ways of its own without its library."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import amdsmi  # noqa: PLC0415  optional, and its import can fail
+    except ModuleNotFoundError:
+        return Missing("no driver: the extra specbench[amd] is not installed")
+    except (ImportError, OSError, KeyError, AttributeError) as error:
+        return Missing(f"no driver: amdsmi: {type(error).__name__}: {error}")
+    try:
+        amdsmi.amdsmi_init()
+    except amdsmi.AmdSmiException as error:
+        return _refused(error)
+    return amdsmi
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._module: Any = None
-        self._unusable = source.ask("amdsmi init", self._load)
 
-    def _load(self) -> Missing | None:
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                import amdsmi  # noqa: PLC0415  optional, and its import can fail
-        except (ImportError, OSError, KeyError, AttributeError) as error:
-            return Missing(f"no driver: amdsmi: {type(error).__name__}: {error}")
-        try:
-            amdsmi.amdsmi_init()
-        except amdsmi.AmdSmiException as error:
-            return Missing(f"no driver: amdsmi: {error}")
-        self._module = amdsmi
-        return None
+def _refused(error: Exception) -> Missing:
+    """Why amdsmi gave no answer; its own text has several lines."""
+    kind = _KINDS.get(getattr(error, "err_code", 0), "error")
+    return Missing(f"{kind}: amdsmi: {getattr(error, 'err_info', None) or type(error).__name__}")
 
-    def ask(self, address: str, what: str) -> Any:
-        if isinstance(self._unusable, Missing):
-            return Missing(f"unsupported: /sys does not tell; {self._unusable.reason}")
-        return self._source.ask(f"amdsmi {what} {address}", lambda: self._told(address, what))
 
-    def _told(self, address: str, what: str) -> Any:
-        smi = self._module
-        questions: dict[str, Callable[[Any], Any]] = {
-            "name": lambda card: smi.amdsmi_get_gpu_asic_info(card)["market_name"],
-            "energy_counter": lambda card: bool(smi.amdsmi_get_energy_count(card)),
-        }
-        try:
-            return questions[what](smi.amdsmi_get_processor_handle_from_bdf(address))
-        except smi.AmdSmiException as error:
-            return Missing(f"error: amdsmi: {error}")
+def ask(address: str, question: Callable[[Any, Any], Any]) -> Any:
+    """What amdsmi says of the card at a PCI address, or Missing. `question` gets the package and the card's handle."""
+    smi = amdsmi()
+    if isinstance(smi, Missing):
+        return smi
+    try:
+        return question(smi, smi.amdsmi_get_processor_handle_from_bdf(address))
+    except (smi.AmdSmiException, LookupError) as error:
+        return _refused(error)
+
+
+def energy(smi: Any, card: Any) -> float | Missing:
+    """Joules since the driver was loaded."""
+    told = smi.amdsmi_get_energy_count(card)
+    joules: float = told["energy_accumulator"] * told["counter_resolution"] / _MICRO
+    return joules if 0 < joules < _MOST_JOULES else Missing(f"error: amdsmi: {joules:g} J cannot be")
+
+
+_AMDSMI: dict[str, Callable[[Any, Any], Any]] = {  # what /sys does not tell
+    "name": lambda smi, card: smi.amdsmi_get_gpu_asic_info(card)["market_name"],
+    "energy_counter": lambda smi, card: told if isinstance(told := energy(smi, card), Missing) else True,
+}

@@ -24,6 +24,7 @@ def read(source: Source, system: Facts) -> list[Accelerator]:
     wired = sysctl(source, "iogpu.wired_limit_mb")  # 0: macOS decides
     limit = int(wired) * _MIB if isinstance(wired, str) and wired.isdigit() else 0
     facts.put("memory_wired_limit", limit or Missing("unsupported: none is set, macOS decides"))
+    facts.put("energy_counter", Missing("no permission: macOS tells power to powermetrics, which only root may run"))
     for key in ("pci_id", "pci_address", "target"):
         facts.put(key, Missing("unsupported: Apple's GPU has none"))
     return [facts.accelerator("apple")]

@@ -35,15 +35,19 @@ DRIVERS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-def host(*, threads: int | None = None, array_bytes: int = _HOST_BYTES) -> tuple[float, ...]:
+def host(
+    *, threads: int | None = None, array_bytes: int = _HOST_BYTES, memory_limit: int | None = None
+) -> tuple[float, ...]:
     """Readings of a = b + c on all cores that this process may use: the Add kernel of STREAM, counted as STREAM does.
 
     Each thread first writes its part of the arrays, so that on NUMA machines it lies near. STREAM reports the best.
+    `memory_limit` is the container's, which the system's free memory does not show.
     """
     import numpy as np  # noqa: PLC0415  the command line must start without it
     import psutil  # noqa: PLC0415
 
-    count = min(array_bytes, psutil.virtual_memory().available // 6) // 8
+    free = psutil.virtual_memory().available
+    count = min(array_bytes, min(free, memory_limit or free) // 6) // 8
     threads = threads or len(os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1))
     a, b, c = (np.empty(count) for _ in range(3))
     parts = [slice(count * i // threads, count * (i + 1) // threads) for i in range(threads)]

@@ -85,7 +85,7 @@ def _linux(source: Source, facts: Facts) -> None:
     facts.put("rapl", none if energy is None else energy if isinstance(energy, Missing) else True)
     facts.put("memory_limit", _limit(source.file("sys/fs/cgroup/memory.max")))
     quota = source.file("sys/fs/cgroup/cpu.max")  # microseconds of a period, and the period
-    shares = re.fullmatch(r"(\d+) (\d+)", quota) if isinstance(quota, str) else None
+    shares = re.fullmatch(r"(\d+) ([1-9]\d*)", quota) if isinstance(quota, str) else None
     facts.put("cores_quota", int(shares[1]) / int(shares[2]) if shares else _limit(quota))
 
 

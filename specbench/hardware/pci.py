@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from specbench.hardware.reading import Facts, Missing, Source
 
 _FOLDER = "sys/bus/pci/devices"
-_GENERATIONS = {"2.5": 1, "5": 2, "5.0": 2, "8": 3, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}  # GT/s of a lane
+GENERATIONS = {"2.5": 1, "5": 2, "5.0": 2, "8": 3, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}  # GT/s of a lane
 _GPU = ("0x03", "0x12")  # display controllers, processing accelerators
 _VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel", "0x1ae0": "google"}
 
@@ -64,7 +64,7 @@ def _generation(source: Source, path: str) -> int | Missing:
     text = source.file(path)
     if isinstance(text, Missing):
         return text
-    return _GENERATIONS.get(text.partition(" ")[0]) or Missing(f"error: /{path} says {text[:40]!r}")
+    return GENERATIONS.get(text.partition(" ")[0]) or Missing(f"error: /{path} says {text[:40]!r}")
 
 
 def _least(readings: list[int | Missing] | list[float | Missing]) -> float | Missing:

@@ -3,12 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from specbench import datafiles, faults
 from specbench.errors import InputError
+from specbench.records import Accelerator
 from specbench.units import size
 
 # Figure -> its unit. All rates are dense; `fp16` accumulates in FP32. Prices are those at launch.
@@ -35,23 +36,6 @@ FIGURES: Mapping[str, str] = MappingProxyType(
 )
 RECALLED = "recalled"  # the source of a figure that was written down from memory
 _LEAST, _MOST = 0.9, 1.03  # of the nominal memory: what a driver shows for it
-
-
-class Device(Protocol):
-    """What identifies a device; None for what was not read. `memory` is bytes, `units` SMs, CUs or GPU cores."""
-
-    @property
-    def vendor(self) -> str: ...
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def pci_id(self) -> str | None: ...
-    @property
-    def target(self) -> str | None: ...
-    @property
-    def memory(self) -> int | None: ...
-    @property
-    def units(self) -> int | None: ...
 
 
 class _Table(BaseModel):
@@ -134,7 +118,7 @@ def profiles() -> dict[str, DeviceProfile]:
     return {name: parse_profile(name, text) for name, text in ((file[:-5], text) for file, text in texts.items())}
 
 
-def match(device: Device, known: Mapping[str, DeviceProfile]) -> tuple[DeviceProfile | None, str | None]:
+def match(device: Accelerator, known: Mapping[str, DeviceProfile]) -> tuple[DeviceProfile | None, str | None]:
     """The profile of a device, or the reason why none is certain. A name alone decides nothing."""
     named = device.pci_id or device.name or "a device without PCI id and name"
     like = [p for p in known.values() if p.vendor == device.vendor and _key(device, p)]
@@ -149,13 +133,13 @@ def match(device: Device, known: Mapping[str, DeviceProfile]) -> tuple[DevicePro
     return None, f"{named} is not " + ", nor ".join(f"{name} ({why})" for name, why in against.items())
 
 
-def _key(device: Device, profile: DeviceProfile) -> bool:
+def _key(device: Accelerator, profile: DeviceProfile) -> bool:
     if profile.identity.pci_ids:
         return device.pci_id in profile.identity.pci_ids
     return device.name in profile.identity.names
 
 
-def _difference(device: Device, profile: DeviceProfile) -> str | None:
+def _difference(device: Accelerator, profile: DeviceProfile) -> str | None:
     """What speaks against the profile: a fact that differs, or one that it needs and that was not read."""
     wanted, memory = profile.identity, profile.figure("memory")
     target = None if device.target is None else device.target.partition(":")[0]  # gfx906:sramecc+ is gfx906
@@ -164,8 +148,8 @@ def _difference(device: Device, profile: DeviceProfile) -> str | None:
     if wanted.units is not None and device.units != wanted.units:
         return f"it has {wanted.units} units, here {'not read' if device.units is None else device.units}"
     if memory is not None and not profile.unified_memory:  # unified memory comes in many sizes
-        if device.memory is None:
-            return f"it has {size(memory)}, here not read"
+        if device.memory is None:  # a generation of TPUs has one size
+            return None if profile.kind == "tpu" else f"it has {size(memory)}, here not read"
         if not _LEAST <= device.memory / memory <= _MOST:
             return f"it has {size(memory)}, here {size(device.memory)}"
     return None

@@ -107,7 +107,9 @@ class Source:
 
         def run() -> str | Missing:
             try:
-                told = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+                told = subprocess.run(
+                    argv, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout, check=False
+                )
             except subprocess.TimeoutExpired:
                 return Missing(f"error: no answer within {timeout:g} s")
             words = told.stderr.strip().splitlines()

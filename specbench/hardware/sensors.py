@@ -1,16 +1,21 @@
 """What can be read here while an engine works: NVIDIA cards (NVML), others (sysfs), CPU packages (RAPL), its processes.
 
-A reading is a value in base units, or the reason why there is none. docs/telemetry.md lists them.
+A reading is a value in base units, or the reason why there is none. docs/hardware.md lists them.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+from specbench.hardware import amd, pci
+from specbench.hardware.reading import Missing
+from specbench.records import Accelerator
 
 Reading = float | str
 
@@ -41,8 +46,7 @@ _NVML: dict[str, tuple[float, str | None, tuple[tuple[Any, ...], ...]]] = {
 }
 _PROCESSES = (("ComputeRunningProcesses_v3",), ("ComputeRunningProcesses_v2",))
 
-_DRM_VENDORS = {"0x1002": "amd", "0x8086": "intel"}
-_DRM = {  # file of the hwmon, or of the device, and unit
+_FILES = {  # file of the hwmon, or of the device, and unit
     "energy": ("hwmon/energy1_input", 1e-6),
     "power": ("hwmon/power1_average", 1e-6),
     "sm_clock": ("hwmon/freq1_input", 1),
@@ -55,7 +59,6 @@ _DRM = {  # file of the hwmon, or of the device, and unit
     "power_limit": ("hwmon/power1_cap", 1e-6),
     "power_limit_default": ("hwmon/power1_cap_default", 1e-6),
 }
-_PCIE = {"2.5": 1, "5.0": 2, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}  # GT/s by generation
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Source:
     """The sensors of one thing. `scope` is what its energy is of, `wrap` the joules at which its counter restarts."""
 
     name: str
-    sensors: Mapping[str, Callable[[], float]]
+    sensors: Mapping[str, Callable[[], float | Missing]]
     scope: Literal["gpu", "package"] | None = None
     wrap: float | None = None
     faults: tuple[type[Exception], ...] = (OSError, LookupError, ValueError)
@@ -72,11 +75,13 @@ class Source:
         """Every reading, or why there is none."""
         return {key: self._reading(key, get) for key, get in self.sensors.items() if rarely or key not in RARELY}
 
-    def _reading(self, key: str, get: Callable[[], float]) -> Reading:
+    def _reading(self, key: str, get: Callable[[], float | Missing]) -> Reading:
         try:
-            value = float(get())
+            value = get()
         except self.faults as error:
             return _said(error)
+        if isinstance(value, Missing):
+            return value.reason
         least, most = _BOUNDS.get(key, _BYTES)
         return value if least <= value < most else f"{value:g} cannot be"
 
@@ -114,7 +119,7 @@ class Engine:
             return not found.power_plugged
 
         sensors = {"memory": memory, "load": lambda: psutil.getloadavg()[0], "on_battery": on_battery}
-        return Source("host", sensors, faults=(OSError, LookupError, psutil.Error))
+        return Source("host", sensors, faults=(OSError, LookupError, ValueError, psutil.Error))
 
 
 @contextmanager
@@ -122,23 +127,21 @@ def nvidia(engine: Engine, reasons: dict[str, str]) -> Iterator[list[Source]]:
     """A source for each card that answers."""
     import pynvml as nvml  # noqa: PLC0415  only where it is used
 
-    try:
-        nvml.nvmlInit()
-        count = nvml.nvmlDeviceGetCount()
-    except nvml.NVMLError as error:
-        reasons["nvidia.energy"] = f"NVIDIA: {error}"
-        yield []
-        return
-    cards = []
-    try:
+    cards: list[Source] = []
+    with ExitStack() as opened:
+        try:
+            nvml.nvmlInit()
+            opened.callback(nvml.nvmlShutdown)
+            count = nvml.nvmlDeviceGetCount()
+        except nvml.NVMLError as error:
+            reasons["nvidia.energy"] = f"NVIDIA: {error}"
+            count = 0
         for index in range(count):
             try:
                 cards.append(_nvidia_card(nvml, index, engine))
             except nvml.NVMLError as error:
                 reasons[f"nvidia{index}.energy"] = f"NVIDIA card {index}: {error}"
         yield cards
-    finally:
-        nvml.nvmlShutdown()
 
 
 def _nvidia_card(nvml: Any, index: int, engine: Engine) -> Source:
@@ -160,47 +163,80 @@ def _nvidia_card(nvml: Any, index: int, engine: Engine) -> Source:
         answer = ask(*calls)
         return unit * float(getattr(answer, part) if part else answer)
 
-    def used() -> tuple[list[int | None], int]:
-        """Bytes of each process of the engine, and the number of processes that are not ours."""
-        known = {process.pid: process.usedGpuMemory for process in ask(*_PROCESSES)}
-        mine = known.keys() & {process.pid for process in engine.processes}
-        if not mine:  # another process namespace, or an engine that does not use the card
-            raise LookupError("the driver does not list the engine's process")
-        return [known[pid] for pid in mine], len(known.keys() - mine - {os.getpid()})
+    def processes() -> dict[int, int | None]:
+        return {process.pid: process.usedGpuMemory for process in ask(*_PROCESSES)}
 
-    def engine_memory() -> float:
-        if None in (found := used()[0]):
-            raise LookupError("the driver does not say how much each process uses")
-        return sum(filter(None, found))
-
-    sensors: dict[str, Callable[[], float]] = {key: partial(number, *asked) for key, asked in _NVML.items()}
-    sensors |= {"engine_memory": engine_memory, "foreign_processes": lambda: used()[1]}
-    return Source(f"nvidia{index}", sensors, scope="gpu", faults=(LookupError, nvml.NVMLError))
+    sensors = {key: partial(number, *asked) for key, asked in _NVML.items()}
+    return Source(
+        f"nvidia{index}", {**sensors, **_shares(engine, processes)}, scope="gpu", faults=(LookupError, nvml.NVMLError)
+    )
 
 
-def drm_cards(root: Path, *, package_counted: bool) -> list[Source]:
-    """AMD's and Intel's cards with sensors. An APU's power is the package's: not counted where RAPL counts that."""
+def _shares(
+    engine: Engine, listed: Callable[[], dict[int, int | None] | Missing]
+) -> dict[str, Callable[[], float | Missing]]:
+    """The engine's memory on a card and the number of other processes, by the bytes of each process."""
+
+    def mine() -> tuple[dict[int, int | None], set[int]] | Missing:
+        if isinstance(known := listed(), Missing):
+            return known
+        ours = known.keys() & {process.pid for process in engine.processes}
+        # another process namespace, or an engine that does not use the card
+        return (known, ours) if ours else Missing("the driver does not list the engine's process")
+
+    def memory() -> float | Missing:
+        if isinstance(found := mine(), Missing):
+            return found
+        told = [found[0][pid] for pid in found[1]]
+        none = Missing("the driver does not say how much each process uses")
+        return none if None in told else float(sum(filter(None, told)))
+
+    def foreign() -> float | Missing:
+        found = mine()
+        return found if isinstance(found, Missing) else len(found[0].keys() - found[1] - {os.getpid()})
+
+    return {"engine_memory": memory, "foreign_processes": foreign}
+
+
+def pci_cards(
+    accelerators: Sequence[Accelerator], engine: Engine, reasons: dict[str, str], *, root: Path, package_counted: bool
+) -> list[Source]:
+    """AMD's and Intel's cards; `reasons` says why other accelerators than NVIDIA's have no power reading.
+
+    An APU's power is the package's: it is not counted where RAPL counts that.
+    """
     found: list[Source] = []
-    for hwmon in sorted((root / "sys/class/drm").glob("card*/device/hwmon/hwmon*")):
-        device = hwmon.parents[1]
-        try:
-            vendor = _DRM_VENDORS[(device / "vendor").read_text().strip()]
-        except (OSError, LookupError):
+    seen = Counter[str]()
+    for card in accelerators:
+        name = f"{card.vendor}{seen[card.vendor]}"
+        seen[card.vendor] += 1
+        if card.vendor == "nvidia" and "index" in card.readings:
             continue
-        if "-" in device.parent.name:  # card0-DP-1 is a connector
+        if card.vendor not in ("amd", "intel") or card.pci_address is None:
+            why = card.reasons.get("energy_counter") or card.reasons.get("name")
+            reasons[f"{name}.energy"] = f"{card.vendor} {why}"
             continue
+        device = root / "sys/bus/pci/devices" / card.pci_address
+        hwmon = next(iter(sorted((device / "hwmon").glob("hwmon*"))), device / "hwmon")
         files = {
             key: (hwmon / file[6:] if file.startswith("hwmon/") else device / file, unit)
-            for key, (file, unit) in _DRM.items()
+            for key, (file, unit) in _FILES.items()
         }
         if not files["power"][0].exists():
             files["power"] = hwmon / "power1_input", 1e-6
-        sensors: dict[str, Callable[[], float]] = {key: partial(_scaled, *where) for key, where in files.items()}
+        sensors: dict[str, Callable[[], float | Missing]] = {k: partial(_scaled, *where) for k, where in files.items()}
         sensors |= {"sm_clock_max": partial(_highest_clock, device), "pcie_generation": partial(_generation, device)}
+        if card.vendor == "amd":
+            sensors["energy"] = partial(amd.ask, card.pci_address, amd.energy)
+            sensors |= _shares(engine, partial(amd.ask, card.pci_address, _amd_processes))
         apu = (hwmon / "in1_input").exists()  # the northbridge's voltage
         scope: Any = "gpu" if not apu else None if package_counted else "package"
-        found.append(Source(f"{vendor}{len(found)}", sensors, scope=scope))
+        found.append(Source(name, sensors, scope=scope))
     return found
+
+
+def _amd_processes(smi: Any, card: Any) -> dict[int, int | None]:
+    return {process["pid"]: process["memory_usage"]["vram_mem"] for process in smi.amdsmi_get_gpu_process_list(card)}
 
 
 def _highest_clock(device: Path) -> float:
@@ -208,7 +244,7 @@ def _highest_clock(device: Path) -> float:
 
 
 def _generation(device: Path) -> float:
-    return _PCIE[(device / "current_link_speed").read_text().split()[0]]
+    return pci.GENERATIONS[(device / "current_link_speed").read_text().split()[0]]
 
 
 def packages(root: Path, reasons: dict[str, str]) -> list[Source]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from specbench.hardware import sensors
 from specbench.hardware.sensors import Engine, Source
-from specbench.records import Gauge, Meter, Telemetry
+from specbench.records import Accelerator, Gauge, Meter, Telemetry
 
 INTERVAL = 0.1
 _SHARE, _SLOWEST = 0.01, 1.0  # of one core that reading may take; slow sensors are read less often, but once a second
@@ -116,11 +116,16 @@ class Sampler:
 
 
 @contextmanager
-def opened(*, root: Path = Path("/"), monotonic: Callable[[], float] = time.monotonic) -> Iterator[Sampler]:
-    """The sensors of this machine; `root` is where /sys is looked for."""
+def opened(
+    accelerators: Sequence[Accelerator] = (),
+    *,
+    root: Path = Path("/"),
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Iterator[Sampler]:
+    """The sensors of this machine, which has these accelerators; `root` is where /sys is looked for."""
     reasons: dict[str, str] = {}
     engine = Engine()
     with sensors.nvidia(engine, reasons) as cards:
         packages = sensors.packages(root, reasons)
-        others = sensors.drm_cards(root, package_counted=bool(packages))
+        others = sensors.pci_cards(accelerators, engine, reasons, root=root, package_counted=bool(packages))
         yield Sampler([*cards, *others, *packages, engine.source()], engine, reasons, monotonic=monotonic)

@@ -1,6 +1,7 @@
 import ctypes
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_the_host_is_read_on_all_cores_and_on_one() -> None:
         readings = bandwidth.host(threads=threads, array_bytes=2**24)
         assert len(readings) >= 5
         assert 1e7 < max(readings) < 1e14
+
+
+def test_the_arrays_fit_into_the_memory_of_a_container() -> None:
+    tracemalloc.start()
+    bandwidth.host(threads=1, array_bytes=2**24, memory_limit=6 * 2**20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 3 * 2**20 <= peak < 6 * 2**20
 
 
 def test_copies_on_each_device_are_timed_between_waits(library: Path) -> None:

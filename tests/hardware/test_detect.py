@@ -94,7 +94,12 @@ def test_each_l3_is_counted_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("quota", "memory", "cores", "limit"),
-    [("150000 100000", "4294967296", 1.5, 2**32), ("max 100000", "max", None, None), ("nonsense", "", None, None)],
+    [
+        ("150000 100000", "4294967296", 1.5, 2**32),
+        ("max 100000", "max", None, None),
+        ("nonsense", "", None, None),
+        ("5 0", "0", None, None),
+    ],
 )
 def test_the_limits_of_a_container_are_read(
     tmp_path: Path, quota: str, memory: str, cores: float | None, limit: int | None
@@ -162,7 +167,7 @@ def test_the_embedded_engine_lists_the_cpu_and_llama_server_what_it_found() -> N
 
 def test_an_engine_that_fails_has_a_reason(tmp_path: Path) -> None:
     program = tmp_path / "llama-server"
-    program.write_text("#!/bin/sh\necho 'error: cannot load libcuda' >&2\nexit 3\n")
+    program.write_text("#!/bin/sh\nprintf '\\377\\n' && echo 'error: cannot load libcuda' >&2\nexit 3\n")
     program.chmod(0o755)
     code = "from specbench.hardware.detect import detect; print(detect(devices=True).reasons['engine_llama-server'])"
     environment = {**os.environ, "PATH": f"{tmp_path}:/bin"}

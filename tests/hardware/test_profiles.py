@@ -1,11 +1,18 @@
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
+from hardware import roots
 
 from specbench import listings
 from specbench.errors import InputError
+from specbench.hardware.detect import detect
 from specbench.hardware.profiles import FIGURES, match, parse_profile, profiles
+from specbench.hardware.reading import Source
+from specbench.records import Accelerator
 
 GIB, MIB = 2**30, 2**20
 KNOWN = profiles()
@@ -17,17 +24,10 @@ tpu-7x m2-ultra m3-ultra m4-max
 """
 
 
-@dataclass
-class Card:
-    vendor: str = "nvidia"
-    name: str | None = None
-    pci_id: str | None = None
-    target: str | None = None
-    memory: int | None = None
-    units: int | None = None
+Card = partial(Accelerator, vendor="nvidia")
 
 
-def found(card: Card) -> str | None:
+def found(card: Accelerator) -> str | None:
     profile, reason = match(card, KNOWN)
     assert (profile is None) != (reason is None)
     return None if profile is None else profile.id
@@ -132,18 +132,22 @@ R3060 = Card(name="NVIDIA GeForce RTX 3060", pci_id="10de:2504", target="8.6", m
         (Card(vendor="amd", pci_id="1002:7550", target="gfx1201", memory=16304 * MIB, units=56), {}, None),
         (Card(vendor="apple", name="Apple M4 Max", memory=64 * GIB, units=40), {}, "m4-max"),
         (Card(vendor="apple", name="Apple M4 Max", memory=64 * GIB, units=32), {}, None),
-        (Card(vendor="google", pci_id="1ae0:0063", memory=16 * GIB), {}, "tpu-v5e"),
+        (Card(vendor="google", pci_id="1ae0:0063", target="v5e"), {}, "tpu-v5e"),
+        (Card(vendor="google", pci_id="1ae0:0063", target="v6e"), {}, None),
+        (Card(vendor="intel", pci_id="8086:e20b"), {}, None),
     ],
 )
-def test_a_device_is_known_by_what_it_is(card: Card, changes: dict[str, object], profile: str | None) -> None:
-    assert found(Card(**{**card.__dict__, **changes})) == profile
+def test_a_device_is_known_by_what_it_is(card: Accelerator, changes: dict[str, object], profile: str | None) -> None:
+    assert found(replace(card, **changes)) == profile
 
 
 def test_the_reason_for_no_match_names_what_differs() -> None:
-    assert match(Card(**{**TI.__dict__, "memory": 8188 * MIB}), KNOWN)[1] == (
+    assert match(replace(TI, memory=8188 * MIB), KNOWN)[1] == (
         "10de:2803 is not rtx4060ti-16gb (it has 16 GiB, here 8 GiB)"
     )
     assert match(Card(pci_id="10de:ffff"), KNOWN)[1] == "no profile knows 10de:ffff"
+    twice = {**KNOWN, "other": KNOWN["rtx4060ti-16gb"].model_copy(update={"id": "other"})}
+    assert match(TI, twice) == (None, "10de:2803 fits rtx4060ti-16gb, other alike")
 
 
 def test_each_profile_finds_itself_and_no_other() -> None:
@@ -151,10 +155,10 @@ def test_each_profile_finds_itself_and_no_other() -> None:
         wanted = profile.identity
         if wanted.pci_ids or wanted.names:
             memory = profile.figure("memory")
-            card = Card(profile.vendor, target=wanted.target, memory=int(memory or 0), units=wanted.units)
             for key in wanted.pci_ids or wanted.names:
-                card.pci_id, card.name = (key, None) if wanted.pci_ids else (None, key)
-                assert found(card) == profile.id
+                named = {"pci_id": key} if wanted.pci_ids else {"name": key}
+                facts = {"target": wanted.target, "memory": int(memory or 0), "units": wanted.units}
+                assert found(Card(vendor=profile.vendor, **named, **facts)) == profile.id
 
 
 GOOD = """
@@ -200,6 +204,26 @@ def test_the_list_marks_what_is_from_memory_and_leaves_out_what_is_unknown() -> 
     assert rows["rtx3090"]["GB/s"] == "936.2"
     assert rows["gb10"]["16 bit T"] is None
     assert rows["tpu-v5e"]["16 bit T"] == "197"
+
+
+def test_a_machine_is_shown_with_the_profile_of_each_accelerator_or_why_there_is_none(tmp_path: Path) -> None:
+    machine = detect(Source(root=roots.mixed(tmp_path), live=False))
+    title = "Published figures (T: 10^12 dense operations a second; * from memory)"
+    card, inside, arc = listings.machine_rows(machine)[title]
+    assert (card["profile"], card["GB/s"], card["why not"]) == ("rx7900xtx", "960", None)
+    assert (inside["profile"], inside["why not"]) == (None, "no profile knows 1002:164e")
+    assert arc["why not"] == "8086:e20b is not arc-b580 (it has 12 GiB, here not read)"
+    told = json.loads(listings.machine_json(machine))
+    assert told["machine"]["accelerators"][0]["pci_id"] == "1002:744c"
+    assert told["profiles"][0]["profile"]["figures"]["bandwidth"]["value"] == 960e9
+    assert told["profiles"][1] == {"profile": None, "reason": "no profile knows 1002:164e"}
+
+
+def test_a_machine_without_accelerators_says_so(tmp_path: Path) -> None:
+    machine = detect(Source(root=tmp_path, live=False))
+    sections = listings.machine_rows(machine)
+    assert list(sections) == ["Machine", "Accelerators"]
+    assert (sections["Accelerators"], json.loads(listings.machine_json(machine))["profiles"]) == ([], [])
 
 
 def test_one_profile_is_listed_with_the_source_of_every_figure() -> None:

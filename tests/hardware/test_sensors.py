@@ -7,10 +7,13 @@ from typing import Any
 
 import psutil
 import pytest
-from hardware import watched
+from hardware import roots, watched
 
 from specbench.hardware import sensors
+from specbench.hardware.detect import detect
+from specbench.hardware.reading import Source as RecordedSource
 from specbench.hardware.sensors import Engine, Reading, Source
+from specbench.records import Accelerator
 
 
 @pytest.fixture
@@ -199,7 +202,6 @@ def test_a_counter_that_goes_away_is_a_reason(tmp_path: Path) -> None:
 
 
 AMD: dict[str, Any] = {
-    "vendor": "0x1002",
     "gpu_busy_percent": 99,
     "mem_info_vram_used": 2**34,
     "mem_info_gtt_used": 2**20,
@@ -215,14 +217,18 @@ AMD: dict[str, Any] = {
 }
 
 
+def on_pci(root: Path, *cards: Accelerator, package_counted: bool = False) -> tuple[list[Source], dict[str, str]]:
+    reasons: dict[str, str] = {}
+    return sensors.pci_cards(cards, Engine(), reasons, root=root, package_counted=package_counted), reasons
+
+
 def test_an_amd_card_is_read_from_sysfs(tmp_path: Path) -> None:
-    watched.drm(tmp_path, "card1", **AMD)
-    watched.drm(tmp_path, "card1-DP-1", vendor="0x1002")
-    watched.drm(tmp_path, "card0", vendor="0x1a03")
-    (source,) = sensors.drm_cards(tmp_path, package_counted=False)
-    assert (source.name, source.scope) == ("amd0", "gpu")
-    assert source.read(rarely=True) == {
-        "energy": "No such file or directory",
+    (source,), reasons = on_pci(tmp_path, watched.card(tmp_path, "amd", **AMD))
+    assert (source.name, source.scope, reasons) == ("amd0", "gpu", {})
+    read = source.read(rarely=True)
+    for name in ("energy", "engine_memory", "foreign_processes"):
+        assert str(read.pop(name)).startswith("no driver: ")
+    assert read == {
         "power": pytest.approx(225),
         "sm_clock": 9.25e8,
         "sm_clock_max": 1.725e9,
@@ -245,30 +251,46 @@ def test_an_amd_card_is_read_from_sysfs(tmp_path: Path) -> None:
         ("hwmon__temp1_input", "hot", "temperature"),
         ("current_link_speed", "", "pcie_generation"),
         ("current_link_speed", "Unknown", "pcie_generation"),
+        ("current_link_width", "255", "pcie_width"),
         ("pp_dpm_sclk", "nothing", "sm_clock_max"),
         ("hwmon__power1_cap", "-1", "power_limit"),
     ],
 )
 def test_a_malformed_file_spoils_one_reading_only(tmp_path: Path, file: str, text: str, key: str) -> None:
-    watched.drm(tmp_path, "card1", **{**AMD, file: text})
-    (source,) = sensors.drm_cards(tmp_path, package_counted=False)
+    (source,), _ = on_pci(tmp_path, watched.card(tmp_path, "amd", **{**AMD, file: text}))
     reasons = {name for name, value in source.read(rarely=True).items() if isinstance(value, str)}
-    assert reasons == {key, "energy"}
+    assert reasons == {key, "energy", "engine_memory", "foreign_processes"}
 
 
 @pytest.mark.parametrize(("package_counted", "scope"), [(False, "package"), (True, None)])
 def test_the_power_of_an_apu_is_not_counted_twice(tmp_path: Path, *, package_counted: bool, scope: str | None) -> None:
-    apu = {key: value for key, value in AMD.items() if key != "hwmon__power1_average"}
-    watched.drm(tmp_path, "card1", **apu, hwmon__power1_input=55_000_000, hwmon__in1_input=800)
-    (source,) = sensors.drm_cards(tmp_path, package_counted=package_counted)
+    files = {key: value for key, value in AMD.items() if key != "hwmon__power1_average"}
+    apu = watched.card(tmp_path, "amd", **files, hwmon__power1_input=55_000_000, hwmon__in1_input=800)
+    (source,), _ = on_pci(tmp_path, apu, package_counted=package_counted)
     assert source.scope == scope
     assert reading(source, "power") == pytest.approx(55)
 
 
 def test_an_intel_card_has_an_energy_counter(tmp_path: Path) -> None:
-    watched.drm(tmp_path, "card0", vendor="0x8086", hwmon__energy1_input=3_000_000)
-    (source,) = sensors.drm_cards(tmp_path, package_counted=False)
+    (source,), _ = on_pci(tmp_path, watched.card(tmp_path, "intel", hwmon__energy1_input=3_000_000))
     assert (source.name, reading(source, "energy")) == ("intel0", pytest.approx(3))
+
+
+def test_every_accelerator_has_readings_or_a_reason(tmp_path: Path) -> None:
+    tpu = roots.tpu(tmp_path, "0063", chips=2)
+    roots.plant(tpu, roots.pci("0000:0a:00.0", "8086:e20b", "0x030000", driver="xe"))
+    machine = detect(RecordedSource(root=tpu, live=False))
+    closed = Accelerator(vendor="nvidia", reasons={"name": "no driver: NVML does not list this card"})
+    listed = Accelerator(vendor="nvidia", readings={"index": 0})
+    apple = Accelerator(vendor="apple", reasons={"energy_counter": "no permission: macOS"})
+    (arc,), reasons = on_pci(tmp_path, listed, closed, *machine.accelerators, apple)
+    assert (arc.name, set(map(type, arc.read(rarely=True).values()))) == ("intel0", {str})
+    assert reasons == {
+        "nvidia1.energy": "nvidia no driver: NVML does not list this card",
+        "google0.energy": "google unsupported: a TPU has no public power reading",
+        "google1.energy": "google unsupported: a TPU has no public power reading",
+        "apple0.energy": "apple no permission: macOS",
+    }
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 import pynvml
 import pytest
 
+from specbench.records import Accelerator, Vendor
+
 SOURCE = Path(__file__).with_name("watched_nvml.c")
 CARD = {  # invented, but for the names of the readings
     "power": 250_000,
@@ -62,10 +64,10 @@ def powercap(root: Path, zone: str, *, name: str, energy: object, wrap: object =
     return folder
 
 
-def drm(root: Path, card: str, **files: object) -> Path:
-    """A card below `root`; `hwmon__NAME` is a file of its sensors."""
-    device = root / "sys/class/drm" / card / "device"
+def card(root: Path, vendor: Vendor, address: str = "0000:03:00.0", **files: object) -> Accelerator:
+    """An accelerator with its files below `root`; `hwmon__NAME` is a file of its sensors."""
+    device = root / "sys/bus/pci/devices" / address
     (device / "hwmon/hwmon3").mkdir(parents=True)
     for name, text in files.items():
         (device / name.replace("hwmon__", "hwmon/hwmon3/")).write_text(f"{text}\n")
-    return device
+    return Accelerator(vendor=vendor, pci_address=address)

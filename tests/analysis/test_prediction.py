@@ -1,0 +1,158 @@
+"""Prediction: on simulated devices, and on the published rows that come with specbench."""
+
+import csv
+import tomllib
+from math import exp, log
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specbench import datafiles, prediction
+from specbench.analysis.prediction import (
+    LEAST,
+    Prediction,
+    Published,
+    backtest,
+    on_curve,
+    plain_speed,
+    predicted,
+    slopes,
+    speedup,
+    spread,
+)
+from specbench.analysis.stats import Estimate
+from specbench.analysis.verification import Cost
+from specbench.hardware.profiles import profiles
+
+FOLDER = datafiles.path("results/published")
+positive = st.floats(0.01, 100)
+
+
+def published(**facts: object) -> Published:
+    plain: dict[str, object] = {"device": "a", "source": "s", "label": "m", "plain": 10.0}
+    return Published(**{**plain, **facts})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_intervals_hold_new_reports_95_times_in_100(known: int) -> None:
+    dice, hits, trials = Random(3), 0, 1500  # noqa: S311  a simulation
+    for _ in range(trials):
+        values = []
+        for device in range(12):
+            centre = dice.gauss(0, 0.3)
+            values += [(str(device), str(k), exp(centre + dice.gauss(0, 0.15))) for k in range(1 + device % 3)]
+        mine = dice.gauss(0, 0.3)
+        values += [("new", str(k), exp(mine + dice.gauss(0, 0.15))) for k in range(known)]
+        found = predicted(spread(values), "new")
+        assert found is not None
+        assert found.basis == ("published for this device" if known else "other devices")
+        hits += found.low <= exp(mine + dice.gauss(0, 0.15)) <= found.high
+    assert 0.93 <= hits / trials <= 0.985
+
+
+def test_with_too_few_devices_nothing_is_predicted() -> None:
+    few = [(str(device), "s", 1.0 + device) for device in range(LEAST - 1)]
+    assert predicted(spread(few), "new") is None
+    assert predicted(spread([]), "new") is None
+    assert predicted(spread([*few, ("one more", "s", 2.0)]), "new") is not None
+
+
+@given(st.lists(positive, min_size=LEAST, max_size=9), positive)
+def test_a_unit_changes_nothing_but_the_unit(values: list[float], unit: float) -> None:
+    one = predicted(spread((str(i), "s", v) for i, v in enumerate(values)), "new")
+    other = predicted(spread((str(i), "s", v * unit) for i, v in enumerate(values)), "new")
+    assert one is not None
+    assert other is not None
+    assert other.value == pytest.approx(one.value * unit)
+    assert other.high / other.low == pytest.approx(one.high / one.low)
+
+
+@given(st.floats(0.01, 2), st.integers(1, 16), st.floats(0, 1))
+def test_no_speedup_is_above_the_tokens_per_round(slope: float, length: int, rate: float) -> None:
+    tau = 1 + rate * length
+    guess = speedup(
+        Prediction(slope, slope / 2, slope * 2, "other devices"),
+        tokens_per_round=Estimate(tau, None, None, 9),
+        draft_tokens=length,
+    )
+    assert guess.low <= guess.value <= guess.high < tau * (1 + 1e-9)
+
+
+def test_plain_speed_is_bandwidth_by_bytes() -> None:
+    half = plain_speed(Prediction(0.5, 0.4, 0.6, "other devices"), bandwidth=1e12, read_bytes=1e10)
+    assert (half.value, half.low, half.high) == (pytest.approx(50), pytest.approx(40), pytest.approx(60))
+
+
+def test_a_measured_interval_of_tau_widens_the_prediction() -> None:
+    slope = Prediction(0.2, 0.15, 0.3, "other devices")
+    sure = speedup(slope, tokens_per_round=Estimate(3.0, None, None, 9), draft_tokens=3)
+    vague = speedup(slope, tokens_per_round=Estimate(3.0, 2.0, 4.0, 9), draft_tokens=3)
+    assert vague.low < sure.low < sure.value == vague.value < sure.high < vague.high
+
+
+def test_claims_beyond_a_bound_are_named() -> None:
+    assert published(draft_tokens=2, tokens_per_round=3.5, fast=20.0).impossible == (
+        "3.50 tokens a round at a draft length of 2"
+    )
+    assert published(draft_tokens=3, tokens_per_round=2.0, fast=25.0).impossible == (
+        "2.50 times as fast with 2.00 tokens a round"
+    )
+    assert published(draft_tokens=3, tokens_per_round=2.0, fast=15.0).impossible is None
+    assert published().impossible is None
+
+
+def test_a_round_that_costs_nothing_says_nothing_of_what_drafts_cost() -> None:
+    assert slopes([published(draft_tokens=2, tokens_per_round=2.0, fast=20.0)]).means == {}
+
+
+def test_published_rows_are_predicted_as_well_as_the_documentation_says() -> None:
+    rows, broken = prediction.published()
+    assert broken == []
+    tests = backtest(rows)
+    assert {(t.quantity, t.basis) for t in tests} == {
+        ("plain speed", "other devices"),
+        ("plain speed", "published for this device"),
+        ("speedup", "other devices"),
+    }
+    assert all(t.covered / t.rows >= 0.9 for t in tests)
+    page = (datafiles.path("docs") / "prediction.md").read_text(encoding="utf-8")
+    for t in tests:
+        line = f"| {t.quantity} | {t.basis} | {t.devices} | {t.rows} | {t.error * 100:.0f} % | {t.covered} "
+        assert line in page, line
+
+
+def test_withdrawn_and_doubtful_rows_are_never_used() -> None:
+    with (FOLDER / "results.csv").open(encoding="utf-8", newline="") as file:
+        doubtful = [row for row in csv.DictReader(file) if row["status"] != "ok"]
+    assert {row["status"] for row in doubtful} == {"lead", "caution", "retracted"}
+    used = {(row.device, row.plain, row.fast) for row in prediction.published()[0]}
+    retracted = next(row for row in doubtful if row["status"] == "retracted")
+    assert not any(fast == float(retracted["tok_s"]) for _, _, fast in used)
+
+
+def test_every_device_that_rows_are_taken_for_has_a_profile_and_a_row() -> None:
+    table = tomllib.loads((FOLDER / "prediction.toml").read_text(encoding="utf-8"))
+    with (FOLDER / "results.csv").open(encoding="utf-8", newline="") as file:
+        named = {row["hardware"] for row in csv.DictReader(file)}
+    assert set(table["devices"].values()) <= set(profiles())
+    assert set(table["devices"]) <= named
+
+
+def test_more_reports_on_a_device_count_more_than_other_devices() -> None:
+    others = [(str(i), str(k), exp((i - 2) / 10 + k / 50)) for i in range(6) for k in range(2)]
+    one = predicted(spread([*others, ("new", "a", 3.0)]), "new")
+    many = predicted(spread([*others, *(("new", str(k), 3.0) for k in range(5))]), "new")
+    assert one is not None
+    assert many is not None
+    assert log(3.0) >= log(many.value) > log(one.value) > 0
+
+
+def test_a_curve_is_read_between_its_points_and_never_beyond() -> None:
+    def cost(positions: int, value: float) -> Cost:
+        return Cost(positions=positions, seconds=value, cost=Estimate(value, None, None, 9), requests=9, spoilt=0)
+
+    costs = [cost(1, 1.0), cost(4, 1.5), cost(8, 2.5)]
+    at = {n: on_curve(costs, drafting=0.5, tokens_per_round=4.0, draft_tokens=n) for n in (3, 5, 7, 8)}
+    assert [None if p is None else p.value for p in at.values()] == [2.0, 4 / 2.5, pytest.approx(4 / 3), None]
