@@ -147,6 +147,7 @@ def body(request: Request, *, model: str) -> dict[str, Any]:
         "top_p": request.sampling.top_p,
         "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,  # vLLM, SGLang and llama.cpp know it; others say so by stopping early
+        "min_tokens": request.output_tokens if request.ignore_eos else 0,  # vLLM: forbids the end, as llama.cpp does
         "cache_prompt": False,
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def contender(program: Path, target: str, method: str, draft: str | None, **sett
     )
 
 
-Answers = Callable[[str, str | None], list[Answer]]
+Answers = Callable[[str, str | None], tuple[list[Answer], list[Answer]]]  # of fixed length, and with their own end
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,7 @@ def answers(program: Path, family: Callable[[str], str], tmp_path_factory: pytes
     """What each method answers to the prompts at temperature 0; each engine is started once."""
 
     @functools.cache
-    def ask(method: str, drafter: str | None) -> list[Answer]:
+    def ask(method: str, drafter: str | None) -> tuple[list[Answer], list[Answer]]:
         draft = None if drafter is None else family(drafter)
         subject = contender(
             program, family("micro"), method, draft, **({} if method == "none" else {"draft_tokens_max": 4})
@@ -81,12 +82,9 @@ def answers(program: Path, family: Callable[[str], str], tmp_path_factory: pytes
         with catalog.open_session(subject, log=log, load_timeout=300) as session:
             assert session.info.version is not None
             prompts = [session.apply_template([Message(role="user", content=p)], thinking=None) for p in PROMPTS]
-            return [
-                session.generate(
-                    Request(prompt=p, output_tokens=TOKENS, temperature=0.0, seed=1, ignore_eos=True, timeout=120.0)
-                )
-                for p in prompts
-            ]
+            asked = Request(prompt="", output_tokens=TOKENS, temperature=0.0, seed=1, ignore_eos=True, timeout=120.0)
+            whole = [session.generate(replace(asked, prompt=prompt)) for prompt in prompts]
+            return whole, [session.generate(replace(asked, prompt=p, ignore_eos=False)) for p in prompts]
 
     return ask
 
@@ -104,7 +102,7 @@ METHODS = (
 def test_every_method_gives_the_tokens_of_its_baseline_and_counts_that_reconcile(
     answers: Answers, method: str, drafter: str | None
 ) -> None:
-    for plain, drafted in zip(answers("none", None), answers(method, drafter), strict=True):
+    for plain, drafted in zip(answers("none", None)[0], answers(method, drafter)[0], strict=True):
         assert plain.output_ids is not None
         assert len(plain.output_ids) == TOKENS
         assert drafted.output_ids == plain.output_ids
@@ -117,7 +115,7 @@ def test_every_method_gives_the_tokens_of_its_baseline_and_counts_that_reconcile
 
 
 def test_a_target_that_drafts_for_itself_is_always_right(answers: Answers) -> None:
-    for answer in answers("draft-model", "micro"):
+    for answer in answers("draft-model", "micro")[1]:  # no draft knows that the end is forbidden
         assert answer.counts.drafted
         assert answer.counts.accepted == answer.counts.drafted
 
@@ -147,7 +145,7 @@ def test_the_baseline_agrees_with_llama_cpp_up_to_a_tie(answers: Answers, tmp_pa
         environment=environment,
     )
     with catalog.open_session(subject, log=tmp_path / "log", load_timeout=120) as session:
-        for asked, other in zip(PROMPTS, answers("none", None), strict=True):
+        for asked, other in zip(PROMPTS, answers("none", None)[0], strict=True):
             prompt = session.apply_template([Message(role="user", content=asked)], thinking=None)
             request = Request(
                 prompt=prompt,
@@ -170,7 +168,7 @@ def test_the_baseline_agrees_with_llama_cpp_up_to_a_tie(answers: Answers, tmp_pa
 
 
 def test_the_baseline_has_no_draft_counts(answers: Answers) -> None:
-    for answer in answers("none", None):
+    for answer in answers("none", None)[0]:
         assert (answer.counts.drafted, answer.counts.accepted, answer.counts.drafted_steps) == (None, None, None)
 
 
