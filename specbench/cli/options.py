@@ -50,7 +50,13 @@ Discover = Annotated[
     ),
 ]
 Engine = Annotated[
-    str | None, _option("--engine", "-e", text="Engine profile; see `specbench engines`.", metavar="NAME")
+    list[str] | None,
+    _option(
+        "--engine",
+        "-e",
+        text="Engine profile, or NAME=PROGRAM; may be repeated. See `specbench engines`.",
+        metavar="NAME",
+    ),
 ]
 EnginePath = Annotated[
     str | None,
