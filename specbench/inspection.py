@@ -37,7 +37,7 @@ def inspect_model(
     for drafter in (reference.find(d, environment=environment, home=home) for d in drafters):
         head = known[str(drafter)] = reference.read_facts(drafter)
         kind: str = head.drafter or "draft-model"
-        reason = compatibility.misfit(path, facts, drafter, head)
+        reason = compatibility.misfit(facts, head)
         before = f", but {given[kind].name} was given before it" if kind in given else ""
         remarks[str(drafter)] = f"given as {kind}: " + (f"does not fit, {reason}" if reason else f"fits{before}")
         if reason is None:
@@ -47,7 +47,7 @@ def inspect_model(
         around = discovery.discover(
             path,
             facts,
-            beside=reference.folder(name, str(path)),
+            beside=reference.folder(path),
             places=() if name in micro.NAMES else discovery.places(environment, home),
             kinds=_KINDS,
             given=given,

@@ -10,20 +10,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from specbench import datafiles, store
+from specbench import datafiles
 from specbench.analysis.verification import curve
 from specbench.engines import catalog
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.hardware import profiles as hardware_profiles
+from specbench.hardware import telemetry
 from specbench.hardware.profiles import FIGURES, RECALLED
+from specbench.models import gguf
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import Generation, HardwareMeasurement, Machine, to_json
+from specbench.records import HardwareMeasurement, Machine, to_json
 from specbench.units import decimal, duration, significant, size
 
 Rows = list[dict[str, Any]]
+
+_OPTIONAL = {
+    "huggingface_hub": ("downloads models named ORG/REPO:QUANT", "pip install 'specbench[hub]'"),
+    "amdsmi": ("AMD cards: names and energy counters", "pip install 'specbench[amd]'"),
+}
 
 _SHOWN: dict[str, Callable[[float], str]] = {
     "memory": size,
@@ -86,6 +93,46 @@ def _found(profile: Profile) -> str | None:
         except metadata.PackageNotFoundError:
             return None
     return shutil.which(profile.executable) if profile.executable and profile.kind == "server" else None
+
+
+def doctor_rows() -> Rows:
+    """What a run can use: whether it is here, and what helps where it is not or does not work."""
+
+    def row(what: str, state: str, found: object = None, fix: str | None = None) -> dict[str, Any]:
+        return {"what": what, "state": state, "found": found, "fix": fix}
+
+    rows = []
+    for name, profile in catalog.profiles(None).items():
+        if profile.install is None:
+            continue
+        here = _found(profile)
+        ill = None if here is None or profile.kind != "server" else catalog.ailment(profile, Path(here))
+        if ill is not None:
+            rows.append(row(name, "faulty", *ill))
+        else:
+            rows.append(row(name, "missing" if here is None else "ok", here, profile.install if here is None else None))
+    for package, (purpose, fix) in _OPTIONAL.items():
+        try:
+            rows.append(row(f"{package}: {purpose}", "ok", metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            rows.append(row(f"{package}: {purpose}", "missing", None, fix))
+    try:
+        weights = gguf.read_facts(datafiles.path("micro/weights/target-q8_0.gguf"))
+        rows.append(row("micro: the embedded models", "ok", size(weights.file_bytes)))
+    except InputError as error:
+        rows.append(row("micro: the embedded models", "faulty", str(error), error.hint))
+    with telemetry.opened() as sampler:
+        reasons = sampler.idle().reasons
+    energy = [f"{key}: {why}" for key, why in reasons.items() if key.endswith("energy")]
+    rows.append(
+        row(
+            "energy counters",
+            "missing" if energy else "ok",
+            "; ".join(energy) or None,
+            "docs/telemetry.md" if energy else None,
+        )
+    )
+    return rows
 
 
 def method_rows(folder: Path | None) -> Rows:
@@ -169,27 +216,6 @@ def _shown(key: str, value: Any) -> Any:
         if key.startswith(start):
             return shown(value)
     return value
-
-
-def run_rows(results: Path) -> Rows:
-    """The runs below `results`, oldest first."""
-    rows = []
-    for path in store.runs(results):
-        run = store.read(path)
-        trials = sum(t.role != "warm-up" for block in run.plan.blocks for t in block.trials)
-        done = sum(isinstance(r, Generation) and r.trial.role != "warm-up" for r in run.results)
-        targets = dict.fromkeys(c.target_label for c in run.plan.contenders)
-        methods = dict.fromkeys(c.method for c in run.plan.contenders)
-        rows.append(
-            {
-                "run": path.name,
-                "trials": f"{done}/{trials}",
-                "targets": ", ".join(targets),
-                "methods": ", ".join(methods),
-                "machine": run.machine.cpu,
-            }
-        )
-    return rows
 
 
 _COLUMNS: dict[

@@ -3,7 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +14,12 @@ from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.metrics import METRICS
 from specbench.engines import catalog
-from specbench.engines.profile import needs
+from specbench.engines.profile import choose, needs
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.hardware import telemetry
 from specbench.hardware.detect import detect
-from specbench.models import compatibility, discovery, gguf, micro, reference
+from specbench.models import compatibility, discovery, micro, micro_folders, reference
 from specbench.models.facts import ModelFacts
 from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
@@ -64,28 +64,30 @@ def plan_run(
     """Resolve models, suite and engine profiles, find drafters, check that they fit, and plan every trial."""
     home = home or Path.home()
     profiles = catalog.profiles(engines)
-    resolved = with_model_files(runfile, environment, home)
+    chosen = [profiles[choose(name, profiles, what="engine")] for name in runfile.engines]
+    resolved = with_model_files(runfile, environment, home, formats=tuple(dict.fromkeys(p.reads for p in chosen)))
     facts: dict[str, ModelFacts] = {}
     remarks: dict[str, str] = {}
     targets = []
-    for target, asked in zip(resolved.targets, runfile.targets, strict=True):
+    for target in resolved.targets:
         if runfile.url:
             break
-        facts |= {model: gguf.read_facts(Path(model)) for model in (target.model, *target.drafters)}
+        facts |= {model: reference.read_facts(Path(model)) for model in (target.model, *target.drafters)}
         compatibility.require_target(facts[target.model])
         for drafter in target.drafters:
-            compatibility.require_fit(Path(target.model), Path(drafter))
+            compatibility.require_fit(facts[target.model], facts[drafter])
+        embedded = reference.is_embedded(Path(target.model))
         found = discovery.discover(
             Path(target.model),
             facts[target.model],
-            beside=reference.folder(asked.model, target.model),
-            places=() if asked.model in micro.NAMES else discovery.places(environment, home),
-            kinds=needs(profiles.get(runfile.engine_name), target.methods or runfile.methods)
+            beside=reference.folder(Path(target.model)),
+            places=() if embedded else discovery.places(environment, home),
+            kinds=set().union(*(needs(profile, target.methods or runfile.methods) for profile in chosen))
             if runfile.discover
             else (),
             given={facts[drafter].drafter or "draft-model": Path(drafter) for drafter in target.drafters},
         )
-        facts |= {str(path): gguf.read_facts(path) for path in found.drafters}
+        facts |= {str(path): reference.read_facts(path) for path in found.drafters}
         targets.append(target.model_copy(update={"drafters": (*target.drafters, *map(str, found.drafters))}))
         prefix = f"{target.label} · " if len(runfile.targets) > 1 else ""
         remarks |= {prefix + name: remark for name, remark in found.remarks.items()}
@@ -103,25 +105,42 @@ def plan_run(
 
 
 def with_model_files(
-    runfile: RunFile, environment: Mapping[str, str] = os.environ, home: Path | None = None
+    runfile: RunFile,
+    environment: Mapping[str, str] = os.environ,
+    home: Path | None = None,
+    *,
+    formats: Sequence[str] = ("gguf",),
 ) -> RunFile:
-    """Names of models become absolute paths, so that a run can be resumed."""
+    """Names of models and programs become absolute paths, so that a run can be resumed.
 
-    def file_of(model: str) -> str:
-        return model if runfile.url else str(reference.find(model, environment=environment, home=home or Path.home()))
+    A target of the embedded family becomes one in each of the `formats` that it exists in.
+    """
+
+    def file_of(model: str, form: str) -> str:
+        if runfile.url:
+            return model
+        return str(reference.find(model, environment=environment, home=home or Path.home(), form=form))
+
+    def forms(model: str) -> Sequence[str]:
+        if model not in micro.NAMES:
+            return formats[:1]
+        return [form for form in formats if form == "gguf" or model in micro_folders.NAMES] or formats
 
     targets = [
         target.model_copy(
             update={
-                "model": file_of(target.model),
-                "drafters": tuple(file_of(drafter) for drafter in target.drafters),
+                "model": file_of(target.model, form),
+                "drafters": tuple(file_of(drafter, form) for drafter in target.drafters),
                 "label": target.label or Path(target.model).name.removesuffix(".gguf"),
                 "note": target.note or (micro.NAMES[target.model].note if target.model in micro.NAMES else None),
             }
         )
         for target in runfile.targets
+        for form in forms(target.model)
     ]
-    update: dict[str, object] = {"targets": tuple(targets)}
+    engines = [(name, program) for name, _, program in (text.partition("=") for text in runfile.engine)]
+    absolute = [f"{name}={Path(program).expanduser().absolute()}" if program else name for name, program in engines]
+    update: dict[str, object] = {"targets": tuple(targets), "engine": tuple(absolute)}
     if runfile.engine_path is not None:
         update["engine_path"] = str(Path(runfile.engine_path).expanduser().absolute())
     return runfile.model_copy(update=update)
@@ -216,7 +235,7 @@ def write_page(run: store.Run, comparison: Comparison, path: Path) -> None:
     """The report as one HTML file; InputError when it cannot be written."""
     from specbench.report.page import page  # noqa: PLC0415  most commands draw nothing
 
-    _write(path, page(comparison, run.plan, run.machine, run.results).encode())
+    write(path, page(comparison, run.plan, run.machine, run.results).encode())
 
 
 def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
@@ -224,10 +243,11 @@ def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
     from specbench.report.page import pictures  # noqa: PLC0415
 
     for name, content in pictures(comparison, run.machine, run.results):
-        _write(folder / name, content)
+        write(folder / name, content)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """A file, with its folder; InputError when that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -279,6 +279,7 @@ class DraftCounts:
 
     emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
     verification_steps: target decode forward passes (F). drafted_steps: those with a draft (S).
+    beyond_end: accepted tokens of the last step that the answer was too short for; None where that cannot happen.
     """
 
     emitted: int | None = None
@@ -288,6 +289,7 @@ class DraftCounts:
     verification_steps: int | None = None
     drafted_steps: int | None = None
     accepted_by_position: tuple[int, ...] | None = None
+    beyond_end: int | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
 

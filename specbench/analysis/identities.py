@@ -14,7 +14,7 @@ def overcounted(g: Generation) -> bool:
     if g.stop_reason not in {"word", "eos"} or c.accepted is None or c.emitted is None:
         return False
     steps = max(c.verification_steps or 0, c.drafted_steps or 0)
-    return c.accepted + steps + (c.prefill_tokens or 0) > c.emitted
+    return c.accepted + steps + (c.prefill_tokens or 0) - (c.beyond_end or 0) > c.emitted
 
 
 def violations(g: Generation) -> tuple[str, ...]:  # noqa: C901  a list of eight rules, read one after the other
@@ -28,7 +28,7 @@ def violations(g: Generation) -> tuple[str, ...]:  # noqa: C901  a list of eight
     if e is not None and g.output_tokens is not None and g.output_tokens != e:
         found.append("E = output tokens")
     whole = e is not None and r is not None and f is not None and a is not None
-    if whole and e != r + f + a and not overcounted(g):  # type: ignore[operator]  # `whole` says that none is None
+    if whole and e != r + f + a - (c.beyond_end or 0) and not overcounted(g):  # type: ignore[operator]  # `whole` says that none is None
         found.append("E = R + F + A")
     if d is not None and a is not None and a > d:
         found.append("A <= D")

@@ -1,4 +1,4 @@
-"""`specbench suites`, `engines`, `methods`: what there is to choose from."""
+"""`specbench suites`, `engines`, `methods`, `doctor`: what there is to choose from."""
 
 from typing import Annotated
 
@@ -55,3 +55,11 @@ def methods(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     from specbench.cli import console  # noqa: PLC0415
 
     console.show_rows("Methods", listings.method_rows(engines), json=json)
+
+
+def doctor(*, json: o.Json = False) -> None:
+    """Show what is installed, what is missing, and the one command that helps."""
+    from specbench import listings  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console  # noqa: PLC0415
+
+    console.show_rows("What a run can use here", listings.doctor_rows(), json=json)

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from specbench.engines import profile_files, server
+from specbench.engines import profile_files, server, vllm_cpu
 from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
@@ -38,16 +38,34 @@ def check_available(contender: Contender) -> Skip | None:
         if importlib.util.find_spec("xllamacpp") is None:
             return skip("the package xllamacpp is not installed", "pip install xllamacpp")
         return None
+    found = _program_lacks(contender)
+    return None if found is None else skip(*found)
+
+
+def _program_lacks(contender: Contender) -> tuple[str, str] | None:
+    """What the engine's program cannot do, or that there is none, and what helps."""
     executable = _executable(contender)
+    known = profiles(None).get(contender.engine)
     if executable is None:
         name = contender.executable or contender.engine
-        return skip(f"{name} is not on PATH", "give its path with --engine-path, or use --engine xllamacpp")
+        found = known.install if known is not None and known.executable == name else None
+        return (f"{name} is not on PATH", found or "give its path with --engine-path, or use --engine xllamacpp")
+    if (reason := vllm_cpu.refusal(executable, contender.method)) is not None:
+        return (reason, "leave the method out, or run it where there is one")
     stat = executable.stat()
     help_text = _help(executable, contender.help, stat.st_mtime_ns, stat.st_size) if contender.help else None
     if help_text and (missing := flags_missing(contender.argv, help_text)):
         hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
-        return skip(f"{executable.name} has no {', '.join(missing)}", hint)
+        return (f"{executable.name} has no {', '.join(missing)}", hint)
     return None
+
+
+def ailment(profile: Profile, program: Path) -> tuple[str, str] | None:
+    """What is wrong with an engine's program as it lies there, and what helps."""
+    stat = program.stat()
+    if profile.help and _help(program, profile.help, stat.st_mtime_ns, stat.st_size) is None:
+        return f"{program} does not start", f"run `{program} --help` and read what it says"
+    return vllm_cpu.sampling_fault(program, "any")
 
 
 def _dialect(contender: Contender, help_text: str) -> str | None:
@@ -139,7 +157,13 @@ def _llama_cpp(running: server.Running, contender: Contender) -> Session:
 
 def _openai(running: server.Running, contender: Contender) -> Session:
     named = contender.kind == "attach" and contender.target_model != contender.url
-    return OpenAISession(running, info=_identity(contender), model=contender.target_model if named else None)
+    program = None if contender.kind == "attach" else _executable(contender)
+    return OpenAISession(
+        running,
+        info=_identity(contender),
+        model=contender.target_model if named else None,
+        fault=None if program is None else vllm_cpu.sampling_fault(program, contender.method),
+    )
 
 
 PROTOCOLS: dict[str, Callable[[server.Running, Contender], Session]] = {"llama.cpp": _llama_cpp, "openai": _openai}

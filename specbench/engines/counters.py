@@ -21,11 +21,12 @@ _SAMPLE = re.compile(r"^\w+:(\w+)(?:\{(.*)\})? ([-+.\deE]+)$", re.MULTILINE)
 _POSITION = re.compile(r'\bposition="(\d+)"')
 
 # Where servers with OpenAI's protocol report, by the field of DraftCounts: llama.cpp and mlx-vlm, then vLLM.
+_VLLM = "metrics.speculative_decoding"
 _OPENAI = {
     "emitted": ("usage.completion_tokens",),
-    "drafted": ("timings.draft_n", "metrics.speculative_decoding.num_draft_tokens"),
-    "accepted": ("timings.draft_n_accepted", "metrics.speculative_decoding.num_accepted_draft_tokens"),
-    "drafted_steps": ("timings.draft_rounds", "metrics.speculative_decoding.num_spec_steps"),
+    "drafted": ("timings.draft_n", f"{_VLLM}.num_draft_tokens"),
+    "accepted": ("timings.draft_n_accepted", f"{_VLLM}.num_accepted_draft_tokens"),
+    "drafted_steps": ("timings.draft_rounds", f"{_VLLM}.num_spec_steps"),
 }
 
 
@@ -108,9 +109,17 @@ def draft_counts(
 
 
 def openai_counts(
-    answer: Mapping[str, Any], *, logged: Mapping[str, int], before: Metrics | None, after: Metrics | None
+    answer: Mapping[str, Any],
+    *,
+    logged: Mapping[str, int],
+    before: Metrics | None,
+    after: Metrics | None,
+    chunk_tokens: Sequence[int] = (),
 ) -> DraftCounts:
-    """Counts of one chat completion, from the first place that reports each: the answer, the log, `/metrics`."""
+    """Counts of one chat completion, from the first place that reports each: the answer, the log, `/metrics`.
+
+    `chunk_tokens`: tokens of each chunk where the server tells them; such servers send one chunk for each engine step.
+    """
     found: dict[str, Any] = {}
     sources: dict[str, str] = {}
 
@@ -118,22 +127,46 @@ def openai_counts(
         if value is not None and name not in found:
             found[name], sources[name] = value, source
 
-    for name, paths in _OPENAI.items():
-        for path in paths:
-            take(name, _at(answer, path), path)
-    for name, value in logged.items():
-        take(name, value, "the engine's log")
+    answered = [(name, _at(answer, path), path) for name, paths in _OPENAI.items() for path in paths]
+    for name, value, source in (*answered, *((name, value, "the engine's log") for name, value in logged.items())):
+        take(name, value, source)
     moved = _moved(before, after) or {}
     if DRAFTED in moved and moved[DRAFTED] == found.get("drafted", moved[DRAFTED]):
         for name, key in (("drafted", DRAFTED), ("accepted", ACCEPTED), ("drafted_steps", DRAFTS)):
             take(name, moved.get(key), f"/metrics {key}")
-        if (positions := tuple(moved[key] for key in _positions(moved))) or not found.get("accepted"):
-            found["accepted_by_position"], sources["accepted_by_position"] = positions, f"/metrics {POSITIONS}"
+    if (by_position := _by_position(answer, moved, found)) is not None:
+        found["accepted_by_position"], sources["accepted_by_position"] = by_position
     take("prefill_tokens", 1 if found.get("emitted") else None, "assumed: the prompt pass yields one token")
+    if (beyond := _beyond_end(found, chunk_tokens)) is not None:
+        take("verification_steps", len(chunk_tokens) - 1, "observed: one chunk for each step")
+        take("beyond_end", beyond or None, "derived: R + F + A - E")
     if {"emitted", "prefill_tokens", "accepted"} <= found.keys():
         steps = found["emitted"] - found["prefill_tokens"] - found["accepted"]
         take("verification_steps", steps, "derived: E - R - A")
     return DraftCounts(**found, sources=sources)
+
+
+def _by_position(
+    answer: Mapping[str, Any], moved: Mapping[str, int], found: Mapping[str, Any]
+) -> tuple[tuple[int, ...], str] | None:
+    """Accepted at each position, and where that stands."""
+    if histogram := _at(answer, f"{_VLLM}.acceptance_histogram", list):  # steps by their number of accepted tokens
+        return tuple(sum(histogram[place:]) for place in range(1, len(histogram))), f"{_VLLM}.acceptance_histogram"
+    positions = tuple(moved[key] for key in _positions(moved))
+    counted = DRAFTED in moved and moved[DRAFTED] == found.get("drafted")
+    return (positions, f"/metrics {POSITIONS}") if counted and (positions or not found.get("accepted")) else None
+
+
+def _beyond_end(found: Mapping[str, Any], chunk_tokens: Sequence[int]) -> int | None:
+    """Accepted tokens of the last step that were not sent; None where the chunks do not count the steps.
+
+    That is so when chunks were merged on the way: a number that no single step can have, or below 0, shows it.
+    """
+    if not chunk_tokens or sum(chunk_tokens) != found.get("emitted") or chunk_tokens[0] != found.get("prefill_tokens"):
+        return None
+    beyond: int = len(chunk_tokens) + found.get("accepted", 0) - found["emitted"]  # R is 1, and F all other chunks
+    most = len(found.get("accepted_by_position", ()))
+    return beyond if 0 <= beyond <= most and max(chunk_tokens) <= most + 1 else None
 
 
 def completed(counts: DraftCounts, logged: Mapping[str, int]) -> DraftCounts:
@@ -148,11 +181,11 @@ def completed(counts: DraftCounts, logged: Mapping[str, int]) -> DraftCounts:
     return replace(counts, **update, sources=sources)
 
 
-def _at(answer: Mapping[str, Any], path: str) -> int | None:
+def _at(answer: Mapping[str, Any], path: str, kind: type = int) -> Any:
     value: Any = answer
     for key in path.split("."):
         value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, kind) else None
 
 
 def _moved(before: Metrics | None, after: Metrics | None) -> dict[str, int] | None:

@@ -20,17 +20,27 @@ _CHAT, _MODELS = "/v1/chat/completions", "/v1/models"
 _TIMEOUT = 60.0  # for everything but a generation
 _STOP_REASONS: dict[str, StopReason] = {"length": "length", "stop": "eos"}
 _TEXT = ("reasoning_content", "reasoning", "content")
+_VLLM_PREFILL, _VLLM_DECODE = "time_to_first_token_ms", "generation_time_ms"  # from the first token to the last
 _LOG_LAG = 0.2  # seconds that the engine's log may be late
 
 
 class OpenAISession:
-    """One chat server with one request at a time. `model` None: the first that the server names."""
+    """One chat server with one request at a time. `model` None: the first that the server names.
 
-    def __init__(self, running: Running, *, info: EngineInfo, model: str | None) -> None:
+    `fault`: why it must not be asked to sample (above temperature 0), and what helps.
+    """
+
+    def __init__(
+        self, running: Running, *, info: EngineInfo, model: str | None, fault: tuple[str, str] | None = None
+    ) -> None:
         self._running = running
-        self._model = model or self._first_model()
+        self._fault = fault
+        first = self._first_model()
+        self._model = model or str(first.get("id", "default"))
         self.info = replace(
             info,
+            version=info.version or self._told("/version").get("version"),
+            context_size=first.get("max_model_len"),
             argv=running.argv,
             environment=running.environment,
             load_seconds=running.load_seconds,
@@ -57,12 +67,19 @@ class OpenAISession:
         return json.dumps(conversation, ensure_ascii=False)
 
     def tokenize(self, text: str) -> list[int]:
-        raise TrialError(
-            "refused", f"the protocol tells no token ids ({len(text)} characters)", hint="use an engine that does"
-        )
+        tokens = self._told("/tokenize", {"model": self._model, "add_generation_prompt": True, **json.loads(text)})
+        if not isinstance(ids := tokens.get("tokens"), list) or not ids:
+            raise TrialError(
+                "refused", f"the server tells no token ids ({len(text)} characters)", hint="use an engine that does"
+            )
+        return ids
 
     def count_tokens(self, text: str) -> int:
-        """Asked of the server with an answer of one token: it has no other way to say."""
+        """Where the server has no /tokenize (vLLM has), asked with an answer of one token."""
+        try:
+            return len(self.tokenize(text))
+        except TrialError:
+            pass
         request = Request(prompt=text, output_tokens=1, temperature=0, seed=0, ignore_eos=True, timeout=_TIMEOUT)
         tokens = self.generate(request).prompt_tokens
         if tokens is None:
@@ -70,6 +87,8 @@ class OpenAISession:
         return tokens
 
     def generate(self, request: Request) -> Answer:
+        if self._fault is not None and request.temperature > 0:
+            raise TrialError("refused", self._fault[0], hint=self._fault[1])
         alone = not request.shared  # /metrics and the log are sums over all that run at the same time
         before, written = (self._metrics(), self._log_size()) if alone else (None, 0)
         with self._running.faults(request.timeout):
@@ -79,13 +98,20 @@ class OpenAISession:
         after = self._metrics() if alone else None
         return read_answer(chunks, sent=exchange.sent, logged=logged, before=before, after=after)
 
-    def _first_model(self) -> str:
+    def _first_model(self) -> dict[str, Any]:
+        """Empty where it is not listed: pti_server and others have one model."""
+        listed = self._told(_MODELS).get("data")
+        return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+
+    def _told(self, path: str, body: Any = None) -> dict[str, Any]:
+        """The server's answer; empty where it has none of the kind."""
         with self._running.faults(_TIMEOUT):
-            exchange = self._running.wire.exchange(_MODELS, timeout=_TIMEOUT)
+            exchange = self._running.wire.exchange(path, body, timeout=_TIMEOUT)
         try:
-            return str(json.loads(exchange.body)["data"][0]["id"])
-        except (ValueError, LookupError, TypeError):
-            return "default"  # pti_server and others that have one model do not list it
+            answer = json.loads(exchange.body)
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) and exchange.status == 200 else {}  # noqa: PLR2004  HTTP OK
 
     def _metrics(self) -> dict[str, float] | None:
         with self._running.faults(_TIMEOUT):
@@ -121,10 +147,14 @@ def body(request: Request, *, model: str) -> dict[str, Any]:
         "top_p": request.sampling.top_p,
         "min_p": request.sampling.min_p,
         "ignore_eos": request.ignore_eos,  # vLLM, SGLang and llama.cpp know it; others say so by stopping early
+        "min_tokens": request.output_tokens if request.ignore_eos else 0,  # vLLM: forbids the end, as llama.cpp does
         "cache_prompt": False,
         "stream": True,
         "stream_options": {"include_usage": True},
+        "return_token_ids": True,  # vLLM: the ids of each chunk
     }
+    if request.top_two:
+        asked |= {"logprobs": True, "top_logprobs": 2}
     if request.json_schema is not None:
         schema = {"name": "answer", "schema": json.loads(request.json_schema), "strict": True}
         asked["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -163,31 +193,41 @@ def read_answer(
         whole |= {key: value for key, value in chunk.items() if value is not None}
     usage, timings = whole.get("usage", {}), whole.get("timings", {})
     own: Mapping[str, float] = usage.get("timings", {})
+    own_metrics: Mapping[str, Any] = whole.get("metrics") or {}  # vLLM
     texts = [(at, text) for at, chunk in chunks if (text := _text(chunk))]
-    first, last = (texts[0][0], texts[-1][0]) if texts else (None, None)
+    ids = [(at, tokens) for at, chunk in chunks if (tokens := _choice(chunk).get("token_ids"))]
+    first, last = ((ids or texts)[0][0], (ids or texts)[-1][0]) if ids or texts else (None, None)
+    gaps = [
+        counters.top_two_gap([entry])
+        for _, chunk in chunks
+        for entry in (_choice(chunk).get("logprobs") or {}).get("content") or ()
+    ]
+    complete = bool(ids) and sum(len(tokens) for _, tokens in ids) == usage.get("completion_tokens")
     ends = [reason for _, chunk in chunks if (reason := _choice(chunk).get("finish_reason"))]
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     prompt = usage.get("prompt_tokens")
     shown = {"system_fingerprint": whole.get("system_fingerprint"), "accept_rate": usage.get("accept_rate")}
     return Answer(
         text="".join(text for _, text in texts),
-        output_ids=None,
+        output_ids=tuple(token for _, tokens in ids for token in tokens) if complete else None,
         prompt_tokens=prompt,
         cached_tokens=cached,
         prefilled_tokens=timings.get("prompt_n", None if prompt is None or cached is None else prompt - cached),
         output_tokens=usage.get("completion_tokens"),
-        counts=counters.openai_counts(whole, logged=logged, before=before, after=after),
-        prefill_seconds=_seconds(timings.get("prompt_ms", own.get("prefill_ms"))),
-        decode_seconds=_seconds(timings.get("predicted_ms", own.get("decode_ms"))),
+        counts=counters.openai_counts(
+            whole, logged=logged, before=before, after=after, chunk_tokens=[len(tokens) for _, tokens in ids]
+        ),
+        prefill_seconds=_first_seconds((timings, "prompt_ms"), (own, "prefill_ms"), (own_metrics, _VLLM_PREFILL)),
+        decode_seconds=_first_seconds((timings, "predicted_ms"), (own, "decode_ms"), (own_metrics, _VLLM_DECODE)),
         draft_seconds=None,
         first_token=None if first is None else first - sent,
         last_token=None if last is None else last - sent,
         total=chunks[-1][0] - sent,
-        first_chunk_tokens=1 if [at for at, _ in texts].count(first or 0.0) == 1 else None,
+        first_chunk_tokens=_first_chunk(ids, first) if ids else _first_chunk([(at, "1") for at, _ in texts], first),
         stop_reason=_STOP_REASONS.get(ends[-1]),
         verification_rule=None,
         steps=None,
-        top_two_gaps=None,
+        top_two_gaps=tuple(gaps) if gaps else None,
         observed={key: value for key, value in shown.items() if value is not None},
     )
 
@@ -212,5 +252,13 @@ def _bad_answer(what: str) -> TrialError:
     return TrialError("bad-answer", f"the server's answer is not understood: {what}", hint="read the server's log")
 
 
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+def _first_chunk(pieces: Sequence[tuple[float, Sequence[Any]]], first: float | None) -> int | None:
+    """Tokens of what came first; None where more came at the same moment."""
+    came = [piece for at, piece in pieces if at == first]
+    return len(came[0]) if len(came) == 1 else None
+
+
+def _first_seconds(*places: tuple[Mapping[str, Any], str]) -> float | None:
+    """The first of the given milliseconds that is there."""
+    found = [values[key] for values, key in places if values.get(key) is not None]
+    return found[0] / 1000 if found else None

@@ -13,7 +13,7 @@ from specbench.errors import InputError
 from specbench.records import Doubt, Protocol, Setting
 
 Words = tuple[str, ...]
-Drafter = Literal["draft-model", "eagle3", "dflash", "dspark", "mtp"]
+Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp"]
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
@@ -49,7 +49,7 @@ class Profile(_Table):
 
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
-    code and the reason. `protocol`: how it is asked once it runs.
+    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Profile(_Table):
     protocol: Protocol = "llama.cpp"
     doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
+    install: str | None = None
     help: Words = ()
     environment: dict[str, str] = {}
     types: Words = ()
@@ -74,6 +75,7 @@ def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
     gone: tuple[str, ...] = tuple(values.pop("without", ()))
     if (base := values.pop("extends", None)) is not None:
         below = _toml(base, bases[choose(str(base), bases, what="engine profile")])
+        below.pop("install", None)  # gets the base's program
         if "extends" in below:
             raise InputError(
                 f"engine profile {name!r} extends {base!r}, which extends another", hint="extend that one directly"

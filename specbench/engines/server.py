@@ -17,7 +17,20 @@ from specbench.engines.base import OpeningError, TrialError
 from specbench.engines.wire import Wire
 
 _REMOVED = ("LLAMA_ARG_*", "LLAMA_LOG_*")  # would change the engine behind the plan's back
-_RECORDED = ("*OMP_*", "CUDA_*", "GGML_*", "HIP_*", "HSA_*", "ROCR_*", "GPU_*", "LLAMA_*", "KMP_*", "VK_*", "MTL_*")
+_RECORDED = (
+    "*OMP_*",
+    "CUDA_*",
+    "GGML_*",
+    "HIP_*",
+    "HSA_*",
+    "ROCR_*",
+    "GPU_*",
+    "LLAMA_*",
+    "VLLM_*",
+    "KMP_*",
+    "VK_*",
+    "MTL_*",
+)
 API_KEY = "SPECBENCH_API_KEY"  # the environment variable with the key of a server that is attached to
 _PATIENCE = 10.0
 _HEALTH_TIMEOUT = 5.0

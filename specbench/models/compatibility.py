@@ -6,11 +6,13 @@ from pathlib import Path
 
 from specbench.errors import InputError
 from specbench.models.facts import DrafterKind, ModelFacts
-from specbench.models.gguf import GgufHeader, PackedArray, read_facts, read_header
+from specbench.models.gguf import GgufHeader, PackedArray, read_header
 
 KINDS: dict[DrafterKind | None, str] = {
     None: "draft model",
+    "eagle": "EAGLE head",
     "eagle3": "EAGLE-3 head",
+    "medusa": "set of Medusa heads",
     "dflash": "DFlash drafter",
     "dspark": "DSpark drafter",
     "mtp": "file of MTP heads",
@@ -52,7 +54,7 @@ def require_target(facts: ModelFacts) -> None:
         )
 
 
-def misfit(target: Path, facts: ModelFacts, drafter: Path, head: ModelFacts) -> str | None:
+def misfit(facts: ModelFacts, head: ModelFacts) -> str | None:
     """Why the file cannot draft for the target; None when nothing in the headers says so."""
     if facts.format != head.format:
         return f"it is in {head.format}, and the target in {facts.format}"
@@ -60,13 +62,13 @@ def misfit(target: Path, facts: ModelFacts, drafter: Path, head: ModelFacts) -> 
         return head_fits(facts, head)
     if head.format == "safetensors":
         return None if head.vocabulary_sha256 == facts.vocabulary_sha256 else "the vocabularies differ"
-    return draft_fits(read_header(target), read_header(drafter))
+    return draft_fits(read_header(Path(facts.path)), read_header(Path(head.path)))
 
 
-def require_fit(target: Path, drafter: Path) -> None:
-    """InputError when the file cannot draft for the target."""
-    head = read_facts(drafter)
-    if (reason := misfit(target, read_facts(target), drafter, head)) is None:
+def require_fit(facts: ModelFacts, head: ModelFacts) -> None:
+    """InputError when the file of `head` cannot draft for the target of `facts`."""
+    target, drafter = Path(facts.path), Path(head.path)
+    if (reason := misfit(facts, head)) is None:
         return
     if head.drafter is not None:
         raise InputError(

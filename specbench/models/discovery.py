@@ -4,13 +4,14 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from specbench.errors import InputError
-from specbench.models import gguf
-from specbench.models.compatibility import draft_fits, head_fits
+from specbench.models import gguf, safetensors
+from specbench.models.compatibility import draft_fits, head_fits, misfit
 from specbench.models.facts import ModelFacts
 
 _MOST_ENTRIES, _MOST_HEADERS = 20_000, 100  # of folders that are listed, and of headers that are read
@@ -85,6 +86,8 @@ def discover(
     """
     if not kinds:
         return Discovered()
+    if facts.format == "safetensors":
+        return _folders(facts, beside, kinds, given)
     header = gguf.read_header(target)
     fitting: dict[str, list[_Candidate]] = {}
     remarks: dict[str, str] = {}
@@ -113,6 +116,20 @@ def discover(
             why = f"{best.path.name} " + ("lies beside the model" if best.rank == 0 else "is not larger")
         remarks |= {other.shown: f"passed over as {kind}: {why}" for other in others}
     return Discovered(tuple(chosen), remarks)
+
+
+def _folders(facts: ModelFacts, beside: Path, kinds: Collection[str], given: Mapping[str, Path]) -> Discovered:
+    """Of models in Hugging Face's layout only those in the same folder as the target: the smallest of each kind."""
+    found: dict[str, ModelFacts] = {}
+    for config in sorted(beside.glob("*/config.json")):
+        with suppress(InputError, OSError):
+            head = safetensors.read_facts(config.parent)
+            kind = head.drafter or "draft-model"
+            smallest = min(h.file_bytes for h in (found.get(kind), facts) if h is not None)
+            if kind in {*kinds} - given.keys() and head.file_bytes < smallest and misfit(facts, head) is None:
+                found[kind] = head
+    remarks = {head.path: f"used as {kind}: found beside the model" for kind, head in found.items()}
+    return Discovered(tuple(Path(head.path) for head in found.values()), remarks)
 
 
 def _candidates(places: Iterable[Place], *, known: Iterable[Path], most_bytes: int) -> Iterator[_Candidate]:

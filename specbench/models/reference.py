@@ -9,7 +9,7 @@ from pathlib import Path
 
 from specbench import datafiles
 from specbench.errors import InputError, UnavailableError
-from specbench.models import gguf, micro, safetensors
+from specbench.models import gguf, micro, micro_folders, safetensors
 from specbench.models.discovery import hub_cache
 from specbench.models.facts import ModelFacts
 
@@ -19,11 +19,11 @@ _HEAD_BYTES, _TAIL_BYTES = 16 * 2**20, 2**20
 _NO_TARGET = re.compile(r"(?:^|/)(?:mmproj|mtp)-|(?:^|/)MTP/|-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
-def find(name: str, *, environment: Mapping[str, str], home: Path) -> Path:
-    """The file or folder, absolute; not checked when it is a path."""
+def find(name: str, *, environment: Mapping[str, str], home: Path, form: str = "gguf") -> Path:
+    """The file or folder, absolute; not checked when it is a path. `form`: of a member of the embedded family."""
     if name in micro.NAMES:
-        weights, cache = datafiles.path("micro/weights"), datafiles.cache_folder()
-        return micro.model_file(name, weights=weights, cache=cache)
+        made = micro.model_file if form == "gguf" else micro_folders.model_folder
+        return made(name, weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder())
     path = Path(name).expanduser().absolute()
     reference = _BY_QUANT.fullmatch(name) or _BY_FILE.fullmatch(name)
     if reference is None or path.exists() or Path(name).parent.is_dir():
@@ -49,9 +49,14 @@ def fingerprint(path: Path) -> str:
     return found.hexdigest()
 
 
-def folder(name: str, file: str) -> Path:
-    """Where drafters lie beside the model: derived members of the embedded family stay with their weights."""
-    return datafiles.path("micro/weights") if name in micro.NAMES else Path(file).parent
+def is_embedded(path: Path) -> bool:
+    """Whether it is a member of the embedded family."""
+    return path.is_relative_to(datafiles.path("micro/weights")) or path.is_relative_to(datafiles.cache_folder())
+
+
+def folder(path: Path) -> Path:
+    """Where drafters lie beside the model: derived files of the embedded family stay with their weights."""
+    return datafiles.path("micro/weights") if is_embedded(path) and path.suffix == ".gguf" else path.parent
 
 
 def _on_hub(name: str, reference: re.Match[str], cache: Path) -> Path:

@@ -26,6 +26,8 @@ _DRAFTERS: tuple[tuple[str, DrafterKind], ...] = (
     ("dspark", "dspark"),
     ("dflash", "dflash"),
     ("eagle3", "eagle3"),
+    ("eagle", "eagle"),
+    ("medusa", "medusa"),
     ("assistantforcausallm", "mtp"),
 )
 

@@ -16,7 +16,9 @@ BASELINE = "none"
 _FILE = "name it with --draft-model, or leave the method out"
 _NEEDED = {
     "draft-model": ("a draft model, and none was given or found", _FILE),
+    "eagle": ("an EAGLE head, and none was given or found", _FILE),
     "eagle3": ("an EAGLE-3 head, and none was given or found", _FILE),
+    "medusa": ("Medusa heads, and none were given or found", _FILE),
     "dflash": ("a DFlash drafter, and none was given or found", _FILE),
     "dspark": ("a DSpark drafter, and none was given or found", _FILE),
     "mtp": (
@@ -32,10 +34,12 @@ def contenders(
     profile: Profile,
     facts: Mapping[str, ModelFacts],
     context_sizes: Mapping[str, int],
+    of_several: bool = False,
 ) -> tuple[tuple[Contender, ...], dict[str, str]]:
     """All contenders, each target's baseline first, and the methods that were left out with the reason.
 
-    `context_sizes` are tokens by target model, for engines that take such a setting.
+    `context_sizes` are tokens by target model, for engines that take such a setting. `of_several`: the run has other
+    engines too, so that names begin with this one's.
     """
     targets = runfile.targets or (Target(model=runfile.url or "", label="server"),)
     labels = [label_of(target) for target in targets]
@@ -47,7 +51,7 @@ def contenders(
     left_out: dict[str, str] = {}
     files = {label: _drafters(target, facts) for target, label in zip(targets, labels, strict=True)}
     for target, label in zip(targets, labels, strict=True):
-        prefix = f"{label} · " if len(targets) > 1 else ""
+        prefix = (f"{profile.name} · " if of_several else "") + (f"{label} · " if len(targets) > 1 else "")
         drafters = files[label]
         elsewhere = [
             m for m in runfile.methods or () if any(find_method(profile, m).needs in f for f in files.values())
@@ -97,7 +101,7 @@ def contenders(
                         settings=effective_settings(profile, method, chosen),
                         engine_settings=settings,
                         engine_args=runfile.engine_args,
-                        executable=runfile.engine_path or profile.executable,
+                        executable=runfile.engines.get(profile.name) or profile.executable,
                         url=runfile.url,
                         argv=argv,
                         help=profile.help,

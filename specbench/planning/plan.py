@@ -11,6 +11,7 @@ from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
 from specbench.planning import suites
 from specbench.planning.contenders import contenders, label_of
+from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
 from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Trial
@@ -53,10 +54,11 @@ def make_plan(
     version: str,
 ) -> Plan:
     """The plan of a run. `facts` are by model path as the run file names it; a server's model may have none."""
-    profile = profiles[choose(runfile.engine_name, profiles, what="engine")]
-    if (profile.kind == "attach") != (runfile.url is not None):
-        wrong, hint = ("needs a url", "give --url") if profile.kind == "attach" else ("takes no url", "use attach")
-        raise InputError(f"engine {profile.name} {wrong}", hint=hint)
+    chosen = [profiles[choose(name, profiles, what="engine")] for name in runfile.engines]
+    for profile in chosen:
+        if (profile.kind == "attach") != (runfile.url is not None):
+            wrong, hint = ("needs a url", "give --url") if profile.kind == "attach" else ("takes no url", "use attach")
+            raise InputError(f"engine {profile.name} {wrong}", hint=hint)
     selected = suites.select(
         suite, categories=runfile.categories, tags=runfile.tags, limit=runfile.prompts_per_category
     )
@@ -65,7 +67,11 @@ def make_plan(
         by_category[prompt.category].append(prompt)
     job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile))
     sizes = {} if runfile.url else {t.model: _context_size(job, facts.get(t.model)) for t in runfile.targets}
-    found, left_out = contenders(runfile, profile=profile, facts=facts, context_sizes=sizes)
+    found: tuple[Contender, ...] = ()
+    left_out: dict[str, str] = {}
+    for part, profile in per_engine(runfile, chosen, facts):
+        more, less = contenders(part, profile=profile, facts=facts, context_sizes=sizes, of_several=len(chosen) > 1)
+        found, left_out = (*found, *more), {**left_out, **less}
     slow = {model for model, known in facts.items() if known.file_bytes > _SLOW_TO_LOAD}
     blocks = [*_measured(job, found, slow)]
     if runfile.budget is None:

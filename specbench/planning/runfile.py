@@ -15,7 +15,7 @@ def _seconds(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else (value,)
+    return () if value is None else value if isinstance(value, list | tuple) else (value,)
 
 
 def _flat(value: Any) -> Any:
@@ -58,13 +58,14 @@ class RunFile(_Table):
     `order`: `by-category` opens an engine for each category and repeat, so that contenders alternate often; `by-repeat`
     once for each repeat, for models that load slowly. By default the model's size decides. `fill` is for prompts whose
     text is generated. A list of values is a sweep; each family of engine settings and template has its own baseline.
-    `discover`: look for drafters beside the model and in the usual folders.
+    `discover`: look for drafters beside the model and in the usual folders. `engine`: NAME, or NAME=PROGRAM; several
+    engines share targets, settings and methods as far as each knows them, and each has baselines of its own.
     """
 
     name: str | None = None
     targets: tuple[Target, ...] = ()
     discover: bool = True
-    engine: str | None = None
+    engine: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     engine_path: str | None = None
     url: str | None = None
     engine_settings: dict[str, Values] = {}
@@ -96,9 +97,16 @@ class RunFile(_Table):
     load_timeout: Seconds = 600.0
 
     @property
+    def engines(self) -> dict[str, str | None]:
+        """The profiles asked for, with their programs; else what `url` or `engine_path` implies, or xllamacpp."""
+        implied = "attach" if self.url else "llama-server" if self.engine_path else "xllamacpp"
+        named = [text.partition("=") for text in self.engine or (implied,)]
+        return {name: program or self.engine_path for name, _, program in named}
+
+    @property
     def engine_name(self) -> str:
-        """The profile asked for; otherwise the one that `url` or `engine_path` implies, or the embedded one."""
-        return self.engine or ("attach" if self.url else "llama-server" if self.engine_path else "xllamacpp")
+        """The engine, where one is enough: the first."""
+        return next(iter(self.engines))
 
     @model_validator(mode="before")
     @classmethod
@@ -116,7 +124,14 @@ class RunFile(_Table):
             raise ValueError(f"url: {self.url} does not begin with http:// or https://")
         if self.url is not None and len(self.targets) > 1:
             raise ValueError("a server that already runs has one model: give one target with url")
-        for what, values in (("temperatures", self.temperatures), ("fill", self.fill), ("methods", self.methods or ())):
+        if len(self.engines) > 1 and (self.url or self.engine_path or self.engine_args):
+            raise ValueError("several engines take no url, engine_path or engine_args: write NAME=PROGRAM")
+        for what, values in (
+            ("engine", [name.partition("=")[0] for name in self.engine]),
+            ("temperatures", self.temperatures),
+            ("fill", self.fill),
+            ("methods", self.methods or ()),
+        ):
             if len(set(values)) < len(values):
                 raise ValueError(f"{what} names a value twice")
         return self

@@ -182,3 +182,36 @@ def test_the_gap_needs_two_known_logarithms() -> None:
     assert counters.top_two_gap([{"top_logprobs": [top[0], {"logprob": None}]}]) is None
     assert counters.top_two_gap([{"top_logprobs": top[:1]}]) is None
     assert counters.top_two_gap(None) is None
+
+
+@given(
+    st.lists(st.none() | st.integers(0, 4), min_size=1, max_size=30),  # accepted of each step; None: it had no draft
+    st.integers(0, 4),
+)
+def test_vllm_answers_reconcile_whatever_the_steps_and_wherever_the_answer_ends(
+    steps: list[int | None], cut: int
+) -> None:
+    beyond = min(cut, steps[-1] or 0)
+    chunks = [1, *((accepted or 0) + 1 for accepted in steps)]
+    chunks[-1] -= beyond
+    drafted = [accepted for accepted in steps if accepted is not None]
+    told = {
+        "num_draft_tokens": 4 * len(drafted),
+        "num_accepted_draft_tokens": sum(drafted),
+        "num_spec_steps": len(drafted),
+        "acceptance_histogram": [drafted.count(accepted) for accepted in range(5)],
+    }
+    answer = {"usage": {"completion_tokens": sum(chunks)}, "metrics": {"speculative_decoding": told}}
+    c = counters.openai_counts(answer, logged={}, before=None, after=None, chunk_tokens=chunks)
+    assert (c.emitted, c.prefill_tokens, c.accepted, c.drafted_steps) == (sum(chunks), 1, sum(drafted), len(drafted))
+    assert (c.verification_steps, c.beyond_end) == (len(steps), beyond or None)
+    assert c.accepted_by_position == tuple(sum(a >= place for a in drafted) for place in range(1, 5))
+
+
+def test_chunks_that_were_merged_on_the_way_do_not_count_steps() -> None:
+    told = {"num_accepted_draft_tokens": 3, "acceptance_histogram": [2, 0, 0, 1], "num_draft_tokens": 9}
+    answer = {"usage": {"completion_tokens": 7}, "metrics": {"speculative_decoding": told}}
+    for chunk_tokens in ([1, 6], [7], [1, 4], []):
+        c = counters.openai_counts(answer, logged={}, before=None, after=None, chunk_tokens=chunk_tokens)
+        assert (c.verification_steps, c.beyond_end) == (3, None)
+        assert c.sources["verification_steps"] == "derived: E - R - A"

@@ -184,7 +184,7 @@ def test_a_head_says_which_dimension_does_not_fit(tmp_path: Path) -> None:
         told = head_fits(target, read_facts(path))
         assert told is None if reason is None else reason in (told or "")
     with pytest.raises(InputError, match=r"does not fit target\.gguf: it is made for a hidden size") as caught:
-        require_fit(Path(target.path), tmp_path / "wide.gguf")
+        require_fit(target, read_facts(tmp_path / "wide.gguf"))
     assert "EAGLE-3 head that was made for this target" in caught.value.hint
 
 

@@ -1,4 +1,5 @@
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -333,3 +334,42 @@ def test_temperatures_belong_to_the_target_and_not_to_its_file() -> None:
     made = plan(targets=targets, temperatures=[0.8], control=False)
     seen = {(t.contender[0], t.temperature) for block in made.blocks for t in block.trials}
     assert seen == {("x", 0.0), ("y", 0.8)}
+
+
+def test_engines_share_what_each_of_them_knows_and_read_their_own_format() -> None:
+    folders = parse_profile(
+        "folders",
+        'kind = "server"\nexecutable = "f"\nreads = "safetensors"\nargv = ["$target_model", "$port"]\n'
+        '[settings]\ndtype = ["-d", "$dtype"]\n[methods.none]\n[methods.other]\nargv = ["--other"]\n',
+        bases={},
+    )
+    known = {"a.gguf": facts("a.gguf"), "a": replace(facts("a"), format="safetensors")}
+    asked: dict[str, Any] = {
+        "targets": [{"model": "a.gguf", "label": "a"}, {"model": "a"}],
+        "engine": ["own", "folders=/opt/f"],
+        "methods": ["none", "ngram-simple", "other"],
+        "engine_settings": {"threads": 2, "dtype": "f32"},
+    }
+
+    def made(**more: Any) -> Plan:
+        profiles = {**PROFILES, "folders": folders}
+        runfile = validate_runfile({**asked, **more})
+        return make_plan(runfile, suite=SUITES[1], profiles=profiles, facts=known, version="0")
+
+    found = made().contenders
+    assert [(c.name, c.target_model, c.executable) for c in found] == [
+        ("own · none", "a.gguf", "own-server"),
+        ("own · ngram-simple", "a.gguf", "own-server"),
+        ("folders · none", "a", "/opt/f"),
+        ("folders · other", "a", "/opt/f"),
+    ]
+    assert [c.engine_settings.get("dtype") for c in found] == [None, None, "f32", "f32"]
+    for wrong, text in (
+        ({"methods": ["none", "ngram-simpel"]}, "ngram-simpel"),
+        ({"engine_settings": {"dtyp": 1}}, "dtyp"),
+        ({"targets": [{"model": "a.gguf"}]}, "folders reads a folder"),
+        ({"engine": ["own", "own=x"]}, "twice"),
+        ({"engine_path": "x"}, "NAME=PROGRAM"),
+    ):
+        with pytest.raises(InputError, match=text):
+            made(**wrong)
