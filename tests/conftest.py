@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 from known_answer.models import KnownAnswer, write_models
 
@@ -22,3 +23,7 @@ def known_answer_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 def known_answer_models(known_answer_family: Callable[..., KnownAnswer]) -> KnownAnswer:
     """A target, and drafters that agree with it on three of four tokens."""
     return known_answer_family(64, 16)
+
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no fault of the code
+hypothesis.settings.load_profile("any machine")
