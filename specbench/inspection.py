@@ -38,9 +38,10 @@ def inspect_model(
         head = known[str(drafter)] = reference.read_facts(drafter)
         kind: str = head.drafter or "draft-model"
         reason = compatibility.misfit(facts, head)
-        remarks[str(drafter)] = f"given as {kind}: " + (f"does not fit, {reason}" if reason else "fits")
+        before = f", but {given[kind].name} was given before it" if kind in given else ""
+        remarks[str(drafter)] = f"given as {kind}: " + (f"does not fit, {reason}" if reason else f"fits{before}")
         if reason is None:
-            given[kind] = drafter
+            given.setdefault(kind, drafter)
     around = discovery.Discovered()
     if discover and facts.format == "gguf":
         around = discovery.discover(

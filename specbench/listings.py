@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from specbench import datafiles, store
+from specbench import datafiles
 from specbench.analysis.verification import curve
 from specbench.engines import catalog
 from specbench.engines.profile import Profile
@@ -22,7 +22,7 @@ from specbench.hardware.profiles import FIGURES, RECALLED
 from specbench.models import gguf
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import Generation, HardwareMeasurement, Machine, to_json
+from specbench.records import HardwareMeasurement, Machine, to_json
 from specbench.units import decimal, duration, significant, size
 
 Rows = list[dict[str, Any]]
@@ -216,27 +216,6 @@ def _shown(key: str, value: Any) -> Any:
         if key.startswith(start):
             return shown(value)
     return value
-
-
-def run_rows(results: Path) -> Rows:
-    """The runs below `results`, oldest first."""
-    rows = []
-    for path in store.runs(results):
-        run = store.read(path)
-        trials = sum(t.role != "warm-up" for block in run.plan.blocks for t in block.trials)
-        done = sum(isinstance(r, Generation) and r.trial.role != "warm-up" for r in run.results)
-        targets = dict.fromkeys(c.target_label for c in run.plan.contenders)
-        methods = dict.fromkeys(c.method for c in run.plan.contenders)
-        rows.append(
-            {
-                "run": path.name,
-                "trials": f"{done}/{trials}",
-                "targets": ", ".join(targets),
-                "methods": ", ".join(methods),
-                "machine": run.machine.cpu,
-            }
-        )
-    return rows
 
 
 _COLUMNS: dict[

@@ -98,7 +98,10 @@ def plan_run(
         facts=facts,
         version=specbench.__version__,
     )
-    return replace(plan, drafters_found=remarks)
+    files = dict.fromkeys(file for c in plan.contenders for file in (c.target_model, c.draft_model) if file in facts)
+    return replace(
+        plan, drafters_found=remarks, model_files={f: reference.fingerprint(Path(f)) for f in files if f is not None}
+    )
 
 
 def with_model_files(
@@ -170,6 +173,13 @@ def start(plan: Plan, *, results: Path, observe: Observer, hostname: bool = Fals
 
 def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Outcome:
     """Carry out what a run has not done yet, in a new budget of seconds (None: to the end); on its machine only."""
+    with reopened(path) as folder:
+        return carry_out(folder, observe=observe, deadline=deadline(budget))
+
+
+@contextmanager
+def reopened(path: Path) -> Iterator[store.RunFolder]:
+    """A run to go on with. InputError on another machine, or with another model file than it was planned with."""
     there, here = store.read(path).machine, detect()
     if not there.same(here):
         raise InputError(
@@ -177,7 +187,11 @@ def resume(path: Path, *, observe: Observer, budget: float | None = None) -> Out
             hint="resume it there, or start a new run here",
         )
     with store.resume(path) as folder:
-        return carry_out(folder, observe=observe, deadline=deadline(budget))
+        for file, fingerprint in folder.plan.model_files.items():
+            if not (there_still := Path(file).exists()) or reference.fingerprint(Path(file)) != fingerprint:
+                what = "is not the file that the run was planned with" if there_still else "is gone"
+                raise InputError(f"{file} {what}", hint="put it back, or start a new run")
+        yield folder
 
 
 def deadline(budget: float | None) -> float | None:
@@ -221,7 +235,7 @@ def write_page(run: store.Run, comparison: Comparison, path: Path) -> None:
     """The report as one HTML file; InputError when it cannot be written."""
     from specbench.report.page import page  # noqa: PLC0415  most commands draw nothing
 
-    _write(path, page(comparison, run.plan, run.machine, run.results).encode())
+    write(path, page(comparison, run.plan, run.machine, run.results).encode())
 
 
 def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
@@ -229,10 +243,11 @@ def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:
     from specbench.report.page import pictures  # noqa: PLC0415
 
     for name, content in pictures(comparison, run.machine, run.results):
-        _write(folder / name, content)
+        write(folder / name, content)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """A file, with its folder; InputError when that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

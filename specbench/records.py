@@ -92,8 +92,8 @@ class Contender:
     Methods joined by `+` run on one engine, each asked where those before it drafted nothing. `baseline` names the
     contender that this one is compared to; None for a baseline. `family` is what both share where that varies in the
     run, as `threads=2`; without `template` prompts are sent as bare text. `argv` and `environment` are what starts the
-    engine, with `$port` still open; empty for an engine that is attached to. `doubts`: codes of notes, and why, that
-    the engine's profile has for flags in `argv`.
+    engine, with `$port` still open; empty for an engine that is attached to. `help` are the words that print its flags.
+    `doubts`: codes of notes, and why, that the engine's profile has for flags in `argv`.
     """
 
     name: str
@@ -113,6 +113,7 @@ class Contender:
     executable: str | None = None
     url: str | None = None
     argv: tuple[str, ...] = ()
+    help: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     learns: bool = False
     family: str = ""
@@ -171,7 +172,8 @@ class Block:
 class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
-    `drafters_found`: files that lay around the models, and what became of each. `command`: the words that asked for it.
+    `drafters_found`: files that lay around the models, and what became of each. `model_files`: their fingerprints.
+    `command`: the words that asked for it.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -192,6 +194,7 @@ class Plan:
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     drafters_found: dict[str, str] = field(default_factory=dict)
+    model_files: dict[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
     def contender(self, name: str) -> Contender:

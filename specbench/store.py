@@ -195,7 +195,7 @@ def document(path: Path, kind: type[_T]) -> _T:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"{path.parent} is not a run: {path.name}: {error.strerror}", hint="`specbench runs` lists the runs"
+            f"{path.parent} is not a run: {path.name}: {error.strerror}", hint="`specbench runs list` lists the runs"
         ) from error
     try:
         return from_json(kind, data)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from specbench import pipeline, store
 from specbench.analysis import tuning as deciding
+from specbench.analysis.comparison import compare
 from specbench.analysis.tuning import Ratios, Tuned
 from specbench.engines import catalog
 from specbench.engines.profile import choose, command
@@ -18,7 +19,7 @@ from specbench.hardware.detect import detect
 from specbench.pipeline import Observer, Outcome
 from specbench.planning import tuning as planning
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Contender, Plan
+from specbench.records import Block, Contender, Generation, Plan
 
 
 class Shown(Protocol):
@@ -45,8 +46,12 @@ def tune(
     progress: Callable[[Plan], AbstractContextManager[Shown]],
     mix: Mapping[str, float] | None = None,
     engines: Path | None = None,
+    resume: Path | None = None,
 ) -> tuple[Outcome, Tuned]:
-    """Measure until one candidate is left in each category, the prompts are used up, or the plan's budget is."""
+    """Measure until one candidate is left in each category, the prompts are used up, or the plan's budget is.
+
+    The run in the folder `resume` goes on: its rounds are decided again, from what they had measured.
+    """
     prompts: dict[str, dict[str, None]] = {}
     for trial in (t for block in grid.blocks for t in block.trials if t.role == "measured"):
         prompts.setdefault(trial.category, {})[trial.prompt] = None
@@ -54,16 +59,20 @@ def tune(
     alive = {category: [c.name for c in grid.contenders] for category in prompts}
     deadline, look = pipeline.deadline(grid.budget), 1
     blocks = _round(grid, alive, prompts, look, first=0)
-    with store.create(results, replace(grid, blocks=blocks), detect()) as opened:
-        folder = opened
+    begun = pipeline.reopened(resume) if resume else store.create(results, replace(grid, blocks=blocks), detect())
+    with begun as opened:
+        if (opened.plan.contenders, opened.plan.blocks[: len(blocks)]) != (grid.contenders, blocks):
+            raise InputError(f"{opened.path} tuned something else", hint="repeat its command, and add --resume")
+        folder = replace(opened, plan=replace(grid, blocks=blocks))
         while True:
             with progress(replace(grid, blocks=blocks)) as shown:
                 outcome = pipeline.carry_out(folder, observe=shown.observe, deadline=deadline)
-            run, comparison = pipeline.read(folder.path)
-            wrong = {(r.category, r.contender) for r in comparison.rows if not r.right}
+            planned = {t.id for block in folder.plan.blocks for t in block.trials}
+            found = [r for r in store.read(folder.path).results if isinstance(r, Generation) and r.trial.id in planned]
+            wrong = {(r.category, r.contender) for r in compare(folder.plan, found).rows if not r.right}
             right = {
                 category: {name: r for name, r in by_name.items() if r and (category, name) not in wrong}
-                for category, by_name in deciding.ratios(grid.contenders, run.results).items()
+                for category, by_name in deciding.ratios(grid.contenders, found).items()
             }
             alive = {
                 category: _survivors(right.get(category, {}), [n for n in names if (category, n) not in wrong], look)
@@ -79,7 +88,7 @@ def tune(
         category: {s.contender: s.speedup for s in deciding.standings(by_name, look=1)}
         for category, by_name in right.items()
     }
-    single = deciding.single(speedups, seconds=deciding.plain_seconds(grid.contenders, run.results), mix=shares)
+    single = deciding.single(speedups, seconds=deciding.plain_seconds(grid.contenders, found), mix=shares)
     chosen = dict.fromkeys([*(w.contender for w in winners), *([single.contender] if single else [])])
     return outcome, Tuned(
         target=grid.contenders[0].target_label,

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,13 @@ def words(command: str, folder: Path, *, hardware: bool) -> list[str]:
         if word.endswith(".gguf") and not (folder / word).exists():
             draft = rest[rest.index(word) - 1] == "--draft-model"
             stand_in(folder / word, "draft-q8_0.gguf" if draft else "target-q8_0.gguf")
-    planned = ["--dry-run"] if hardware and rest[0] in {"run", "tune"} else []
+    planned = (
+        ["--dry-run"]
+        if hardware and rest[0] in {"run", "tune"}
+        else ["--help"]
+        if hardware and rest[0] in {"compare", "baseline"}
+        else []
+    )
     return [sys.executable, "-m", "specbench", *rest, *planned]
 
 
@@ -77,3 +84,18 @@ def test_relative_links_in_documents_lead_somewhere() -> None:
         if not (document.parent / link).exists()
     ]
     assert broken == []
+
+
+@pytest.mark.engine
+def test_the_python_of_the_api_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)), names)  # noqa: S102  our own page
+    table, found = names["table"], names["found"]
+    assert list(names["speed"].index) == [("ngram-simple", "code"), ("none", "code")]
+    told = {word for line in text.splitlines() if line.startswith("| `") for word in re.findall(r"`(\w+)`", line)}
+    assert told <= set(table.columns)
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == len(table) + 1
+    assert {c.verdict for c in found.changes if c.measure == "acceptance"} <= {"equivalent"}
+    assert found.exit_status == 5

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import tiny_models as tiny
 
-from specbench import datafiles, pipeline
+from specbench import datafiles, pipeline, store
 from specbench.errors import InputError
+from specbench.hardware.detect import detect
 from specbench.inspection import inspect_model
 from specbench.planning.runfile import validate_runfile
 from specbench.records import Plan, from_json, to_json
@@ -62,6 +63,14 @@ def test_drafters_that_are_given_are_judged(target: Path, tmp_path: Path) -> Non
     assert (found.drafters or {})[str(fits)] == "given as eagle3: fits"
     assert "does not fit, it is made for a hidden size of 256" in (found.drafters or {})[str(wide)]
     assert of_llama_cpp(found)[0].possible["eagle3"] == "head"
+
+
+def test_of_two_drafters_of_a_kind_that_are_given_the_first_is_used(target: Path, tmp_path: Path) -> None:
+    heads = [str(tiny.eagle3(tmp_path / "elsewhere" / f"{name}.gguf")) for name in ("first", "second")]
+    found = inspect(target, drafters=tuple(heads))
+    assert (found.drafters or {})[heads[0]] == "given as eagle3: fits"
+    assert (found.drafters or {})[heads[1]] == "given as eagle3: fits, but first.gguf was given before it"
+    assert of_llama_cpp(found)[0].possible["eagle3"] == "first"
 
 
 def test_a_drafter_and_a_checkpoint_are_shown_for_what_they_are(tmp_path: Path) -> None:
@@ -148,6 +157,21 @@ def test_files_that_cannot_be_targets_or_do_not_fit_stop_the_plan(target: Path) 
     wide = tiny.eagle3(target.parent / "wide.gguf", width=256)
     with pytest.raises(InputError, match=r"wide.gguf does not fit target.gguf: .* hidden size of 256"):
         plan(target, drafters=[str(wide)])
+
+
+@pytest.mark.parametrize("at", [40, -1])
+def test_a_run_does_not_go_on_with_a_model_file_that_changed(target: Path, tmp_path: Path, at: int) -> None:
+    small = tiny.write(target.parent / "small.gguf", **SMALL)
+    with store.create(tmp_path / "results", plan(target), detect()) as folder:
+        assert folder.plan.model_files.keys() == {str(target), str(small)}
+    changed = bytearray(small.read_bytes())
+    changed[at] ^= 1
+    small.write_bytes(changed)
+    with pytest.raises(InputError, match=r"small.gguf is not the file that the run was planned with"):
+        pipeline.resume(folder.path, observe=lambda _: None)
+    small.unlink()
+    with pytest.raises(InputError, match=r"small.gguf is gone"):
+        pipeline.resume(folder.path, observe=lambda _: None)
 
 
 def specbench(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

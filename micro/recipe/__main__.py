@@ -26,16 +26,22 @@ from . import (
     weights,
 )
 from .blocks import teach_blocks
-from .corpus import DRAFTERS, PHASES
+from .corpus import CODE_FIRST, DRAFTERS, PHASES
 from .heads import teach_chain
 from .model import DRAFT, TARGET
 
-STEPS = ("vocabulary", "pack", "target", "own", "draft", "heads", "blocks", "probe", "acceptance")
+STEPS = ("vocabulary", "pack", "target", "own", "draft", "heads", "blocks", "dflash", "probe", "acceptance")
 # Training tokens per second on two quiet cores. Sets how much is packed; a faster machine goes round again.
 EXPECTED_SPEED = {"copying": 6500, "main": 5800, "long": 5300}
 DRAFTERS_TOKENS, OWN_TOKENS = 7_000_000, 1_250_000
+CODE_TOKENS, OWN_CODE_TOKENS = 800_000, 700_000
 # Which files are trained together, sharing the target's forward pass, and for how long compared to the target.
-LESSONS = {"draft": (("draft",), 0.35), "heads": (("mtp", "eagle3"), 0.32), "blocks": (("dspark",), 0.25)}
+LESSONS = {
+    "draft": (("draft",), 0.35),
+    "heads": (("mtp", "eagle3"), 0.32),
+    "blocks": (("dspark",), 0.25),
+    "dflash": (("dflash",), 0.8),
+}
 BATCH = 2  # sequences of 512 tokens: many small steps learn faster than few large ones
 FILES = ("draft", "eagle3", "mtp", "dflash", "dspark")
 DESCRIPTIONS = {
@@ -57,7 +63,8 @@ def tokenizer_of(run: Path, out: Path) -> Tokenizer:
 
 def export(run: Path, out: Path, name: str) -> None:
     path = file_of(out, name)
-    state = torch.load(run / f"{'dspark' if name == 'dflash' else name}.pt")
+    own_state = run / f"{name}.pt"
+    state = torch.load(own_state if own_state.exists() else run / "dspark.pt")  # DFlash before its own lesson
     if name in head_files.KINDS:
         head_files.write(path, name, state, tokenizer_of(run, out))
     else:
@@ -79,19 +86,29 @@ def teach(run: Path, out: Path, step: str, *, minutes: float, threads: int) -> N
     """Train the drafters of a step and write their files."""
     loaded = weights.read(file_of(out, "target"))
     corpus, answers = run / "packed-drafters.pt", run / "packed-own.pt"
+    phase, tokens = DRAFTERS, DRAFTERS_TOKENS
+    if step == "dflash":
+        corpus, answers = run / "packed-code.pt", run / "packed-own-code.pt"
+        phase, tokens = CODE_FIRST, CODE_TOKENS
+        if not answers.exists():
+            own.write(file_of(out, "target"), OWN_CODE_TOKENS, answers, seed=1, ask=own.request_of_templates)
     if not corpus.exists():
-        packing.pack(loaded.tokenizer, DRAFTERS, DRAFTERS_TOKENS, corpus, seed=2)
+        packing.pack(loaded.tokenizer, phase, tokens, corpus, seed=2)
     torch.manual_seed(0)
     target, pupils = loaded.model(), []
     for name in LESSONS[step][0]:
         if name == "draft":
             sample = torch.load(answers)[0][:32, :-1].long()
             pupil = drafters.Pupil(name, pruning.narrowed(target, sample), drafters.teach_draft, rate=0.5)
+        elif name == "dflash":
+            shared = head_files.read(file_of(out, name), name, target).train().requires_grad_()
+            pupil = drafters.Pupil(name, shared, teach_blocks, rate=0.4)
         else:
             lesson = teach_blocks if name == "dspark" else teach_chain
             pupil = drafters.Pupil(name, head_files.new(name, target), lesson)
         pupils.append(pupil)
-    drafters.train(run, loaded, pupils, [answers, corpus], minutes=minutes, threads=threads, batch=BATCH)
+    batch = BATCH * 2 if step == "dflash" else BATCH
+    drafters.train(run, loaded, pupils, [answers, corpus], minutes=minutes, threads=threads, batch=batch)
     for name in (*LESSONS[step][0], *(["dflash"] if step == "blocks" else [])):
         export(run, out, name)
 

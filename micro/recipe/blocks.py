@@ -21,6 +21,8 @@ BLOCK = 6  # slots, so at most five tokens are drafted
 LAYERS = 2
 ANCHORS = 40  # blocks per sequence in training
 SLOT_DECAY = 0.8  # slot i weighs 0.8 ** (i - 1): a slot counts only when those before it were right
+# For DFlash alone, which seldom gets further in code: more blocks, and nearly all of the weight on the first slot.
+ANCHORS_ALONE, SLOT_DECAY_ALONE = 96, 0.4
 RANK = 64  # of the Markov head
 
 
@@ -75,19 +77,22 @@ class DFlash(nn.Module):
         return F.linear(self.markov_w1[before], self.markov_w2)
 
 
-def place_anchors(lesson: Lesson) -> Tensor:
-    """[batch, ANCHORS]: random places, mostly just before a token that is asked."""
+def place_anchors(lesson: Lesson, count: int) -> Tensor:
+    """[batch, count], fewer in short sequences: random places, mostly just before a token that is asked."""
     batch, length = lesson.tokens.shape
+    count = min(count, length - 2 * (BLOCK + 2))
     likely = torch.full((batch, length), 1e-3)
     likely[lesson.rows, lesson.at] = torch.where(lesson.weights == 1, 1.0, 0.1)
     likely[:, : BLOCK + 2] = 0
     likely[:, -BLOCK - 2 :] = 0
-    return torch.multinomial(likely, ANCHORS).sort(1)[0]
+    return torch.multinomial(likely, count).sort(1)[0]
 
 
 def teach_blocks(head: DFlash, lesson: Lesson) -> Answer:
     """With a Markov head both logits are taught, with and without it: the weights then serve for both drafters."""
-    target, anchors = lesson.target, place_anchors(lesson)
+    alone = head.markov_w1 is None
+    decay = SLOT_DECAY_ALONE if alone else SLOT_DECAY
+    target, anchors = lesson.target, place_anchors(lesson, ANCHORS_ALONE if alone else ANCHORS)
     states = head.fill(target, lesson.tokens, lesson.states, anchors)
     which = torch.full(lesson.tokens.shape, -1)
     which[lesson.rows, lesson.at] = torch.arange(len(lesson.at))
@@ -105,5 +110,5 @@ def teach_blocks(head: DFlash, lesson: Lesson) -> Answer:
             better, same = asked.score(logits + head.bias(before[rows, blocks, i]))
             loss = (loss + better) / 2
             agreement.append(same)
-        losses.append(loss * SLOT_DECAY**i)
-    return torch.stack(losses).sum() / sum(SLOT_DECAY**i for i in range(BLOCK - 1)), plain_agreement + agreement
+        losses.append(loss * decay**i)
+    return torch.stack(losses).sum() / sum(decay**i for i in range(BLOCK - 1)), plain_agreement + agreement

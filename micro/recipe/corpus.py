@@ -141,6 +141,15 @@ DRAFTERS = Phase(
     },
 )
 
+# What DFlash goes on with alone: without a Markov head, code is what it drafts worst.
+CODE_FIRST = Phase(
+    "code-first",
+    1.0,
+    512,
+    4,
+    {"code": 48, "json": 18, "creative": 6, "rag": 8, "edit": 8, "summarise": 4, "chat": 4, "reasoning": 4},
+)
+
 
 def document(r: Random, category: str) -> Messages:
     table = GENERATORS[category]

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]  # where `python -m micro.recipe.engine` finds 
 # One model that drafts alone or a head for several tokens: 4; the MTP block is trained for 3; a block has 5 to fill.
 DRAFT_TOKENS_MAX = {"draft": 4, "eagle3": 4, "mtp": 3, "dflash": 5, "dspark": 5}
 FIRST_BAR, DISTANCE_BAR, DISAGREEMENT_BAR = 0.6, 0.15, 0.05
+PROMPTS, ROUNDS, MOST_PROMPTS = 12, 100, 120  # by category and temperature; fewer rounds miss a bar of their own
 # Nothing but the temperature shapes the distribution.
 OPEN = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 
@@ -53,6 +54,7 @@ class Acceptance:
 
     category: str
     temperature: float
+    prompts: int
     output_tokens: int
     counted: Rounds
     same_output: int | None  # prompts whose output equals that without a draft; None above temperature 0
@@ -160,37 +162,46 @@ def counters(address: str, positions: int) -> Rounds:
     return Rounds(value("drafts_total"), value("draft_tokens_total"), tuple(accepted))
 
 
-def acceptance(
-    target: Path, engaged: Engaged, loaded: Drafter, *, count: int = 12, limit: int = 160
-) -> list[Acceptance]:
-    """`target` is the plain file; `loaded` is the drafter of `engaged` in PyTorch."""
-    prompts = {c: [chat_prompt(m[:-1]) for m in questions(c, count)] for c in CATEGORIES}
+def acceptance(target: Path, engaged: Engaged, loaded: Drafter, *, limit: int = 160) -> list[Acceptance]:
+    """`target` is the plain file; `loaded` is the drafter of `engaged` in PyTorch.
+
+    Every category gets PROMPTS held-out prompts, and more of them until it has ROUNDS rounds.
+    """
     plain_file, results, most = weights.read(target), [], engaged.draft_tokens_max
     model, tokenizer = plain_file.model(), plain_file.tokenizer
-    with running(Engaged(engaged.target)) as address:
-        plain = {c: [complete(address, p, limit=limit)["tokens"] for p in prompts[c]] for c in CATEGORIES}
-    with running(engaged) as address:
+    with running(Engaged(engaged.target)) as plain, running(engaged) as address:
         before = counters(address, most)
         for temperature, category in product((0.0, 0.8), CATEGORIES):
-            replies = [
-                complete(address, p, limit=limit, temperature=temperature, seed=100 + i)
-                for i, p in enumerate(prompts[category])
-            ]
-            same = rehearsed = None
-            if temperature == 0:
-                same = sum(r["tokens"] == known for r, known in zip(replies, plain[category], strict=True))
-                rehearsed = Rounds(0, 0, (0,) * most)
-                for prompt, known in zip(prompts[category], plain[category], strict=True):
+            asked = emitted = same = 0
+            counted = rehearsed = Rounds(0, 0, (0,) * most)
+            for document in questions(category, MOST_PROMPTS):
+                if asked >= PROMPTS and counted.rounds >= ROUNDS:
+                    break
+                prompt = chat_prompt(document[:-1])
+                reply = complete(address, prompt, limit=limit, temperature=temperature, seed=100 + asked)
+                if temperature == 0:
+                    known = complete(plain, prompt, limit=limit)["tokens"]
+                    same += reply["tokens"] == known
                     rehearsed += rehearse(loaded, model, tokenizer.encode(prompt).ids, known, most)
-            emitted = sum(r["timings"]["predicted_n"] for r in replies)
-            now = counters(address, most)
-            results.append(Acceptance(category, temperature, emitted, now - before, same, rehearsed))
-            before = now
+                asked, emitted = asked + 1, emitted + reply["timings"]["predicted_n"]
+                now = counters(address, most)
+                counted, before = counted + (now - before), now
+            greedy = (same, rehearsed) if temperature == 0 else (None, None)
+            results.append(Acceptance(category, temperature, asked, emitted, counted, *greedy))
     return results
 
 
 def table(results: list[Acceptance]) -> str:
-    head = ["category", "T", "output tokens", "rounds", "accepted by position", "the same in PyTorch", "rate"]
+    head = [
+        "category",
+        "T",
+        "prompts",
+        "output tokens",
+        "rounds",
+        "accepted by position",
+        "the same in PyTorch",
+        "rate",
+    ]
     head += ["tokens per step", "same output"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for a in results:
@@ -200,8 +211,8 @@ def table(results: list[Acceptance]) -> str:
         rate = sum(a.counted.accepted) / max(1, a.counted.draft_tokens)
         length = "" if a.mean_acceptance_length is None else f"{a.mean_acceptance_length:.2f}"
         same = "" if a.same_output is None else a.same_output
-        cells = [a.category, f"{a.temperature:g}", a.output_tokens, a.counted.rounds, shares, rehearsal, f"{rate:.2f}"]
-        lines.append("| " + " | ".join(str(c) for c in [*cells, length, same]) + " |")
+        cells = [a.category, f"{a.temperature:g}", a.prompts, a.output_tokens, a.counted.rounds, shares, rehearsal]
+        lines.append("| " + " | ".join(str(c) for c in [*cells, f"{rate:.2f}", length, same]) + " |")
     return "\n".join(lines)
 
 
@@ -213,7 +224,7 @@ def bars(results: list[Acceptance]) -> list[str]:
             0
         ]
 
-    missed = []
+    missed = [f"{a.category} at {a.temperature:g}: {n} rounds" for a in results if (n := a.counted.rounds) < ROUNDS]
     for temperature, category in product((0.0, 0.8), ("code", "json")):
         reached = first(category, temperature)
         if reached < FIRST_BAR:

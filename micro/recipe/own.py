@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -9,7 +10,7 @@ from random import Random
 import torch
 
 from . import corpus_asked
-from .corpus import DRAFTERS, document
+from .corpus import CODE_FIRST, DRAFTERS, document
 from .engine import Engaged, complete, running
 from .packing import ANSWER, PROMPT, Encoded, Packer, as_tensors
 from .vocabulary import END_ID, PAD, chat_prompt
@@ -26,11 +27,20 @@ def request(r: Random) -> str:
         table = corpus_asked.GENERATORS
         asked = r.choices(list(table), weights=list(table.values()))[0](r)
         return chat_prompt([("user", asked)])
-    category = r.choices(list(DRAFTERS.mix), weights=list(DRAFTERS.mix.values()))[0]
+    return templated(r, DRAFTERS.mix)
+
+
+def request_of_templates(r: Random) -> str:
+    """The same, from the corpus alone and mostly for code."""
+    return templated(r, CODE_FIRST.mix)
+
+
+def templated(r: Random, mix: dict[str, float]) -> str:
+    category = r.choices(list(mix), weights=list(mix.values()))[0]
     return chat_prompt(document(r, category)[:-1])
 
 
-def write(target: Path, tokens: int, path: Path, *, seed: int = 0) -> None:
+def write(target: Path, tokens: int, path: Path, *, seed: int = 0, ask: Callable[[Random], str] = request) -> None:
     """Write about `tokens` tokens of requests and the target's answers, half greedy, half at temperature 0.8."""
     tokenizer, r = read(target).tokenizer, Random(f"own-{seed}")
     packer, written = Packer(DRAFTERS.length), 0
@@ -46,7 +56,7 @@ def write(target: Path, tokens: int, path: Path, *, seed: int = 0) -> None:
             return ids + said + tail, [PROMPT] * len(ids) + [ANSWER] * len(said) + [PROMPT] * len(tail)
 
         while written < tokens:
-            asked = [(request(r), r.choice([0.0, 0.8]), r.randrange(1 << 30)) for _ in range(512)]
+            asked = [(ask(r), r.choice([0.0, 0.8]), r.randrange(1 << 30)) for _ in range(512)]
             for ids, kinds in pool.map(answer, asked):
                 if len(ids) <= DRAFTERS.length:
                     packer.add((ids, kinds))

@@ -81,7 +81,8 @@ def rehearse(
 ) -> Rounds:
     """The rounds that draft for `output`; its first token comes with the prompt.
 
-    As in the engine, a draft is not cut where the answer ends, and the token that ends it does not count as accepted.
+    As in the engine, a draft is not cut where the answer ends, and the token that ends it counts as accepted only in
+    the last place of a draft (llama.cpp, common_sampler_sample_and_accept_n).
     """
     drafted = guesses(drafter, target, prompt + output, len(prompt), draft_tokens_max).tolist()
     rounds = at = 0
@@ -89,7 +90,7 @@ def rehearse(
     while at < len(output) - 1:
         right = 0
         for wanted in output[at + 1 : at + 1 + draft_tokens_max]:
-            if drafted[right][at] != wanted or wanted == END_ID:
+            if drafted[right][at] != wanted or (wanted == END_ID and right < draft_tokens_max - 1):
                 break
             accepted[right] += 1
             right += 1

@@ -1,7 +1,8 @@
-"""Along an axis: what happens to acceptance and speedup as one swept setting, the fill or the temperature changes."""
+"""Along an axis: what happens as one swept setting, the fill, the temperature or the target's quantisation changes."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
@@ -11,6 +12,7 @@ from specbench.analysis.stats import Estimate
 from specbench.records import Setting
 
 SWEPT = 3  # temperatures; two stand side by side in every table
+_QUANT = re.compile(r"[-_. ]*\b((?:UD-)?I?Q\d\w*|TQ\d_\d|MXFP4\w*|NVFP4|BF16|F16|F32)$", re.IGNORECASE)  # ends a name
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class Curve:
     break_even: BreakEven | None
 
 
-def curves(rows: Sequence[Row]) -> tuple[Curve, ...]:
-    """Every axis of which a row has two values or more, each axis by itself; in the order of the rows."""
+def curves(rows: Sequence[Row], quants: Mapping[str, str | None]) -> tuple[Curve, ...]:
+    """Every axis of which a row has two values or more, each axis by itself; in the order of the rows.
+
+    `quants` by target: files whose names differ in the quantisation at the end only are one target along `quant`.
+    """
     groups: dict[tuple[str, str, str, str | None, float | None, int | None], list[Point]] = defaultdict(list)
     temperatures = len({row.temperature for row in rows})
     for row in rows:
@@ -68,6 +73,11 @@ def curves(rows: Sequence[Row]) -> tuple[Curve, ...]:
             fill = None if axis == "fill" else row.fill
             if axis != "temperature" or temperatures >= SWEPT:
                 groups[axis, row.target_label, label, row.category, temperature, fill].append(_point(row, value))
+        named = _QUANT.search(row.target_label)
+        if quant := named[1] if named else quants.get(row.target_label):
+            target = row.target_label[: named.start()] if named else row.target_label
+            key = "quant", target, " ".join(words), row.category, row.temperature, row.fill
+            groups[key].append(_point(row, quant.upper()))
     return tuple(
         Curve(*key, points=tuple(points), break_even=break_even(points))
         for key, points in sorted(groups.items(), key=lambda item: item[0][:2])

@@ -26,6 +26,8 @@ ADVICE = {
     "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
     "THERMAL_DRIFT": "let the machine settle, fix the clocks or the power limit, and use more repeats",
+    "COLD_START": "use more warm-ups (`warmups` in a run file)",
+    "OUTLIERS": "they are in every number; find what disturbed the machine, or use more repeats",
     "THROTTLED": "improve the cooling or the power supply, or lower the power limit, and measure again",
     "POWER_CAPPED": "set the default limit, or name the limit with every number",
     "CLOCK_LOW": "raise the performance level (pp_dpm, nvidia-smi -rgc); the driver left the clock down",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from specbench.analysis import answers, checks, lossless, pairing, stats, telemetry
+from specbench.analysis import answers, checks, lossless, pairing, stats, steadiness, telemetry
 from specbench.analysis.axes import Curve, curves
 from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
@@ -56,7 +56,6 @@ class Comparison:
 
     name: str
     specbench_version: str
-    seed: int
     targets: tuple[Target, ...]
     rows: tuple[Row, ...]
     overall: tuple[Row, ...]
@@ -97,8 +96,8 @@ class _Recorded:
         return [g for cell, generations in self.measured.items() if cell.contender == contender for g in generations]
 
 
-def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = None, seed: int = 0) -> Comparison:
-    """Conclusions from what was recorded. `seed` drives the resampling: the same records give the same answer."""
+def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = None) -> Comparison:
+    """Conclusions from what was recorded."""
     recorded = _recorded(plan, results)
     cells = _in_order(plan, recorded)
     tallies: dict[Cell, Tallies] = {}
@@ -112,14 +111,13 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         together[recorded.contenders[cell.contender].group, cell.temperature, cell.contender].append(cell)
 
     def row(group: Sequence[Cell], category: str | None) -> Row:
-        return _row(group, category, recorded=recorded, tallies=tallies, losses=losses, checked=checked, seed=seed)
+        return _row(group, category, recorded=recorded, tallies=tallies, losses=losses, checked=checked)
 
     rows = tuple(row([cell], cell.category) for cell in cells)
     overall = tuple(row(group, None) for group in together.values())
     return Comparison(
         name=plan.name,
         specbench_version=plan.specbench_version,
-        seed=seed,
         targets=tuple(
             {
                 c.group: Target(c.group, _quants(c.group, plan.contenders), c.target_note, c.family)
@@ -130,8 +128,8 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
         why=tuple(explain(rows + overall)),
-        curves=curves(rows + overall),
-        notes=checks.ordered(_notes(rows, overall, recorded, machine, seed)),
+        curves=curves(rows + overall, {c.target_label: c.target_quant for c in plan.contenders}),
+        notes=checks.ordered(_notes(rows, overall, recorded, machine)),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),
             *dict.fromkeys(Skipped(r.contender, r.reason, r.hint) for r in results if isinstance(r, Skip)),
@@ -309,7 +307,6 @@ def _row(
     tallies: Mapping[Cell, Tallies],
     losses: Mapping[Cell, Lossless | None],
     checked: Mapping[Cell, tuple[int, int]],
-    seed: int,
 ) -> Row:
     """One row over a group of cells of one contender. Cells in which a method drafted nothing add no numbers."""
     contender = recorded.contenders[group[0].contender]
@@ -318,7 +315,7 @@ def _row(
     prompts = pairing.grouped({cell: tallies[cell] for cell in used})
     source = recorded.sources[contender.name]
     steps_clock = "decode_engine" if source == "output_throughput" else source
-    prefill = pairing.speedup("prefill", prompts, seed=seed)
+    prefill = pairing.speedup("prefill", prompts)
     passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
     trials = sum(len(recorded.measured.get(cell, ())) for cell in group)
     return Row(
@@ -343,11 +340,11 @@ def _row(
         decode_source=source,
         steps_source=_only({g.counts.sources.get("verification_steps") for g in generations}),
         verification_rule=_only({g.verification_rule for g in generations}),
-        metrics={name: pairing.metric(name, prompts, seed=seed) for name in METRICS},
+        metrics={name: pairing.metric(name, prompts) for name in METRICS},
         accepted_by_position=acceptance_by_position(generations),
-        speedup=pairing.speedup(source, prompts, seed=seed),
-        end_to_end_speedup=pairing.speedup("end_to_end", prompts, seed=seed),
-        round_cost=pairing.round_cost(steps_clock, prompts, seed=seed) if contender.method != "none" else None,
+        speedup=pairing.speedup(source, prompts),
+        end_to_end_speedup=pairing.speedup("end_to_end", prompts),
+        round_cost=pairing.round_cost(steps_clock, prompts) if contender.method != "none" else None,
         prefill_cost=None if prefill is None else prefill.inverse(),
         lossless=lossless.merge(loss for cell in used if (loss := losses[cell]) is not None),
         checks_passed=passed,
@@ -377,9 +374,7 @@ def _only(values: set[str | None]) -> str | None:
 # ------------------------------------------------------------------------------------------------------------- notes
 
 
-def _notes(
-    rows: Iterable[Row], overall: Iterable[Row], recorded: _Recorded, machine: Machine | None, seed: int
-) -> Iterator[Note]:
+def _notes(rows: Iterable[Row], overall: Iterable[Row], recorded: _Recorded, machine: Machine | None) -> Iterator[Note]:
     by_category: dict[tuple[str, str], list[Generation]] = defaultdict(list)
     for cell, generations in recorded.measured.items():
         by_category[cell.contender, cell.category] += generations
@@ -399,8 +394,9 @@ def _notes(
         generations = recorded.of(name)
         yield from checks.of_contender(contender, generations, recorded.openings.get(name, []), recorded.sampling)
         yield from telemetry.notes(name, generations)
+        yield from steadiness.notes(name, generations)
         if contender.baseline is None:
-            yield from checks.drifted(contender, _late_over_early(generations, recorded.sources[name], seed))
+            yield from checks.drifted(contender, _late_over_early(generations, recorded.sources[name]))
         else:
             baseline = recorded.contenders[contender.baseline]
             pairs = _nearest(generations, by_prompt[baseline.name])
@@ -449,7 +445,7 @@ def _nearest(
     return pairs
 
 
-def _late_over_early(generations: Iterable[Generation], source: DecodeSource, seed: int) -> stats.Estimate | None:
+def _late_over_early(generations: Iterable[Generation], source: DecodeSource) -> stats.Estimate | None:
     """Decode rate in the last repeat over that in the first, on the same prompts."""
     repeats: dict[tuple[str, float, int | None], dict[int, float]] = defaultdict(dict)
     for g in generations:
@@ -457,4 +453,4 @@ def _late_over_early(generations: Iterable[Generation], source: DecodeSource, se
         if parts is not None:
             repeats[g.trial.prompt, g.trial.temperature, g.trial.fill][g.trial.repeat] = parts[0] / parts[1]
     ratios = [rates[max(rates)] / rates[min(rates)] for rates in repeats.values() if len(rates) > 1]
-    return stats.geometric_mean(ratios, seed=seed)
+    return stats.geometric_mean(ratios)

@@ -18,12 +18,16 @@ _KWH = 3.6e6  # joules
 
 @dataclass(frozen=True)
 class Metric:
-    """A ratio and its unit in the program; `interval` when an interval over prompts is worth its time."""
+    """A ratio and its unit in the program; `interval` when an interval over prompts is worth its time.
+
+    `share`: a count out of a count.
+    """
 
     title: str
     unit: str
     parts: Callable[[Generation], Parts | None]
     interval: bool = False
+    share: bool = False
 
 
 def decode_engine(g: Generation) -> Parts | None:
@@ -129,7 +133,7 @@ METRICS: dict[str, Metric] = {
     "end_to_end": Metric("end to end", "tok/s", end_to_end),
     "first_token": Metric("first token", "s", first_token),
     "prefill": Metric("prefill", "tok/s", prefill),
-    "draft_acceptance_rate": Metric("accepted", "fraction", draft_acceptance_rate, interval=True),
+    "draft_acceptance_rate": Metric("accepted", "fraction", draft_acceptance_rate, interval=True, share=True),
     "mean_acceptance_length": Metric("tokens per step", "tokens", mean_acceptance_length, interval=True),
     "accepted_per_draft": Metric("per draft", "tokens", accepted_per_draft),
     "drafting_share": Metric("drafting share", "fraction", drafting_share),

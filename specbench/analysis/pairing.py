@@ -70,23 +70,23 @@ def grouped(cells: Mapping[Cell, Tallies]) -> list[list[Tally]]:
     return list(groups.values())
 
 
-def metric(name: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
+def metric(name: str, groups: Iterable[Sequence[Tally]]) -> Estimate | None:
     """Sums over everything, divided once; the interval comes from resampling prompts."""
     pairs = []
     for group in groups:
         parts = [tally.sums[name] for tally in group if name in tally.sums]
         if parts:
             pairs.append((sum(a for a, _ in parts), sum(b for _, b in parts)))
-    return stats.ratio_of_sums(pairs, seed=seed, interval=METRICS[name].interval)
+    return stats.ratio_of_sums(pairs, interval=METRICS[name].interval, share=METRICS[name].share)
 
 
-def speedup(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
+def speedup(rate: str, groups: Iterable[Sequence[Tally]]) -> Estimate | None:
     """Geometric mean over prompts of a rate over the baseline's."""
     ratios = ([tally.ratios[rate] for tally in group if rate in tally.ratios] for group in groups)
-    return stats.geometric_mean([stats.geometric_average(r) for r in ratios if r], seed=seed)
+    return stats.geometric_mean([stats.geometric_average(r) for r in ratios if r])
 
 
-def round_cost(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Estimate | None:
+def round_cost(rate: str, groups: Iterable[Sequence[Tally]]) -> Estimate | None:
     """Seconds of a verification step over those of a plain step, whose tokens are 1: tokens per step / speedup."""
     costs = []
     for group in groups:
@@ -95,4 +95,4 @@ def round_cost(rate: str, groups: Iterable[Sequence[Tally]], *, seed: int) -> Es
         ]
         if found:
             costs.append(stats.geometric_average(found))
-    return stats.geometric_mean(costs, seed=seed)
+    return stats.geometric_mean(costs)

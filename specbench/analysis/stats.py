@@ -1,25 +1,26 @@
 """Statistics on plain lists. This module does not know what a benchmark is.
 
-Intervals are bootstrap percentile intervals over the entries of the list. With few entries the plain percentile
-interval is too narrow; the percentiles are therefore widened as Hesterberg proposes (What Teachers Should Know About
-the Bootstrap, arXiv 1411.5279, "expanded percentile"): Student's quantile times sqrt(n/(n-1)) replaces the normal one.
+With five to ten entries every bootstrap interval is too narrow: in simulation (docs/compare.md) BCa intervals that
+claim 95 % hold the truth in 79 to 92 % of cases. What is used instead holds it in 93 to 97 %, on a scale on which the
+value is about normal: Student's interval for means, the same with the spread from leaving out one entry at a time for
+ratios of sums, and for shares the exact beta interval of as many independent draws as that spread amounts to (Korn and
+Graubard, Survey Methodology 24, 1998).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import exp, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-MINIMUM = 5  # fewer than this have too few different resamples (5 have 126) for a 95 % interval
+MINIMUM = 5  # with fewer the spread is hardly known, and no interval is claimed
 RESAMPLES = 2000
-CONFIDENCE = 0.95
-_CELLS = 1 << 20  # entries drawn at once, so that a long list does not need 2,000 times its size
+ALARM = 0.05  # how often a difference may be claimed where there is none
+ROUNDING = 1e-12  # a spread below it is that of floats
 
-_Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,44 +39,74 @@ class Estimate:
         return Estimate(1 / self.value, low, high, self.n, self.reason)
 
 
-def geometric_mean(ratios: Sequence[float], *, seed: int) -> Estimate | None:
-    """Geometric mean of positive ratios, with an interval from resampling them. None for an empty list."""
+def geometric_mean(ratios: Sequence[float]) -> Estimate | None:
+    """Geometric mean of positive ratios with Student's interval of their logarithms. None for an empty list."""
     if not ratios:
         return None
     logs = np.log(np.asarray(ratios, dtype=np.float64))
-    value = float(np.exp(logs.mean()))
+    value = exp(float(logs.mean()))
     if len(ratios) < MINIMUM:
         return _refused(value, len(ratios))
-    means = _resampled_sums(logs[:, None], seed)[:, 0] / len(ratios)
-    low, high = _percentiles(means, len(ratios))
-    return Estimate(value, min(value, float(np.exp(low))), max(value, float(np.exp(high))), len(ratios))
+    factor = exp(half_width(float(logs.std(ddof=1)) / sqrt(len(ratios)), len(ratios) - 1))
+    return Estimate(value, value / factor, value * factor, len(ratios))
 
 
-def ratio_of_sums(pairs: Sequence[tuple[float, float]], *, seed: int, interval: bool = True) -> Estimate | None:
-    """Sum of the first parts / sum of the second; the interval resamples pairs. None if the second sum is 0."""
+def ratio_of_sums(
+    pairs: Sequence[tuple[float, float]], *, interval: bool = True, share: bool = False
+) -> Estimate | None:
+    """Sum of the first parts / sum of the second; None if the second sum is 0.
+
+    `share`: a count out of a count, which lies between 0 and 1; any other value is positive, or has no interval.
+    """
     kept = [pair for pair in pairs if pair[1] > 0]
     if not kept:
         return None
-    value = sum(a for a, _ in kept) / sum(b for _, b in kept)
+    above, below = np.asarray(kept, dtype=np.float64).T
+    value, n = float(above.sum() / below.sum()), len(kept)
     if not interval:
-        return Estimate(value, None, None, len(kept), "not asked for")
-    if len(kept) < MINIMUM:
-        return _refused(value, len(kept))
-    sums = _resampled_sums(np.asarray(kept, dtype=np.float64), seed)
-    low, high = _percentiles(sums[:, 0] / sums[:, 1], len(kept))
-    return Estimate(value, min(value, low), max(value, high), len(kept))
+        return Estimate(value, None, None, n, "not asked for")
+    if n < MINIMUM:
+        return _refused(value, n)
+    without = (above.sum() - above) / (below.sum() - below)
+    if share:
+        return Estimate(value, *_beta_interval(value, float(below.sum()), _jackknife(without), n), n)
+    if without.min() <= 0:
+        return Estimate(value, None, None, n, "a prompt alone makes the sum")
+    factor = exp(half_width(_jackknife(np.log(without)), n - 1))
+    return Estimate(value, value / factor, value * factor, n)
+
+
+def _jackknife(without: Array) -> float:
+    """Standard error from the values that leave one entry out."""
+    return float(np.sqrt((len(without) - 1) * without.var()))
+
+
+def _beta_interval(value: float, draws: float, error: float, n: int) -> tuple[float, float]:
+    """Clopper and Pearson's interval of the number of independent draws that has this standard error."""
+    from scipy.special import betaincinv  # noqa: PLC0415  0.3 s; commands that compute nothing do not wait for it
+
+    alike = min(draws, value * (1 - value) / error**2) if error > 0 else draws
+    alike *= (student_quantile(1 - ALARM / 2, draws) / student_quantile(1 - ALARM / 2, n - 1)) ** 2
+    hits, misses = value * alike, (1 - value) * alike
+    low = float(betaincinv(hits, misses + 1, ALARM / 2)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, misses, 1 - ALARM / 2)) if misses > 0 else 1.0
+    return low, high
 
 
 def ratio_of_medians(above: Sequence[float], below: Sequence[float], *, seed: int) -> Estimate:
-    """Median of one list / median of another; the interval resamples both. Neither may be empty."""
+    """Median of one list / median of another; the interval resamples both. Neither may be empty.
+
+    Its percentiles are widened as Hesterberg proposes (arXiv 1411.5279, "expanded percentile").
+    """
     sides = [np.asarray(side, dtype=np.float64) for side in (above, below)]
     value, n = float(np.median(sides[0]) / np.median(sides[1])), min(len(above), len(below))
     if n < MINIMUM:
         return _refused(value, n)
     dice = np.random.default_rng(seed)
     medians = [np.median(dice.choice(side, (RESAMPLES, len(side))), axis=1) for side in sides]
-    low, high = _percentiles(medians[0] / medians[1], n)
-    return Estimate(value, min(value, low), max(value, high), n)
+    tail = NormalDist().cdf(-sqrt(n / (n - 1)) * student_quantile(1 - ALARM / 2, n - 1))
+    low, high = np.quantile(medians[0] / medians[1], (tail, 1 - tail))
+    return Estimate(value, min(value, float(low)), max(value, float(high)), n)
 
 
 def geometric_average(values: Sequence[float]) -> float:
@@ -83,37 +114,43 @@ def geometric_average(values: Sequence[float]) -> float:
     return exp(sum(log(value) for value in values) / len(values)) if len(values) > 1 else values[0]
 
 
+def p_value(e: Estimate) -> float | None:
+    """Of a geometric mean: how likely so large a difference from 1 is where there is none. None without an interval."""
+    if e.low is None or e.high is None:
+        return None
+    error = log(e.high / e.low) / 2 / student_quantile(1 - ALARM / 2, e.n - 1)
+    return two_sided(log(e.value), error, e.n - 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted so that among all of them a false claim at ALARM is no more likely than ALARM (Holm 1979)."""
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = least
+    return adjusted
+
+
+def two_sided(difference: float, error: float, degrees: float) -> float:
+    """Student's p value; an error of 0 leaves no doubt."""
+    from scipy.special import stdtr  # noqa: PLC0415  as above
+
+    if error <= ROUNDING:
+        return 1.0 if abs(difference) <= ROUNDING else 0.0
+    return 2 * float(stdtr(degrees, -abs(difference) / error))
+
+
+def half_width(error: float, degrees: float) -> float:
+    """Of Student's interval."""
+    return error * student_quantile(1 - ALARM / 2, degrees) if error > ROUNDING else 0.0
+
+
+def student_quantile(p: float, degrees: float) -> float:
+    """Of Student's distribution; fractional degrees of freedom are allowed."""
+    from scipy.special import stdtrit  # noqa: PLC0415  as above
+
+    return float(stdtrit(degrees, p))
+
+
 def _refused(value: float, n: int) -> Estimate:
-    return Estimate(value, None, None, n, f"need >= {MINIMUM} prompts for an interval, there are {n}")
-
-
-def _resampled_sums(columns: _Array, seed: int) -> _Array:
-    """(n, m) -> (RESAMPLES, m): column sums of resamples of the rows, drawn with replacement."""
-    size = max(1, _CELLS // len(columns))
-    starts = range(0, RESAMPLES, size)
-    return np.concatenate([_times_drawn(len(columns), min(size, RESAMPLES - s), seed + s) @ columns for s in starts])
-
-
-@lru_cache(maxsize=8)  # most lists of one comparison have the same length
-def _times_drawn(n: int, resamples: int, seed: int) -> _Array:
-    """(resamples, n): how often each row is drawn."""
-    drawn = np.random.default_rng(seed).integers(0, n, size=(resamples, n))
-    drawn += n * np.arange(resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
-
-
-def _percentiles(replicates: _Array, n: int) -> tuple[float, float]:
-    tail = NormalDist().cdf(-sqrt(n / (n - 1)) * student_quantile((1 + CONFIDENCE) / 2, n - 1))
-    low, high = np.quantile(replicates, (tail, 1 - tail))
-    return float(low), float(high)
-
-
-def student_quantile(p: float, degrees: int) -> float:
-    """By the Cornish-Fisher series (Abramowitz and Stegun 26.7.5); within 0.5 % from 4 degrees of freedom on."""
-    z = NormalDist().inv_cdf(p)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / float(degrees) ** power for power, term in enumerate(terms, start=1))
+    return Estimate(value, None, None, n, f"need >= {MINIMUM} prompts for an interval at 95 %, there are {n}")

@@ -185,7 +185,7 @@ def winners(measured: Mapping[str, Ratios], alive: Mapping[str, Collection[str]]
         ordered = [s for s in standings(by_candidate, look=1) if s.contender in alive[category]]
         if ordered:
             best = ordered[0].contender
-            speedup = geometric_mean(list(by_candidate[best].values()), seed=0)
+            speedup = geometric_mean(list(by_candidate[best].values()))
             if speedup is not None:
                 found.append(Winner(category, best, speedup, tuple(s.contender for s in ordered[1:])))
     return tuple(found)

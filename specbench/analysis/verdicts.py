@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from specbench.analysis.rows import Row
-from specbench.analysis.stats import MINIMUM, Estimate
+from specbench.analysis.stats import ALARM, MINIMUM, Estimate, holm, p_value
 
 SAMPLED = frozenset({"creative"})  # greedy creative text runs into loops, which make drafting look good
 
@@ -26,8 +26,10 @@ Kind = Literal[
 class Verdict:
     """For one category (None: all) of one target: what to do, and the fastest method by decode speedup.
 
-    `use`: its interval lies above 1. `switch off`: the interval of every method lies below 1. `not credible`: every
-    speedup lies above its bound or comes with other output than the baseline's; such a method is never the one to use.
+    `use`: faster than the baseline beyond chance, judged by Holm over all categories and methods of the target. `switch
+    off`: the interval of every method lies below 1; that all do by chance is no likelier than that one does. `not
+    credible`: every speedup lies above its bound or comes with other output than the baseline's; such a method is never
+    the one to use.
     """
 
     target: str
@@ -51,16 +53,33 @@ def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
         if row.baseline is not None and not row.synthetic:
             groups[row.target, row.category, row.temperature, row.fill].append(row)
     sampled = {(target, category) for target, category, temperature, _ in groups if temperature > 0}
+    faster = _faster(row for members in groups.values() for row in members)
     found = []
     for (target, category, temperature, fill), members in groups.items():
         if category in SAMPLED and temperature == 0 and (target, category) in sampled:
             found.append(Verdict(target, category, temperature, fill, "judged when sampled"))
         else:
-            found.append(_verdict(target, category, temperature, fill, members))
+            found.append(_verdict(target, category, temperature, fill, members, faster=faster))
     return tuple(found)
 
 
-def _verdict(target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row]) -> Verdict:
+def _faster(rows: Iterable[Row]) -> set[int]:
+    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target."""
+    families: dict[str, list[tuple[Row, float]]] = defaultdict(list)
+    for row in rows:
+        if row.speedup is not None and row.right and (p := p_value(row.speedup)) is not None:
+            families[row.target].append((row, p))
+    return {
+        id(row)
+        for family in families.values()
+        for (row, _), p in zip(family, holm([p for _, p in family]), strict=True)
+        if p <= ALARM and row.speedup is not None and row.speedup.value > 1
+    }
+
+
+def _verdict(
+    target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row], *, faster: set[int]
+) -> Verdict:
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         rows = [row for row in rows if row.categories[0] == row.categories[1]]
     found = [row for row in rows if row.speedup is not None]
@@ -70,7 +89,7 @@ def _verdict(target: str, category: str | None, temperature: float, fill: int | 
         kind: Kind = "not credible" if found else "nothing drafted" if silent else "not measured"
         return Verdict(target, category, temperature, fill, kind)
     fastest = max(timed, key=lambda pair: pair[0])[1]
-    sure = [(value, row) for value, row in timed if row.speedup is not None and (row.speedup.low or 0) > 1]
+    sure = [(value, row) for value, row in timed if id(row) in faster]
     if sure:
         fastest, kind = max(sure, key=lambda pair: pair[0])[1], "use"
     elif all(row.speedup is not None and row.speedup.n < MINIMUM for _, row in timed):

@@ -165,8 +165,8 @@ def show_plan(plan: Plan, extent: Extent) -> None:
         print(f"\n{name}: {remark}")
 
 
-def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
-    """Where the records are, what went wrong, and how to go on; on standard error."""
+def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench run") -> None:
+    """Where the records are, what went wrong, and the command that goes on; on standard error."""
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for result in run.results:
@@ -180,7 +180,7 @@ def show_outcome(outcome: pipeline.Outcome, run: Run) -> None:
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
         print(
-            f"{why}{outcome.remaining} trials are left; go on with: specbench run --resume {outcome.path}",
+            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {outcome.path}",
             file=sys.stderr,
         )
 

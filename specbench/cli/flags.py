@@ -172,4 +172,16 @@ def run_folder(given: Path | None, *, results: Path) -> Path:
     for path in (given, results / given):
         if (path / "plan.json").is_file():
             return path
-    raise InputError(f"there is no run {given}", hint="`specbench runs` lists them")
+    raise InputError(f"there is no run {given}", hint="`specbench runs list` lists them")
+
+
+def write(text: str, path: Path | None, *, append: bool = False) -> None:
+    """Text to a file, or to standard output."""
+    if path is None:
+        print(text, end="")
+        return
+    try:
+        with path.open("a" if append else "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import hardware, inspect, predict, report, run, runs, shelves, tune
+from specbench.cli import baseline, ci, compare, hardware, inspect, predict, report, run, runs, shelves, tune
 
 app = typer.Typer(
     name="specbench",
@@ -34,11 +34,14 @@ def main(
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("tune")(tune.tune)
+app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
-app.command("runs")(runs.runs)
 app.command("engines")(shelves.engines)
 app.command("methods")(shelves.methods)
 app.command("doctor")(shelves.doctor)
 app.add_typer(shelves.suites, name="suites")
+app.add_typer(runs.runs, name="runs")
+app.add_typer(baseline.baseline, name="baseline")
+app.add_typer(ci.ci, name="ci")
 app.add_typer(hardware.hardware, name="hardware")

@@ -141,6 +141,34 @@ Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or j
 Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]
 Html = Annotated[Path | None, _option("--html", text="Write one HTML file that needs nothing else.", metavar="FILE")]
 Charts = Annotated[Path | None, _option("--charts", text="Write every chart as PNG and SVG.", metavar="DIR")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="BASE NEW...", help="Run folders or names, a folder of runs, or `baseline`; the first is BASE."
+    ),
+]
+MoreBase = Annotated[list[Path] | None, _option("--base", text="Another run of BASE; may be repeated.", metavar="RUN")]
+FailOn = Annotated[
+    list[str] | None,
+    _option(
+        "--fail-on", text="e.g. 'decode_speed<-5%', 'acceptance<-0.02', lossless; repeatable.", metavar="CONDITION"
+    ),
+]
+Across = Annotated[
+    str | None,
+    _option(
+        "--across", text="What may differ: machine, engine, target, prompts, settings (comma list).", metavar="KINDS"
+    ),
+]
+Threshold = Annotated[
+    float | None, _option("--threshold", text="Practical threshold without --fail-on, as 0.05.", metavar="FRACTION")
+]
+ComparedFormat = Annotated[
+    str,
+    _option(
+        "--format", "-f", text="text, markdown, json, junit, bencher, github-benchmark or benchstat.", metavar="NAME"
+    ),
+]
 PredictedModel = Annotated[Path | None, _option("--model", "-m", text="A GGUF file, instead of a run.", metavar="GGUF")]
 On = Annotated[
     str | None, _option("--on", text="Comma list of hardware profiles; default: all that are known.", metavar="NAMES")

@@ -1,13 +1,65 @@
-"""`specbench runs`: what is in the results folder."""
+"""`specbench runs`: what is in the results folder, and how figures went over time."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from specbench.cli import options as o
 
+runs = typer.Typer(help="List and show runs, and figures over runs.", no_args_is_help=True, rich_markup_mode=None)
 
-def runs(*, results: o.Results = Path("results"), json: o.Json = False) -> None:
-    """List the runs, oldest first."""
-    from specbench import listings  # noqa: PLC0415  --help must not wait for it
+
+@runs.command("list")
+def list_(
+    *,
+    last: Annotated[int, typer.Option("--last", min=1, help="So many of the newest; --json has all.")] = 50,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """List the newest runs, oldest first."""
+    from specbench import history  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console  # noqa: PLC0415
 
-    console.show_rows(f"Runs in {results}", listings.run_rows(results), json=json)
+    rows = history.rows(results)
+    console.show_rows(
+        f"{min(last, len(rows))} of {len(rows)} runs in {results}", rows if json else rows[-last:], json=json
+    )
+
+
+@runs.command("show")
+def show(run: o.RunPath = None, *, results: o.Results = Path("results"), json: o.Json = False) -> None:
+    """Show what a run was: its contenders and what started them."""
+    from specbench import store  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import console, flags  # noqa: PLC0415
+
+    plan = store.read(flags.run_folder(run, results=results)).plan
+    rows = [{"contender": c.name, "engine": c.engine, "command": " ".join(c.argv) or c.url} for c in plan.contenders]
+    console.show_rows(f"{plan.name}: specbench {' '.join(plan.command)}", rows, json=json)
+
+
+@runs.command("trend")
+def trend(
+    *,
+    measure: Annotated[str, typer.Option("--measure", help="As for compare --fail-on.")] = "decode_speed",
+    contender: Annotated[str | None, typer.Option("--contender", metavar="NAME", help="Only this one.")] = None,
+    category: Annotated[str | None, typer.Option("--category", metavar="NAME", help="Only this one.")] = None,
+    last: Annotated[int, typer.Option("--last", min=1, help="So many of the newest runs.")] = 100,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it, too.")] = None,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Show a figure over the runs that can be compared with the newest, and where its level changed."""
+    from specbench import history, pipeline, store  # noqa: PLC0415  --help must not wait for it
+    from specbench.analysis.sides import MEASURES  # noqa: PLC0415
+    from specbench.cli import console  # noqa: PLC0415
+    from specbench.errors import InputError  # noqa: PLC0415
+    from specbench.report import trend as report  # noqa: PLC0415
+
+    if measure not in MEASURES:
+        raise InputError(f"there is no measure {measure!r}", hint=f"known: {', '.join(MEASURES)}")
+    store.latest(results)
+    found = history.trends(results, measure=measure, last=last, contender=contender, category=category)
+    console.show_rows(f"{measure} ({MEASURES[measure].unit})", report.rows(found), json=json)
+    if png is not None:
+        pipeline.write(png, report.picture(found, measure=measure, unit=MEASURES[measure].unit))

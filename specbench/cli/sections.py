@@ -2,20 +2,27 @@
 
 import sys
 from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from specbench.cli import flags
 from specbench.report.section import GAP, Section
 
 
-def show(sections: Iterable[Section]) -> None:
-    """Sections on standard output, as wide as the terminal."""
-    console = Console(width=None if sys.stdout.isatty() else 160)
+def show(sections: Iterable[Section], path: Path | None = None) -> None:
+    """Sections on standard output, as wide as the terminal; or in a file."""
+    console = Console(width=None if sys.stdout.isatty() and path is None else 160, record=path is not None)
+    if path is not None:
+        console.file = StringIO()
     for section in sections:
         draw(console, section)
+    if path is not None:
+        flags.write(console.export_text(), path)
 
 
 def draw(console: Console, section: Section) -> None:

@@ -31,6 +31,7 @@ def tune(
     mix: o.Mix = None,
     budget: o.Budget = None,
     dry_run: o.DryRun = False,
+    resume: o.Resume = None,
     name: o.Name = None,
     results: o.Results = Path("results"),
     json: o.Json = False,
@@ -65,9 +66,14 @@ def tune(
         console.show_plan(grid, pipeline.extent_of(grid, results=results, estimated=False))
         return
     outcome, tuned = tuning.tune(
-        grid, results=results, progress=console.Progress, mix=flags.shares(mix), engines=engines
+        grid,
+        results=results,
+        progress=console.Progress,
+        mix=flags.shares(mix),
+        engines=engines,
+        resume=flags.run_folder(resume, results=results) if resume else None,
     )
     console.show_tuned(tuned, json=json)
     measured, comparison = pipeline.read(outcome.path)
-    console.show_outcome(outcome, measured)
+    console.show_outcome(outcome, measured, again="the same specbench tune")
     raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=False))

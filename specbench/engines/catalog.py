@@ -53,7 +53,7 @@ def _program_lacks(contender: Contender) -> tuple[str, str] | None:
     if (reason := vllm_cpu.refusal(executable, contender.method)) is not None:
         return (reason, "leave the method out, or run it where there is one")
     stat = executable.stat()
-    help_text = _help(executable, stat.st_mtime_ns, stat.st_size) if known is None or known.help else None
+    help_text = _help(executable, contender.help, stat.st_mtime_ns, stat.st_size) if contender.help else None
     if help_text and (missing := flags_missing(contender.argv, help_text)):
         hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
         return (f"{executable.name} has no {', '.join(missing)}", hint)
@@ -63,7 +63,7 @@ def _program_lacks(contender: Contender) -> tuple[str, str] | None:
 def ailment(profile: Profile, program: Path) -> tuple[str, str] | None:
     """What is wrong with an engine's program as it lies there, and what helps."""
     stat = program.stat()
-    if profile.help and _help(program, stat.st_mtime_ns, stat.st_size) is None:
+    if profile.help and _help(program, profile.help, stat.st_mtime_ns, stat.st_size) is None:
         return f"{program} does not start", f"run `{program} --help` and read what it says"
     return vllm_cpu.sampling_fault(program, "any")
 
@@ -214,11 +214,11 @@ def _sha256_of_version(path: Path, modified: int, size: int) -> str:  # noqa: AR
 
 
 @cache
-def _help(executable: Path, modified: int, size: int) -> str | None:  # noqa: ARG001  the cache's key
-    """What `--help` prints; None when the program does not say."""
+def _help(executable: Path, words: tuple[str, ...], modified: int, size: int) -> str | None:  # noqa: ARG001  the key
+    """What it prints when asked with `words`; None when the program does not say."""
     try:
         shown = subprocess.run(
-            [executable, "--help"], capture_output=True, timeout=_HELP_TIMEOUT, check=False, stdin=subprocess.DEVNULL
+            [executable, *words], capture_output=True, timeout=_HELP_TIMEOUT, check=False, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

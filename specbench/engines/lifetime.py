@@ -1,7 +1,7 @@
 """No engine outlives specbench. Everything that differs between operating systems about child processes is here.
 
 A program of our own watches its standard input, which closes when the parent ends in any way. A foreign one cannot; on
-Linux this file, run as a script, asks the kernel to kill the process with its parent and then becomes that program.
+Linux this file, run as a script, starts it and is told by the kernel when the parent ends.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+_PR_SET_PDEATHSIG = 1
 
 
 def start(
@@ -49,18 +49,41 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _become(parent: int, argv: list[str]) -> None:
+def _watch(parent: int, argv: list[str]) -> None:
+    """Run `argv` as a child. When the parent ends, the whole group is killed, with what `argv` started.
+
+    When we are asked to end ourselves, so is the child; and we end as it ended.
+    """
     import ctypes  # noqa: PLC0415  only the script needs it
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    kernel = ctypes.CDLL(None)
+    child = 0
+
+    def end(*_: object) -> None:
+        if os.getppid() != parent:
+            os.killpg(0, signal.SIGKILL)
+        if child:
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it ended before the kernel knew
         os._exit(1)
-    try:
-        os.execv(argv[0], argv)  # noqa: S606  no shell on purpose
-    except OSError as error:
-        os.write(2, f"cannot run {argv[0]}: {error}\n".encode())
-        os._exit(126)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        try:
+            os.execv(argv[0], argv)  # noqa: S606  no shell on purpose
+        except OSError as error:
+            os.write(2, f"cannot run {argv[0]}: {error}\n".encode())
+            os._exit(126)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), sys.argv[2:])
+    _watch(int(sys.argv[1]), sys.argv[2:])

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -159,10 +159,13 @@ def _trials(run: _Run, block: Block, contender: Contender, session: Session, los
             results = run_wave(wave, one, contender=contender, session=session, prompts=run.prompts)
         if watch is not None:
             yield watch.telemetry(trials[0].id, started=results[0].started)
-        for trial, result in zip(trials, results, strict=True):
-            if trial in new:
-                run.finished.add(trial.id)
-                yield result
+        recorded = [result for trial, result in zip(trials, results, strict=True) if trial in new]
+        for number, result in enumerate(recorded):
+            run.finished.add(result.trial.id)
+            # The group's figures count once, with stream 0: of a wave that runs again, that is the first one recorded.
+            if isinstance(result, Generation) and result.stream is not None:
+                result = replace(result, stream=number)  # noqa: PLW2901  the same result
+            yield result
         broken = [r for r in results if isinstance(r, Failure)]
         if any(r.reason in _FATAL for r in broken) or (broken and not session.alive()):
             lost.update(r.trial.id for r in broken)

@@ -3,10 +3,11 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
+from threading import Thread
 
 from specbench.engines.base import Session, TrialError
 from specbench.execution.prompts import Prompts
@@ -55,14 +56,9 @@ def run_wave(
     for trial in everyone:
         with suppress(TrialError):  # it is a Failure when the trial runs
             prompts.render(trial, contender=contender, session=session)  # before the clock starts
-    pool = ThreadPoolExecutor(len(everyone))
-    try:
-        began = time.perf_counter()
-        futures = [pool.submit(run, trial) for trial in everyone]
-        results = [future.result() for future in futures]
-        seconds = time.perf_counter() - began
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait: closing the engine ends them
+    began = time.perf_counter()
+    results = [future.result() for future in [_begun(run, trial) for trial in everyone]]
+    seconds = time.perf_counter() - began
     tokens = [r.output_tokens for r in results if isinstance(r, Generation)]
     known = [count for count in tokens if count is not None]
     sound = len(known) == len(results) and not (contender.learns and wave.companions)
@@ -73,3 +69,17 @@ def run_wave(
         else r
         for number, r in enumerate(results[: len(wave.members)])
     ]
+
+
+def _begun(run: Run, trial: Trial) -> Future[Generation | Failure]:
+    """The result to come. Who interrupts does not wait for it: nothing at the end of the program does, either."""
+    future: Future[Generation | Failure] = Future()
+
+    def answer() -> None:
+        try:
+            future.set_result(run(trial))
+        except BaseException as error:  # noqa: BLE001  raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=answer, daemon=True).start()
+    return future

@@ -16,7 +16,7 @@ from specbench.models.facts import ModelFacts
 
 _MOST_ENTRIES, _MOST_HEADERS = 20_000, 100  # of folders that are listed, and of headers that are read
 _LARGEST_DRAFT = 0.25  # of the target's bytes; a larger draft model costs more than it can save
-_NO_MODELS = ("clip", "t5encoder")
+_NO_MODELS = ("clip", "t5encoder", "specbench-mtp")
 _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
 

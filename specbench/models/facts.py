@@ -56,7 +56,8 @@ class ModelFacts:
     lowest bits a weight) are those of the matrices of the heads, or of the whole drafter.
 
     `drafter`: what kind of drafter the file is; None for a model that generates by itself. A drafter is made for a
-    target of `target_hidden_size` and reads its layers `target_taps`. `embeds`: the model makes embeddings, not text.
+    target of `target_hidden_size` and reads its layers `target_taps`; one that drafts in
+    blocks drafts at most `draft_tokens_most` tokens. `embeds`: the model makes embeddings, not text.
     """
 
     path: str
@@ -89,6 +90,7 @@ class ModelFacts:
     head_bits: float | None = None
     target_hidden_size: int | None = None
     target_taps: tuple[int, ...] | None = None
+    draft_tokens_most: int | None = None
     embeds: bool = False
 
 

@@ -282,6 +282,8 @@ def facts_of(headers: Sequence[GgufHeader]) -> ModelFacts:
         head_bits=head_bits,
         target_hidden_size=_target_hidden_size(first, drafter),
         target_taps=None if taps is None else tuple(taps),
+        # The first of a DFlash block is the token before the draft.
+        draft_tokens_most=None if (block := first.value("block_size")) is None else block - (drafter == "dflash"),
         embeds=bool(first.value("pooling_type")),
     )
 

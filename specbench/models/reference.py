@@ -1,6 +1,8 @@
 """What a user calls a model -> the file: a path, a name of the embedded family, or `org/repo:quant` on Hugging Face."""
 
+import hashlib
 import importlib.util
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from specbench.models.facts import ModelFacts
 
 _BY_QUANT = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<quant>[\w.-]+)")
 _BY_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+\.gguf)")
+_HEAD_BYTES, _TAIL_BYTES = 16 * 2**20, 2**20
 _NO_TARGET = re.compile(r"(?:^|/)(?:mmproj|mtp)-|(?:^|/)MTP/|-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
@@ -31,6 +34,19 @@ def find(name: str, *, environment: Mapping[str, str], home: Path, form: str = "
 def read_facts(path: Path) -> ModelFacts:
     """What the model is: a GGUF, or a folder in Hugging Face's layout."""
     return safetensors.read_facts(path) if path.is_dir() else gguf.read_facts(path)
+
+
+def fingerprint(path: Path) -> str:
+    """Sizes, first 16 MiB (the header with the vocabulary) and last MiB of a model's files: cheap at any size."""
+    found = hashlib.sha256()
+    for part in sorted(path.glob("*.*")) if path.is_dir() else gguf.parts(path):
+        with part.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            found.update(f"{part.name} {size} ".encode())
+            for start, length in ((0, _HEAD_BYTES), (max(0, size - _TAIL_BYTES), _TAIL_BYTES)):
+                file.seek(start)
+                found.update(file.read(length))
+    return found.hexdigest()
 
 
 def is_embedded(path: Path) -> bool:

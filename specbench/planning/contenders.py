@@ -68,7 +68,12 @@ def contenders(
             settings = dict(family.engine_settings)
             if target.model in context_sizes and "context_size" in profile.settings:
                 settings.setdefault("context_size", context_sizes[target.model])
+            most = facts[drafter].draft_tokens_most if drafter is not None and drafter in facts else None
             for words, chosen in combinations(runfile.method_settings.get(method, {})):
+                name = prefix + " ".join(filter(None, [method, *words, family.name]))
+                if most is not None and int(chosen.get("draft_tokens_max", 0)) > most:
+                    left_out[name] = f"{_stem(drafter or '')} was trained on blocks of {most} draft tokens"
+                    continue
                 argv, environment = command(
                     profile,
                     target_model=target.model,
@@ -82,7 +87,7 @@ def contenders(
                 known = facts.get(target.model)
                 found.append(
                     Contender(
-                        name=prefix + " ".join(filter(None, [method, *words, family.name])),
+                        name=name,
                         engine=profile.name,
                         kind=profile.kind,
                         protocol=profile.protocol,
@@ -99,6 +104,7 @@ def contenders(
                         executable=runfile.engines.get(profile.name) or profile.executable,
                         url=runfile.url,
                         argv=argv,
+                        help=profile.help,
                         environment=environment,
                         learns=entry.learns,
                         doubts=doubts(profile, argv),

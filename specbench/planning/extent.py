@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from specbench.records import Generation, Opening, Plan, Result
+from specbench.records import Contender, Generation, Opening, Plan, Result
 from specbench.units import duration
 
 MANY = 2000  # trials: twice what a run without arguments has
@@ -50,16 +50,18 @@ def extent(plan: Plan, earlier: Iterable[tuple[Plan, Iterable[Result]]] = ()) ->
 
 
 def _seconds(plan: Plan, earlier: Iterable[tuple[Plan, Iterable[Result]]]) -> float | None:
-    """None when a target was never measured. A method that was not takes the mean of its target's."""
-    speeds: dict[tuple[str, str | None], list[float]] = defaultdict(lambda: [0.0, 0.0])  # seconds, output tokens
+    """None when a target was never measured. A method that was not takes the mean of its target's.
+
+    Trials that run at the same time share the time.
+    """
+    speeds: dict[tuple[object, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])  # seconds, output tokens
     loads: dict[str, list[float]] = defaultdict(list)
     for old, results in earlier:
         known = {c.name: c for c in old.contenders}
         for r in results:
             if isinstance(r, Generation) and r.total and r.output_tokens:
-                c = known[r.trial.contender]
-                for key in (c.target_model, c.method), (c.target_model, None):
-                    speeds[key][0] += r.total
+                for key in _likenesses(known[r.trial.contender], r.trial.streams):
+                    speeds[key][0] += r.total / r.trial.streams
                     speeds[key][1] += r.output_tokens
             elif isinstance(r, Opening) and r.load_seconds is not None:
                 loads[known[r.contender].target_model].append(r.load_seconds)
@@ -67,10 +69,15 @@ def _seconds(plan: Plan, earlier: Iterable[tuple[Plan, Iterable[Result]]]) -> fl
     contenders = {c.name: c for c in plan.contenders}
     for block in plan.blocks:
         c = contenders[block.contender]
-        key = (c.target_model, c.method) if (c.target_model, c.method) in speeds else (c.target_model, None)
-        if key not in speeds:
+        alike = [key for key in _likenesses(c, c.streams) if key in speeds]
+        if not alike:
             return None
-        seconds, tokens = speeds[key]
+        seconds, tokens = speeds[alike[0]]
         load = loads.get(c.target_model, [0.0])
         whole += sum(load) / len(load) + sum(trial.output_tokens for trial in block.trials) * seconds / tokens
     return whole
+
+
+def _likenesses(c: Contender, streams: int) -> tuple[tuple[object, ...], ...]:
+    """What a contender's speed may be taken from, the most like it first."""
+    return (c.target_model, c.method, streams), (c.target_model, streams), (c.target_model,)

@@ -73,7 +73,9 @@ def make_plan(
         more, less = contenders(part, profile=profile, facts=facts, context_sizes=sizes, of_several=len(chosen) > 1)
         found, left_out = (*found, *more), {**left_out, **less}
     slow = {model for model, known in facts.items() if known.file_bytes > _SLOW_TO_LOAD}
-    blocks = [*_measured(job, found, slow), *_controls(job, found)]
+    blocks = [*_measured(job, found, slow)]
+    if runfile.budget is None:
+        blocks += _controls(job, found, list(by_category))
     used = {trial.prompt for _, trials in blocks for trial in trials}
     prompts = [prompt for prompt in (*suite.prompts, _SPARE) if prompt.id in used]
     return Plan(
@@ -99,7 +101,10 @@ def make_plan(
 def _measured(
     job: _Job, everyone: Sequence[Contender], slow: Collection[str]
 ) -> Iterator[tuple[Contender, list[Trial]]]:
-    """Blocks in the order in which they run: contenders alternate, and each takes its turn at every place."""
+    """Blocks in the order in which they run: contenders alternate, and each takes its turn at every place.
+
+    With a budget, which may end anywhere, what was measured once has its control before anything else follows.
+    """
     order = job.runfile.order
     rare = [c for c in everyone if order == "by-repeat" or (order is None and c.target_model in slow)]
     often = [c for c in everyone if c not in rare]
@@ -108,11 +113,15 @@ def _measured(
     for repeat in range(job.runfile.repeats):
         for contender in _rotated(rare, repeat):
             yield from _blocks(job, contender, categories, repeat)
+        if hurried := job.runfile.budget is not None and repeat == 0:
+            yield from _controls(job, rare, categories)
         for index, category in enumerate(categories):
             turn = repeat * len(categories) + index
             # After a full cycle one more place, so that a category does not always have the same order.
             for contender in _rotated(often, turn + turn // cycle):
                 yield from _blocks(job, contender, [category], repeat)
+            if hurried:
+                yield from _controls(job, often, [category])
 
 
 def _blocks(
@@ -127,13 +136,15 @@ def _blocks(
         yield contender, [*_warm_up(job, contender, trials), *trials]
 
 
-def _controls(job: _Job, everyone: Sequence[Contender]) -> Iterator[tuple[Contender, list[Trial]]]:
+def _controls(
+    job: _Job, everyone: Sequence[Contender], categories: Sequence[str]
+) -> Iterator[tuple[Contender, list[Trial]]]:
     """Each baseline once more, greedy: what differs between equal runs is no fault of a method."""
     if not job.runfile.control:
         return
     for contender in everyone:
         if contender.baseline is None and 0 in job.temperatures(contender):
-            trials = [t for c in job.prompts for t in _trials(job, contender, c, 0, role="control")]
+            trials = [t for c in categories for t in _trials(job, contender, c, 0, role="control")]
             yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
 
 

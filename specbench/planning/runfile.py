@@ -1,6 +1,5 @@
 """What the user asks for: one model checks a run file and the command line's flags."""
 
-import tomllib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -136,15 +135,6 @@ class RunFile(_Table):
             if len(set(values)) < len(values):
                 raise ValueError(f"{what} names a value twice")
         return self
-
-
-def load_runfile(text: str) -> RunFile:
-    """The run file in `text` (TOML). InputError for anything wrong in it."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"the run file is not TOML: {error}", hint="correct the file") from error
-    return validate_runfile(values)
 
 
 def validate_runfile(values: dict[str, Any]) -> RunFile:

@@ -7,7 +7,7 @@ from specbench import faults
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Plan, Setting
+from specbench.records import Block, Plan, Setting, Trial
 
 LENGTHS: Mapping[str, Sequence[int]] = {"draft_tokens_max": (1, 2, 3, 4, 6, 8, 12, 16), "ngram_draft_size": (4, 8, 16)}
 TEMPERATURE = 0.8
@@ -48,21 +48,22 @@ def round_blocks(
 ) -> tuple[Block, ...]:
     """The blocks of the `look`-th round, numbered from `first`: candidates and prompts are by category.
 
-    Every other round runs backwards, so that drift cancels.
+    A candidate's engine is opened once for all categories, unless its drafter learns. Every other round runs backwards,
+    so that drift cancels.
     """
-    blocks = []
+    blocks: dict[object, list[Trial]] = {}
     for block in grid.blocks:
         trials = [
             t
             for t in block.trials
-            if t.role == "warm-up"
-            or (t.contender in contenders.get(t.category, ()) and t.prompt in prompts.get(t.category, ()))
+            if t.contender in contenders.get(t.category, ()) and t.prompt in prompts.get(t.category, ())
         ]
-        if any(t.role != "warm-up" for t in trials):
-            blocks.append(tuple(replace(t, id=f"{t.id}/{look}") if t.role == "warm-up" else t for t in trials))
-    if look % 2 == 0:
-        blocks.reverse()
-    return tuple(Block(index=first + i, contender=b[0].contender, trials=b) for i, b in enumerate(blocks))
+        if trials:
+            warm_up = [replace(t, id=f"{t.id}/{look}") for t in block.trials if t.role == "warm-up"]
+            place = block.index if grid.contender(block.contender).learns else block.contender
+            blocks.setdefault(place, warm_up).extend(t for t in trials if t.role != "warm-up")
+    found = list(blocks.values())[:: -1 if look % 2 == 0 else 1]
+    return tuple(Block(index=first + i, contender=b[-1].contender, trials=tuple(b)) for i, b in enumerate(found))
 
 
 def shares(mix: Mapping[str, float] | None, categories: Sequence[str]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from specbench.report.text import sections
 
 def markdown(comparison: Comparison) -> str:
     """Every column of every section."""
-    blocks = [f"# {escaped(comparison.name)}", *(block for s in sections(comparison) for block in _blocks(s))]
-    return "\n\n".join(blocks) + "\n"
+    parts = [f"# {escaped(comparison.name)}", *(block for s in sections(comparison) for block in blocks(s))]
+    return "\n\n".join(parts) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -20,13 +20,14 @@ def escaped(text: str) -> str:
     return text.replace("<", "&lt;").replace("\n", " ")
 
 
-def _blocks(section: Section) -> Iterable[str]:
+def blocks(section: Section) -> Iterable[str]:
+    """Title, table, lines; alarms stand out."""
     yield f"## {escaped(section.title)}"
     if section.rows:
         marks = ("---:" if column.justify == "right" else "---" for column in section.columns)
         lines = [_line(escaped(column.title) for column in section.columns), _line(marks)]
         yield "\n".join([*lines, *(_line(map(escaped, row)) for row in section.rows)])
-    for listed in (section.lines, section.footnotes):
+    for listed in (section.lines, section.alarms, section.footnotes):
         if listed:
             yield "\n".join(f"- {escaped(line)}" for line in listed)
 

@@ -123,7 +123,10 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
         rows=tuple(
             (cells.category(*where), *(row.get(t, MISSING) for t in temperatures)) for where, row in rows.items()
         ),
-        footnotes=(counts + (f", {comparison.failed} failed" if comparison.failed else ""),),
+        footnotes=(
+            counts + (f", {comparison.failed} failed" if comparison.failed else ""),
+            "a method is named where it is faster beyond chance (5 %, Holm's correction over categories and methods)",
+        ),
     )
 
 

@@ -113,6 +113,34 @@ def test_two_temperatures_are_no_axis_and_three_are() -> None:
     assert (axes(0, 0.8), axes(0, 0.4, 0.8)) == (set(), {"temperature"})
 
 
+@pytest.mark.parametrize(
+    ("files", "title", "values"),
+    [
+        ({"m-Q4_K_M": "Q4_K_M", "m-Q8_0": "Q8_0"}, "Along quant: m, greedy", ["Q4_K_M", "Q8_0"]),
+        ({"m": "Q8_0", "m-f16": "F16"}, "Along quant: m, greedy", ["Q8_0", "F16"]),  # as the embedded ones are called
+        ({"m-UD-Q4_K_XL": "Q4_K_M", "m-Q4_K_M": "Q4_K_M"}, "Along quant: m, greedy", ["UD-Q4_K_XL", "Q4_K_M"]),
+        ({"m-Q8_0": "Q8_0", "n-Q4_0": "Q4_0"}, None, []),
+        ({"m": None, "m-F16": "F16"}, None, []),
+    ],
+)
+def test_files_of_one_target_that_differ_in_quantisation_stand_side_by_side(
+    files: dict[str, str | None], title: str | None, values: list[str]
+) -> None:
+    both = [
+        contender(f"{label} · {method}", method, baseline=baseline, target_label=label, target_quant=quant)
+        for label, quant in files.items()
+        for method, baseline in (("none", None), ("draft-model", f"{label} · none"))
+    ]
+    results: list[Result] = [generation(c.name, p) for c in both for p in PROMPTS if c.method == "none"]
+    results += [drafted(p, who=c.name, seconds=0.5) for c in both for p in PROMPTS if c.method != "none"]
+    found = {s.title: s for s in sections(compare(plan(results, both), results)) if s.title.startswith("Along")}
+    assert list(found) == ([title] if title else [])
+    if title:
+        rows = found[title].rows
+        assert [row[:3] for row in rows[:2]] == [("code", "none", values[0]), ("", "", values[1])]
+        assert [row[1:3] for row in rows[2:4]] == [("draft-model", values[0]), ("", values[1])]
+
+
 def test_values_are_written_as_a_user_writes_them() -> None:
     shown = [cells.setting("fill", 32768), cells.setting("fill", 3000), cells.setting("template", value=True)]
     assert shown == ["32k", "3000", "true"]

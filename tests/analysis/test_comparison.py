@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -337,3 +338,22 @@ def test_a_target_in_two_formats_names_both_quants() -> None:
     assert _quants(one.group, [one, two, third]) == "Q8_0 and F32"
     assert _quants(one.group, [one, third]) == "Q8_0"
     assert _quants(one.group, [replace(one, target_quant=None)]) is None
+
+
+def test_a_gain_that_chance_gives_one_of_many_methods_is_no_gain() -> None:
+    """Alone its interval lies above 1; among eight methods without a gain Holm's correction takes it back."""
+    gains = (1.02, 1.06, 1.01, 1.05, 1.03, 1.04)
+    others = [contender(f"other-{i}", "draft-model", baseline="base") for i in range(8)]
+
+    def kind(more: Sequence[Contender]) -> str:
+        results: list[Result] = [generation("base", p) for p in PROMPTS]
+        results += [drafted(p, seconds=1 / gain) for p, gain in zip(PROMPTS, gains, strict=True)]
+        results += [
+            drafted(p, seconds=1.01 if (i + j) % 2 else 0.99, who=c.name)
+            for j, c in enumerate(more)
+            for i, p in enumerate(PROMPTS)
+        ]
+        return compare(plan(results, [BASE, DRAFT, *more]), results).verdicts[0].kind
+
+    assert kind([]) == "use"
+    assert kind(others) == "no clear gain"

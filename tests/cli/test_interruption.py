@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from engines import fake_engine
 
 pytestmark = pytest.mark.engine
 
@@ -136,3 +138,32 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
     assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_was_attached_to(tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    suite.mkdir()
+    (suite / "suite.toml").write_text(
+        'name = "own"\nversion = "1"\nlicence = "CC0-1.0"\ndescription = "d"\ncategories = ["code"]\n'
+    )
+    (suite / "code.toml").write_text(
+        'category = "code"\ndescription = "d"\noutput_tokens = 4\n'
+        + "".join(f'[[prompt]]\nid = "code-{i}"\ntags = []\nuser = "HANG"\n' for i in range(2))
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = [str(fake_engine.install(tmp_path)), "--model", "m", "--port", port]
+    with subprocess.Popen(words) as server:
+        try:
+            words = ["--engine", "attach", "--url", f"http://127.0.0.1:{port}", "--suite", str(suite)]
+            process = start(tmp_path, "run", *words, "--sweep", "streams=2", "--results", "results")
+            while not any((tmp_path / "results").glob("*/openings.jsonl")):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.05)
+            time.sleep(1)  # the requests are on their way: each takes a minute
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            server.kill()
+    assert process.returncode == 130, errors

@@ -50,6 +50,28 @@ def test_it_ends_with_a_winner_for_each_category_and_the_commands(tmp_path: Path
     assert shown.returncode == 0, shown.stderr
 
 
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    words = (*SMALL, "-n", "4", "--sweep", "draft-model.draft_tokens_max=1,4", "-M", "draft-model")
+    assert specbench(*words, cwd=tmp_path).returncode == 0
+    (path,) = store.runs(tmp_path / "results")
+    before = store.read(path)
+    lines = (path / "trials.jsonl").read_bytes().splitlines(keepends=True)
+    (path / "trials.jsonl").write_bytes(b"".join(lines[:-3]))
+    other = specbench(*words, "-o", "9", "--resume", path.name, cwd=tmp_path)
+    assert (other.returncode, "tuned something else" in other.stderr) == (2, True), other.stderr
+    done = specbench(*words, "--resume", path.name, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rounds"] == 2
+    after = store.read(path)
+    assert after.plan.blocks == before.plan.blocks
+    kept, again = (
+        {r.trial.id: r.started for r in run.results if isinstance(r, Generation) and r.trial.role == "measured"}
+        for run in (before, after)
+    )
+    assert kept.keys() == again.keys()
+    assert sum(kept[name] != again[name] for name in kept) == sum(b'"role":"measured"' in x for x in lines[-3:]) > 0
+
+
 def test_what_cannot_be_tuned_is_explained(tmp_path: Path) -> None:
     for words, says in (
         (("--mix", "cod=1"), "did you mean 'code'"),

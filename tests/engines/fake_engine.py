@@ -97,6 +97,9 @@ def main() -> None:
     if "--help" in sys.argv:
         sys.stdout.write(HELP)
         return
+    if sys.argv[1:] == ["help", "serve"]:
+        sys.stdout.write(f"{HELP}--threads N\n--threads-batch N\n")
+        return
     given = dict(zip(sys.argv, sys.argv[1:], strict=False))
     Dialect.model = given["--model"]
     if "dies-at-start" in Dialect.model:

@@ -163,6 +163,7 @@ def test_a_build_of_another_dialect_is_told_by_its_profile(
         settings={"draft_tokens_max": 4} if method == "draft-model" else {},
         executable=str(program),
         argv=tuple(words(profile, method, settings={}, engine={})),
+        help=profile.help,
     )
     skip = catalog.check_available(contender)
     assert skip is not None
@@ -177,8 +178,10 @@ def test_flags_that_need_a_note_are_found_in_the_command_line() -> None:
     lossy = words(lucebox, "none", settings={}, engine={"prefill_compression": "auto"})
     assert [code for code, _ in doubts(lucebox, lossy)] == ["LOSSY_PREFILL"]
     assert doubts(lucebox, words(lucebox, "none", settings={}, engine={"prefill_compression": "off"})) == ()
-    hits = ["--spec-ngram-simple-min-hits", "3"]
-    assert [code for code, _ in doubts(PROFILES["llama-server"], hits)] == ["SETTING_IGNORED"]
-    assert [code for code, _ in doubts(PROFILES["xllamacpp"], ["speculative.ngram_simple.min_hits=3"])] == [
-        "SETTING_IGNORED"
-    ]
+    for engine, unread in (
+        ("llama-server", ["--spec-ngram-simple-min-hits", "3"]),
+        ("llama-server", ["--spec-draft-p-split", "0.2"]),
+        ("xllamacpp", ["speculative.ngram_simple.min_hits=3"]),
+        ("xllamacpp", ["speculative.draft.p_split=0.2"]),
+    ):
+        assert [code for code, _ in doubts(PROFILES[engine], unread)] == ["SETTING_IGNORED"]

@@ -1,3 +1,4 @@
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import psutil
 import pytest
 from engines import fake_engine
 
-from specbench.engines import catalog, profile
+from specbench.engines import catalog, lifetime, profile
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.engines.server import _TELLING
 from specbench.errors import InputError
@@ -47,6 +48,7 @@ def contender(tmp_path: Path) -> MakeContender:
             "executable": str(executable),
             "argv": argv,
             "environment": environment,
+            "help": chosen.help,
             **more,
         }
         return Contender(**values)
@@ -120,6 +122,38 @@ def test_the_engine_dies_with_a_parent_that_is_killed(contender: MakeContender, 
         engine = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
     assert psutil.wait_procs([engine], timeout=10)[1] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel, which only Linux offers")
+def test_what_an_engine_started_dies_with_it_when_our_process_is_killed(tmp_path: Path) -> None:
+    """vLLM's workers outlive the server that started them."""
+    worker = "import time; time.sleep(60)"
+    engine = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {worker!r}])\n"
+    engine += "print(p.pid, flush=True); time.sleep(60)"
+    code = (
+        "import sys, time; from pathlib import Path; from specbench.engines import lifetime\n"
+        "with Path(sys.argv[2]).open('wb') as log:\n"
+        "    lifetime.start([sys.executable, '-c', sys.argv[1]], environment={}, log=log, foreign=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, engine, str(tmp_path / "log")]) as parent:
+        while not (tmp_path / "log").exists() or not (tmp_path / "log").read_text().endswith("\n"):
+            time.sleep(0.05)
+        left = psutil.Process(int((tmp_path / "log").read_text()))
+        parent.kill()
+    assert psutil.wait_procs([left], timeout=10)[1] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="foreign programs are watched on Linux only")
+@pytest.mark.parametrize(("code", "status"), [("raise SystemExit(7)", 7), ("import os; os.abort()", -signal.SIGABRT)])
+def test_how_a_foreign_program_ended_is_how_it_is_told(tmp_path: Path, code: str, status: int) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        process = lifetime.start([sys.executable, "-c", code], environment={}, log=log, foreign=True)
+        with process:
+            assert process.wait(60) == status
+        asked = [sys.executable, "-c", "import time; time.sleep(60)"]
+        process = lifetime.start(asked, environment={}, log=log, foreign=True)
+        assert lifetime.stop(process, patience=20) in {-signal.SIGTERM, -signal.SIGKILL}
 
 
 def test_an_engine_that_dies_at_start_says_why(contender: MakeContender, tmp_path: Path) -> None:
@@ -221,6 +255,13 @@ def test_a_missing_engine_or_flag_is_known_before_anything_starts(contender: Mak
     assert flags is not None
     assert flags.reason == "fake-server has no --threads, --threads-batch"
     assert catalog.check_available(contender()) is None
+
+
+def test_the_words_that_print_an_engines_flags_are_its_own(contender: MakeContender) -> None:
+    asked = catalog.check_available(contender(engine_settings={"threads": 2}, help=("help", "serve")))
+    assert asked is None  # this help lists them
+    silent = catalog.check_available(contender(engine_settings={"threads": 2}, help=()))
+    assert silent is None  # an engine that cannot tell is not asked
 
 
 def test_a_slow_stream_is_given_up_at_the_deadline(session: Session) -> None:

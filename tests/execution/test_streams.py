@@ -2,10 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from execution import fakes
 from execution.fakes import FakeEngine, make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specbench.analysis.metrics import output_throughput
 from specbench.execution import execute
 from specbench.execution.blocks import Event
 from specbench.execution.streams import waves
@@ -72,6 +74,19 @@ def test_a_group_in_which_one_failed_has_no_figures(tmp_path: Path) -> None:
         ("q", 2),
         ("r", 2),
     ]
+
+
+@pytest.mark.parametrize("prompts", [["p", "refused"], ["refused", "p"]])
+def test_a_group_in_which_one_failed_has_its_figures_after_a_resume(
+    prompts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(prompts, 2)
+    before = [e for e in run(made, FakeEngine(), tmp_path) if isinstance(e, Generation)]
+    monkeypatch.setattr(fakes, "REFUSED", "no longer")
+    after = run(made, FakeEngine(), tmp_path, done=tuple(g.trial.id for g in before))
+    found = [*before, *(e for e in after if isinstance(e, Generation))]
+    assert [g.trial.prompt for g in found] == ["p", "refused"]
+    assert [parts[0] for g in found if (parts := output_throughput(g)) is not None] == [2]
 
 
 def test_a_drafter_that_learns_is_not_measured_with_a_prompt_that_it_has_seen(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def contender(
         engine_args=engine_args,
         executable=executable or profile.executable,
         argv=argv,
+        help=profile.help,
         environment=environment,
         doubts=doubts(profile, argv),
     )

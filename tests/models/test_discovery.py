@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import tiny_models as tiny
 
+from specbench import datafiles
 from specbench.models import discovery
 from specbench.models.discovery import Discovered, discover, places
 from specbench.models.gguf import read_facts
@@ -147,3 +148,10 @@ def test_searching_ends_after_so_many_files_and_folders(
     assert len(found.remarks) == 3
     monkeypatch.setattr(discovery, "_MOST_ENTRIES", 2)
     assert len(look(target, tmp_path).remarks) <= 2
+
+
+def test_beside_the_embedded_target_lie_its_drafters_and_a_bare_mtp_block_is_no_draft_model(tmp_path: Path) -> None:
+    embedded = datafiles.path("micro/weights") / "target-q8_0.gguf"
+    found = look(embedded, tmp_path)
+    assert {path.name for path in found.drafters} == {f"{kind}-q8_0.gguf" for kind in ("eagle3", "dflash", "dspark")}
+    assert {Path(name).name for name in found.remarks} - {path.name for path in found.drafters} == {"draft-q8_0.gguf"}

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from planning.test_plan import SUITES, facts
+from planning.test_runfile import load_runfile
 
 from specbench.engines import catalog
 from specbench.errors import InputError
 from specbench.planning.plan import make_plan
-from specbench.planning.runfile import load_runfile, validate_runfile
+from specbench.planning.runfile import validate_runfile
 from specbench.records import Plan
 
 PROFILES = catalog.profiles(None)
@@ -17,13 +18,13 @@ KINDS = ("draft-model", "eagle3", "dflash", "dspark")
 LOOK_UPS = {"none", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache"}
 
 
-def planned(*drafters: str, heads: int = 0, **asked: Any) -> Plan:
-    """A plan for a target with these drafter files; a file's name begins with its kind."""
+def planned(*drafters: str, heads: int = 0, block: int | None = None, **asked: Any) -> Plan:
+    """A plan for a target with these drafter files, named by their kind. `block` is their longest draft."""
     target = {"model": "target.gguf", "drafters": drafters}
     known = {"target.gguf": replace(facts("target.gguf"), nextn_layers=heads)}
     for file in drafters:
         kind = file.removesuffix(".gguf").removesuffix("-2")
-        known[file] = replace(facts(file), drafter=None if kind == "draft-model" else kind)
+        known[file] = replace(facts(file), drafter=None if kind == "draft-model" else kind, draft_tokens_most=block)
     runfile = validate_runfile({"engine": "llama-server", "targets": [target], **asked})
     return make_plan(runfile, suite=SUITES[1], profiles=PROFILES, facts=known, version="0")
 
@@ -55,6 +56,15 @@ def test_mtp_needs_heads_in_the_target_and_no_file() -> None:
 def test_two_drafters_of_one_kind_are_refused(kind: str) -> None:
     with pytest.raises(InputError, match=f"{kind} and {kind}-2 are both drafters of the kind {kind}"):
         planned(f"{kind}.gguf", f"{kind}-2.gguf")
+
+
+def test_a_draft_longer_than_the_block_that_a_drafter_was_trained_on_is_left_out_with_the_reason() -> None:
+    lengths = {"dflash": {"draft_tokens_max": [1, 5, 6, 16]}}
+    made = planned("dflash.gguf", block=5, methods=["dflash"], method_settings=lengths)
+    assert [c.name for c in made.contenders] == ["none", "dflash draft_tokens_max=1", "dflash draft_tokens_max=5"]
+    why = "dflash was trained on blocks of 5 draft tokens"
+    assert made.left_out == {f"dflash draft_tokens_max={n}": why for n in (6, 16)}
+    assert planned("dflash.gguf", block=5).contender("dflash").settings["draft_tokens_max"] == 7  # the engine lowers it
 
 
 @pytest.mark.parametrize(

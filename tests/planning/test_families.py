@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from analysis.synthetic import generation, opening
@@ -6,7 +7,7 @@ from planning.test_plan import plan, trials
 
 from specbench.errors import InputError
 from specbench.planning.extent import MANY, extent
-from specbench.records import Result
+from specbench.records import Generation, Result
 
 
 def test_a_family_of_engine_settings_has_a_baseline_of_its_own() -> None:
@@ -70,6 +71,9 @@ def test_an_earlier_run_says_how_long_a_plan_takes() -> None:
     assert extent(made, [(made, results)]).seconds == pytest.approx(tokens / 50 + 14)
     assert extent(made, [(made, results[:2])]).seconds == pytest.approx(tokens / 50 + 14)  # its target's mean
     assert extent(made, [(made, results[:1])]).seconds is None
+    wide = replace(made, contenders=tuple(replace(c, streams=4) for c in made.contenders))
+    shared = [replace(r, trial=replace(r.trial, streams=4)) for r in results if isinstance(r, Generation)]
+    assert extent(wide, [(made, [*results, *shared])]).seconds == pytest.approx(tokens / 4 / 50 + 14)  # side by side
     long = plan(methods=["ngram-simple"], repeats=MANY // 36 + 1)
     quick = [generation("none", "code-0", total=0.01, output_tokens=100)]
     assert not extent(long, [(made, quick)]).large

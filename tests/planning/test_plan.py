@@ -260,6 +260,17 @@ def test_the_control_is_the_baseline_again_greedy_in_a_later_block() -> None:
     assert trials(plan(control=False), "control") == []
 
 
+def test_with_a_budget_a_category_has_its_control_before_the_next_begins() -> None:
+    made = plan(temperatures=[0], repeats=2, budget=60)
+    first = [b for b in made.blocks if b.trials[-1].repeat == 0]
+    order = list(dict.fromkeys((b.trials[-1].category, b.trials[-1].role) for b in first))
+    assert order == [(category, role) for category in CATEGORIES for role in ("measured", "control")]
+    assert len(trials(made, "control")) == 9
+    slow = plan(temperatures=[0], repeats=2, budget=60, order="by-repeat")
+    roles = list(dict.fromkeys((b.trials[-1].repeat, b.trials[-1].role) for b in slow.blocks))
+    assert roles == [(0, "measured"), (0, "control"), (1, "measured")]
+
+
 def test_only_prompts_with_passages_have_a_fill() -> None:
     made = plan(fill=[256, 1024])
     assert {(t.category, t.fill) for t in trials(made)} == {

@@ -50,13 +50,20 @@ def test_a_round_measures_what_is_wanted_behind_its_warm_ups_and_every_other_rou
         ("none", "json-0"),
         ("none", "json-1"),
     ]
-    assert all(b.trials[0].role == "warm-up" for b in first)
+    assert [[t.role for t in b.trials].count("warm-up") for b in first] == [1, 1, 1]  # opened once for all categories
     again = tuning.round_blocks(grid, who, prompts, look=2, first=len(first))
     assert [b.contender for b in again] == [b.contender for b in reversed(first)]
     assert [b.index for b in again] == list(range(len(first), 2 * len(first)))
     warm = [t.id for b in (*first, *again) for t in b.trials if t.role == "warm-up"]
     assert len(set(warm)) == len(warm)
     assert tuning.round_blocks(grid, {}, {}, look=3, first=0) == ()
+
+
+def test_a_drafter_that_learns_gets_a_fresh_engine_for_each_category() -> None:
+    grid = plan(methods=["ngram-mod"], control=False, temperatures=[0])
+    who = dict.fromkeys(("code", "json"), ("none", "ngram-mod"))
+    blocks = tuning.round_blocks(grid, who, {"code": ["code-0"], "json": ["json-0"]}, look=1, first=0)
+    assert sorted(b.contender for b in blocks) == ["ngram-mod", "ngram-mod", "none"]
 
 
 def test_a_mix_becomes_shares_and_must_name_what_is_measured() -> None:

@@ -1,0 +1,125 @@
+"""What runs that are compared must share, and what else differs between them."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from specbench.records import Generation, Machine, Opening, Plan, Result, Setting, to_json
+
+Kind = Literal["machine", "engine", "target", "prompts", "settings"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_VARYING = frozenset({"cores_quota", "idle_seconds"})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run as it is compared: what was planned, where, and what was recorded."""
+
+    name: str
+    plan: Plan
+    machine: Machine
+    results: Sequence[Result]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`kind` is None for what may differ: driver, clocks, build, flags. A side without the fact has `—`."""
+
+    kind: Kind | None
+    what: str
+    base: str
+    new: str
+
+
+def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Difference]:
+    """What the sides do not share, first what they must; also a fact in which the runs of one side differ."""
+    everyone = [*base, *new]
+    contenders = set.intersection(*({c.name for c in run.plan.contenders} for run in everyone))
+    prompts = set.intersection(*({p.id for p in run.plan.prompts} for run in everyone))
+    sides: list[dict[tuple[Kind | None, str], set[str]]] = []
+    for side in (base, new):
+        found: dict[tuple[Kind | None, str], set[str]] = defaultdict(set)
+        for run in side:
+            for kind, what, value in (*_required(run, contenders, prompts), *_environment(run, contenders)):
+                found[kind, what].add(str(value))
+        sides.append(found)
+    listed = []
+    for kind, what in sorted(sides[0].keys() | sides[1].keys(), key=lambda key: (key[0] is None, key[0] or "", key[1])):
+        one, other = (side.get((kind, what), set()) for side in sides)
+        if one != other or (kind is not None and len(one) > 1):
+            shown = (_shown(one, other), _shown(other, one))
+            listed.append(Difference(kind, what, *shown))
+    return listed
+
+
+def _shown(mine: set[str], theirs: set[str]) -> str:
+    return ", ".join(sorted(mine - theirs or mine)) or "—"
+
+
+def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterator[tuple[Kind, str, object]]:
+    machine = run.machine
+    yield "machine", "processor", f"{machine.cpu}, {machine.cores_logical} cores"
+    for number, card in enumerate(machine.accelerators):
+        yield "machine", f"accelerator {number}", " ".join(str(part) for part in (card.name, *card.identity()) if part)
+    for c in run.plan.contenders:
+        if c.name in contenders:
+            yield "engine", f"engine of {c.name}", c.engine
+            yield "target", f"target of {c.name}", f"{c.target_label} {c.target_quant or ''}".strip()
+            asked: dict[str, Setting] = {**c.engine_settings, **c.settings, "template": c.template}
+            yield "settings", f"settings of {c.name}", " ".join(f"{key}={asked[key]}" for key in sorted(asked))
+    for p in run.plan.prompts:
+        if p.id in prompts and p.id != "warm-up":
+            yield "prompts", f"text of {p.id}", hashlib.sha256(to_json(p)).hexdigest()[:8]
+    yield "settings", "sampling", run.plan.sampling
+    yield "settings", "thinking", run.plan.thinking
+    for block in run.plan.blocks:
+        for t in block.trials:
+            if t.role == "measured":
+                yield "settings", f"output tokens of {t.category}", t.output_tokens
+
+
+def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, str, object]]:
+    machine = run.machine
+    plain = {"system": f"{machine.system} {machine.release}", "Python": machine.python, "memory": machine.memory}
+    cards = {
+        f"accelerator {number} {key}": value
+        for number, card in enumerate(machine.accelerators)
+        for key, value in card.readings.items()
+    }
+    found = {**plain, **machine.readings, **machine.environment, **cards, "specbench": run.plan.specbench_version}
+    for what, value in found.items():
+        if value is not None and what not in _VARYING:
+            yield None, what, value
+    for r in run.results:
+        if isinstance(r, Opening) and r.contender in contenders:
+            told = {
+                "engine version": r.engine_version,
+                "engine commit": r.engine_commit,
+                "engine program (SHA-256)": r.executable_sha256 and r.executable_sha256[:12],
+                "chat template (SHA-256)": r.chat_template_sha256 and r.chat_template_sha256[:12],
+                "context": r.context_size,
+                **{f"engine environment {key}": value for key, value in r.environment.items()},
+            }
+            for what, value in told.items():
+                if value is not None:
+                    yield None, what, value
+    for c in run.plan.contenders:
+        if c.name in contenders:
+            for word in c.argv:
+                yield None, f"flags of {c.name}", word.rpartition("/")[2] if word.startswith("/") else word
+
+
+def same_output(base: Sequence[Measured], new: Sequence[Measured]) -> tuple[int, int]:
+    """Greedy outputs of the first run of each side that are the same, and how many were compared."""
+    sides = [
+        {
+            r.trial.id: r.output_ids
+            for r in side[0].results
+            if isinstance(r, Generation) and r.trial.temperature == 0 and r.trial.role == "measured"
+        }
+        for side in (base, new)
+    ]
+    shared = [key for key, ids in sides[0].items() if ids is not None and sides[1].get(key) is not None]
+    return sum(sides[0][key] == sides[1][key] for key in shared), len(shared)

@@ -1,0 +1,193 @@
+"""Runs of two sides as numbers: for a measure, one row a session and one column a prompt that every run has.
+
+What others do on a machine lasts for minutes: runs of one side that follow each other share it, and count as one
+session, unless an hour or a run of the other side lies between them. Recorded runs that were not measured in turns
+raised false alarms in 17 of 146 comparisons of the same build, and in none of 146 in turns (docs/compare.md).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from specbench.analysis.conditions import Measured
+from specbench.analysis.metrics import METRICS, Parts
+from specbench.analysis.stats import Array
+from specbench.records import Failure, Generation
+
+_Key = tuple[str, str, int | None]  # category, prompt, fill
+_Trials = Mapping[_Key, Sequence[Generation]]
+
+
+class Place(NamedTuple):
+    """What a change is about; a category of None is all of them, with all their fills."""
+
+    contender: str
+    category: str | None
+    temperature: float
+    fill: int | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is compared: one of METRICS, the first that both sides have. `relative`: as a ratio, else as a difference.
+
+    `mean`: the geometric mean over prompts, else the ratio of sums. `counted`: from counts, which no run disturbs.
+    `over_baseline`: each rate over that of the contender's baseline in the same run, on the same prompt.
+    `drafts`: of methods only.
+    """
+
+    metrics: tuple[str, ...]
+    unit: str
+    relative: bool = True
+    mean: bool = True
+    counted: bool = False
+    over_baseline: bool = False
+    drafts: bool = False
+
+
+_SESSION = 3600.0  # seconds
+_DECODE = ("decode_engine", "decode_client")
+MEASURES: dict[str, Measure] = {
+    "decode_speed": Measure(_DECODE, "tok/s"),
+    "speedup": Measure(_DECODE, "×", over_baseline=True),
+    "end_to_end_speed": Measure(("end_to_end",), "tok/s"),
+    "prefill_speed": Measure(("prefill",), "tok/s"),
+    "acceptance": Measure(
+        ("draft_acceptance_rate",), "fraction", relative=False, mean=False, counted=True, drafts=True
+    ),
+    "tokens_per_step": Measure(("mean_acceptance_length",), "tokens", mean=False, counted=True, drafts=True),
+    "step_seconds": Measure(("step_seconds",), "s", mean=False),
+}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The measured trials of each run of BASE and of NEW, by place."""
+
+    base: tuple[Mapping[Place, _Trials], ...]
+    new: tuple[Mapping[Place, _Trials], ...]
+    sessions: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
+    places: tuple[Place, ...]
+    failed: Mapping[Place, tuple[int, int]]
+    baselines: Mapping[str, str | None]
+
+    def values(self, measure: Measure, place: Place) -> tuple[Array, Array] | str | None:
+        """Of BASE and NEW, (sessions, prompts): logarithms where the measure is relative. Without any, why.
+
+        None where the measure has no meaning: drafts of a baseline.
+        """
+        runs = (*self.base, *self.new)
+        for number, (side, group) in enumerate((("BASE", self.base), ("NEW", self.new))):
+            if not all(place in run for run in group):
+                lost = self.failed.get(place, (0, 0))[number]
+                return f"all {lost} trials failed in {side}" if lost else f"not measured in every run of {side}"
+        baseline = place._replace(contender=self.baselines.get(place.contender) or "")
+        if measure.over_baseline and not all(baseline in run for run in runs):
+            return None
+        if measure.drafts and self.baselines.get(place.contender) is None:
+            return None
+        for name in measure.metrics:
+            found = [_parts(METRICS[name].parts, run[place]) for run in runs]
+            if measure.over_baseline:
+                found = [_over(f, _parts(METRICS[name].parts, r[baseline])) for f, r in zip(found, runs, strict=True)]
+            if shared := sorted(set.intersection(*(set(f) for f in found)), key=str):
+                table = np.array([[f[key] for key in shared] for f in found], dtype=np.float64)
+                base, new = (_scaled(measure, side) for side in np.split(table, [len(self.base)]))
+                return _averaged(base, self.sessions[0]), _averaged(new, self.sessions[1])
+        return "no prompt has this figure in every run"
+
+
+def sides(base: Sequence[Measured], new: Sequence[Measured]) -> Sides:
+    """Warm-ups and controls take no part, nor do contenders whose acceptance is by dice."""
+    failed: dict[Place, list[int]] = defaultdict(lambda: [0, 0])
+    order: set[Place] = set()
+    groups = [[_by_place(run, failed, number) for run in side] for number, side in enumerate((base, new))]
+    for group in groups:
+        for run in group:
+            order.update(run.keys())
+    order.update(failed)
+    categories: dict[tuple[str, float], set[str | None]] = defaultdict(set)
+    for place in order:
+        if place.category is not None:
+            categories[place.contender, place.temperature].add(place.category)
+    kept = [p for p in order if p.category is not None or len(categories[p.contender, p.temperature]) > 1]
+    names = list(dict.fromkeys(c.name for run in (*base, *new) for c in run.plan.contenders))
+    told = list(dict.fromkeys(p.category for run in (*base, *new) for p in run.plan.prompts))
+    kept.sort(key=lambda p: (p.temperature, names.index(p.contender), p.category is not None, told.index(p.category)
+                             if p.category in told else -1, p.fill or 0))  # fmt: skip
+    return Sides(
+        base=tuple(groups[0]),
+        new=tuple(groups[1]),
+        sessions=_sessions(base, new),
+        places=tuple(kept),
+        failed={place: (counts[0], counts[1]) for place, counts in failed.items()},
+        baselines={c.name: c.baseline for run in new for c in run.plan.contenders},
+    )
+
+
+def _sessions(
+    base: Sequence[Measured], new: Sequence[Measured]
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """Of both sides: the indexes of runs that belong together."""
+    began = sorted(
+        (min((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0), side, index)
+        for side, group in enumerate((base, new))
+        for index, run in enumerate(group)
+    )
+    found: tuple[list[list[int]], list[list[int]]] = ([], [])
+    before, last = -1, 0.0
+    for started, side, index in began:
+        if side != before or started - last > _SESSION:
+            found[side].append([])
+        found[side][-1].append(index)
+        before, last = side, started
+    return tuple(map(tuple, found[0])), tuple(map(tuple, found[1]))
+
+
+def _averaged(runs: Array, sessions: Sequence[Sequence[int]]) -> Array:
+    return np.stack([runs[list(session)].mean(axis=0) for session in sessions])
+
+
+def _by_place(run: Measured, failed: dict[Place, list[int]], side: int) -> dict[Place, dict[_Key, list[Generation]]]:
+    found: dict[Place, dict[_Key, list[Generation]]] = defaultdict(lambda: defaultdict(list))
+    synthetic = {c.name for c in run.plan.contenders if c.synthetic}
+    for r in run.results:
+        if not isinstance(r, Generation | Failure) or r.trial.role != "measured" or r.trial.contender in synthetic:
+            continue
+        t = r.trial
+        for place in (Place(t.contender, t.category, t.temperature, t.fill), Place(t.contender, None, t.temperature)):
+            if isinstance(r, Failure):
+                failed[place][side] += 1
+            else:
+                found[place][t.category, t.prompt, t.fill].append(r)
+    return {place: dict(trials) for place, trials in found.items()}
+
+
+_Numbers = tuple[float, float, float]  # sums of the two parts, mean logarithm of their ratio (0 where one is 0)
+
+
+def _parts(parts: Callable[[Generation], Parts | None], trials: _Trials) -> dict[_Key, _Numbers]:
+    found: dict[_Key, _Numbers] = {}
+    for key, repeats in trials.items():
+        if pairs := [pair for g in repeats if (pair := parts(g)) is not None]:
+            above, below = np.asarray(pairs, dtype=np.float64).T
+            logs = np.log(above / below) if above.all() else np.zeros(1)
+            found[key] = (float(above.sum()), float(below.sum()), float(logs.mean()))
+    return found
+
+
+def _over(mine: Mapping[_Key, _Numbers], baseline: Mapping[_Key, _Numbers]) -> dict[_Key, _Numbers]:
+    return {key: (a, b, log - baseline[key][2]) for key, (a, b, log) in mine.items() if key in baseline}
+
+
+def _scaled(measure: Measure, table: Array) -> Array:
+    """Ratios of sums are taken apart into one share a prompt (the linear part), whose mean is the ratio or its log."""
+    if measure.mean:
+        return table[:, :, 2]
+    above, below = table[:, :, 0], table[:, :, 1]
+    ratio = above.sum() / below.sum()
+    shares = (above - ratio * below) / below.mean()
+    return np.asarray(np.log(ratio) + shares / ratio if measure.relative and ratio > 0 else ratio + shares)

@@ -1,0 +1,99 @@
+"""The public API: `specbench.run`, `specbench.load`, `specbench.compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from specbench import history, pipeline, store
+from specbench.analysis import regression
+from specbench.analysis.conditions import KINDS, Kind, Measured
+from specbench.analysis.metrics import METRICS
+from specbench.analysis.regression import Regression
+from specbench.errors import InputError
+from specbench.faults import did_you_mean
+from specbench.planning.runfile import validate_runfile
+from specbench.records import Failure, Generation
+
+if TYPE_CHECKING:  # 0.3 s; the command line does without
+    import pandas as pd
+
+Paths = str | Path | Sequence[str | Path]
+_TRIAL = ("contender", "category", "prompt", "role", "repeat", "temperature", "fill", "streams", "seed")
+_FACTS = (
+    "block", "order", "started", "prompt_tokens", "cached_tokens", "prefilled_tokens", "output_tokens",
+    "prefill_seconds", "decode_seconds", "draft_seconds", "first_token", "last_token", "total", "stop_reason",
+)  # fmt: skip
+_COUNTS = ("emitted", "drafted", "accepted", "verification_steps", "drafted_steps")
+
+
+def run(*, results: str | Path = "results", engines: Path | None = None, **runfile: Any) -> Path:
+    """Measure, and return the run folder. The keys are those of a run file (docs/runfile.md): targets, methods, ..."""
+    plan = pipeline.plan_run(validate_runfile(runfile), engines=engines)
+    return pipeline.start(plan, results=Path(results), observe=lambda _: None).path
+
+
+def load(paths: Paths, *, results: str | Path = "results") -> "pd.DataFrame":
+    """A table with one row a trial, warm-ups left out. Columns and units: docs/api.md. Missing is NA."""
+    import pandas as pd  # noqa: PLC0415  as above
+
+    rows = [row for path in history.find(_paths(paths), results=Path(results)) for row in _rows(store.read(path))]
+    return pd.DataFrame(rows).convert_dtypes() if rows else pd.DataFrame(columns=["run", *_TRIAL])
+
+
+def _rows(run: store.Run) -> list[dict[str, Any]]:
+    contenders = {c.name: c for c in run.plan.contenders}
+    rows = []
+    for r in run.results:
+        if not isinstance(r, Generation | Failure) or r.trial.role == "warm-up":
+            continue
+        c = contenders[r.trial.contender]
+        row: dict[str, Any] = {"run": run.path.name, "target": c.target_label, "engine": c.engine, "method": c.method}
+        row |= {"synthetic": c.synthetic} | {key: getattr(r.trial, key) for key in _TRIAL}
+        if isinstance(r, Generation):
+            row |= {key: getattr(r, key) for key in _FACTS} | {key: getattr(r.counts, key) for key in _COUNTS}
+            for name, metric in METRICS.items():
+                parts = metric.parts(r)
+                row[name] = None if parts is None or not parts[1] else parts[0] / parts[1]
+        row["failure"] = r.reason if isinstance(r, Failure) else None
+        rows.append(row)
+    return rows
+
+
+def compare(
+    base: Paths,
+    new: Paths,
+    *,
+    fail_on: Sequence[str] = (),
+    across: Sequence[str] = (),
+    threshold: float | None = None,
+    results: str | Path = "results",
+) -> Regression:
+    """Runs against earlier runs: `.changes`, `.gates`, `.exit_status`; docs/compare.md says what they mean."""
+    sides = [history.measured(history.find(_paths(side), results=Path(results)))[0] for side in (base, new)]
+    return judged(*sides, fail_on=fail_on, across=across, threshold=threshold)
+
+
+def judged(
+    base: Sequence[Measured],
+    new: Sequence[Measured],
+    *,
+    fail_on: Sequence[str],
+    across: Sequence[str],
+    threshold: float | None,
+) -> Regression:
+    """The same for runs that are read, with the words checked."""
+    kinds: list[Kind] = []
+    for word in across:
+        if word not in get_args(Kind):
+            raise InputError(f"--across {word} is unknown", hint=did_you_mean(word, KINDS))
+        kinds.append(next(kind for kind in KINDS if kind == word))
+    if threshold is not None and not 0 < threshold < 1:
+        raise InputError(f"a threshold of {threshold:g} is no share", hint="write 5 % as 0.05")
+    if not base or not new:
+        raise InputError("one side has no runs", hint="give BASE and NEW")
+    gates = [regression.gate(text) for text in fail_on]
+    return regression.regression(base, new, gates=gates, across=kinds, threshold=threshold)
+
+
+def _paths(paths: Paths) -> list[Path]:
+    return [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]

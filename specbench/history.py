@@ -1,0 +1,172 @@
+"""Runs among other runs: what is compared with what, baselines of this machine, the list of runs."""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from math import exp
+from pathlib import Path
+from typing import Any
+
+from specbench import store
+from specbench.analysis.conditions import Measured, differences
+from specbench.analysis.sides import MEASURES, Place, sides
+from specbench.errors import InputError
+from specbench.hardware.detect import detect
+from specbench.records import Machine
+
+BASELINES, INDEX, BASELINE = "baselines.json", ".index.json", "baseline"
+
+
+def find(names: Sequence[Path], *, results: Path) -> list[Path]:
+    """Run folders by path or name; a folder of runs stands for all of them, `baseline` for this machine's."""
+    found: list[Path] = []
+    for name in names:
+        if str(name) == BASELINE:
+            found += baseline(results)
+        elif runs := [p for p in (name, results / name) if (p / store.PLAN).is_file()][:1] or store.runs(name):
+            found += runs
+        else:
+            raise InputError(f"there is no run {name}", hint="`specbench runs list` lists them")
+    return list(dict.fromkeys(path.resolve() for path in found))
+
+
+def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
+    """Runs as they are compared, and what was wrong with their files."""
+    runs = [store.read(path) for path in paths]
+    warnings = [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
+    return [Measured(run.path.name, run.plan, run.machine, run.results) for run in runs], warnings
+
+
+def fingerprint(machine: Machine) -> str:
+    """The same for machines whose figures can be compared."""
+    return sha256(repr(machine.identity()).encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------------------------------------------------- baselines
+
+
+def baselines(results: Path) -> dict[str, dict[str, Any]]:
+    """By fingerprint: the machine in words and the names of its runs."""
+    path = results / BASELINES
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", hint="delete it and set the baselines anew") from error
+    if not isinstance(found, dict) or not all(isinstance(e, dict) and e.get("runs") for e in found.values()):
+        raise InputError(f"{path} is no list of baselines", hint="delete it and set the baselines anew")
+    return found
+
+
+def baseline(results: Path, machine: Machine | None = None) -> list[Path]:
+    """The runs that were set as the baseline of a machine, by default this one."""
+    mark = fingerprint(machine or detect())
+    entry = baselines(results).get(mark)
+    if entry is None:
+        raise InputError(
+            f"no baseline is set for this machine ({mark}) in {results}", hint="specbench baseline set RUN..."
+        )
+    paths = [results / str(name) for name in entry["runs"]]
+    if lost := [path for path in paths if not (path / store.PLAN).is_file()]:
+        raise InputError(f"the baseline's run {lost[0]} is gone", hint="specbench baseline set RUN...")
+    return paths
+
+
+def set_baseline(names: Sequence[Path], *, results: Path) -> str:
+    """Runs below `results` become the baseline of the machine that they were measured on; its fingerprint."""
+    paths = find(names, results=results)
+    if outside := [path for path in paths if path.parent != results.resolve()]:
+        raise InputError(f"{outside[0]} is not in {results}", hint="a baseline is kept with its runs: move it there")
+    machines = [store.machine(path) for path in paths]
+    if not all(machine.same(machines[0]) for machine in machines):
+        raise InputError("these runs are of different machines", hint="set one baseline for each")
+    mark = fingerprint(machines[0])
+    entry = {"machine": machines[0].cpu, "runs": [path.name for path in paths]}
+    _save(results / BASELINES, baselines(results) | {mark: entry})
+    return mark
+
+
+def clear_baseline(results: Path, *, everywhere: bool) -> list[str]:
+    """Forget the baseline of this machine, or of all; the runs stay. The fingerprints that were forgotten."""
+    known = baselines(results)
+    gone = [mark for mark in known if everywhere or mark == fingerprint(detect())]
+    _save(results / BASELINES, {mark: entry for mark, entry in known.items() if mark not in gone})
+    return gone
+
+
+def _save(path: Path, value: object) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another --results") from error
+
+
+# ----------------------------------------------------------------------------------------------------------- all runs
+
+
+def rows(results: Path) -> list[dict[str, Any]]:
+    """The runs below `results`, oldest first. What is known of a run is kept until its files change."""
+    try:
+        known = json.loads((results / INDEX).read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    fresh: dict[str, list[Any]] = {}
+    for name in sorted(path.name for path in results.iterdir()) if results.is_dir() else ():
+        stamp = [_changed(f"{results}/{name}/{file}") for file in (store.PLAN, store.TRIALS)]
+        if stamp[0]:  # it is a run
+            old = known.get(name) if isinstance(known, dict) else None
+            fresh[name] = old if old and old[0] == stamp else [stamp, _row(results / name)]
+    if fresh != known:
+        with suppress(InputError):  # a folder that cannot be written can still be listed
+            _save(results / INDEX, fresh)
+    return [row for _, row in fresh.values()]
+
+
+def _changed(path: str) -> int:
+    """When a file changed, in nanoseconds; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  20,000 of them: a Path takes longer than the answer
+    except OSError:
+        return 0
+
+
+def _row(path: Path) -> dict[str, Any]:
+    """Read without the checks of `store.read`, which take 20 times as long."""
+    try:
+        plan = json.loads((path / store.PLAN).read_bytes())
+        machine = json.loads((path / store.MACHINE).read_bytes())
+        trials = sum(t["role"] != "warm-up" for block in plan["blocks"] for t in block["trials"])
+        lines = (path / store.TRIALS).read_bytes().splitlines() if (path / store.TRIALS).exists() else []
+        done = sum(line.startswith(b'{"kind":"generation"') and b'"role":"warm-up"' not in line[:500] for line in lines)
+        told = [", ".join(dict.fromkeys(c[key] for c in plan["contenders"])) for key in ("target_label", "method")]
+        return dict(zip(("run", "trials", "targets", "methods", "machine"),
+                        (path.name, f"{done}/{trials}", *told, machine["cpu"]), strict=True))  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"run": path.name, "trials": "damaged", "targets": None, "methods": None, "machine": None}
+
+
+def trends(
+    results: Path, *, measure: str, last: int, contender: str | None = None, category: str | None = None
+) -> dict[Place, dict[str, float]]:
+    """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place."""
+    newest, *older = (measured([path])[0][0] for path in reversed(store.runs(results)[-last:]))
+    found: dict[Place, dict[str, float]] = {}
+    for run in [*reversed(older), newest]:
+        if any(d.kind for d in differences([newest], [run])):
+            continue
+        both = sides([newest], [run])
+        for place in both.places:
+            pair = both.values(MEASURES[measure], place)
+            wanted = contender in (None, place.contender) and category in (None, place.category)
+            if wanted and isinstance(pair, tuple):
+                value = float(pair[1].mean())
+                found.setdefault(place, {})[run.name] = exp(value) if MEASURES[measure].relative else value
+    if not found:
+        raise InputError("no run has this figure there", hint="see `specbench runs list` and the --contender")
+    return found
