@@ -10,6 +10,7 @@ from specbench.records import Generation, Meter, Telemetry
 from specbench.units import significant
 
 LEAST = 10  # updates of a reading within a decode; each end is off by up to one
+_LATE = 0.2  # seconds, two readings: a last look follows every answer
 _MOST_WATTS = 5e3
 _CAPPED = 0x4  # NVML: software power cap
 _SLOWED = 0x8 | 0x20 | 0x40 | 0x80  # NVML: slowdown by heat or by the power supply
@@ -49,6 +50,8 @@ def joules(telemetry: Telemetry, start: float, end: float) -> float | str:
             return f"the energy counter of {name} was set back"
         if sum(b > a and start < seconds <= end for (_, a), (seconds, b) in pairwise(points)) < LEAST:
             return f"shorter than {LEAST} updates of the energy reading"
+        if points[-1][0] < end - _LATE:
+            return f"{name} did not answer to the end"
         total += _at(points, end) - _at(points, start)
     return total if telemetry.meters else "nothing to measure it with"
 

@@ -152,7 +152,7 @@ def ask(address: str, question: Callable[[Any, Any], Any]) -> Any:
         return smi
     try:
         return question(smi, smi.amdsmi_get_processor_handle_from_bdf(address))
-    except (smi.AmdSmiException, LookupError) as error:
+    except (smi.AmdSmiException, LookupError, ValueError) as error:  # the package parses serials and decodes names
         return _refused(error)
 
 

@@ -16,15 +16,18 @@ print(json.dumps([[d["name"], d["description"], d["memory_total"]] for d in xlla
 def read(source: Source, reasons: dict[str, str]) -> dict[str, tuple[dict[str, Any], ...]]:
     """Devices by engine, each with name, description and memory; an engine that does not answer has a reason."""
     answers = {
-        "xllamacpp": source.program("xllamacpp", [sys.executable, "-c", _CHILD]),
-        "llama-server": source.program("llama-server", ["llama-server", "--list-devices"]),
+        "xllamacpp": (source.program("xllamacpp", [sys.executable, "-c", _CHILD]), _json),
+        "llama-server": (source.program("llama-server", ["llama-server", "--list-devices"]), listed),
     }
     found = {}
-    for engine, answer in answers.items():
+    for engine, (answer, devices) in answers.items():
         if isinstance(answer, Missing):
             reasons[f"engine_{engine}"] = answer.reason
-        else:
-            found[engine] = tuple(_json(answer) if engine == "xllamacpp" else listed(answer))
+            continue
+        try:
+            found[engine] = tuple(devices(answer))
+        except (ValueError, LookupError, TypeError):
+            reasons[f"engine_{engine}"] = f"error: its answer is {answer[-40:]!r}"
     return found
 
 

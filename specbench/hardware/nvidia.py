@@ -87,10 +87,8 @@ def _ask(
     """NVML's answer, or the reason why there is none. `take` gets nvidia-ml-py and what it returned."""
 
     def call() -> Any:
-        try:
-            import pynvml  # noqa: PLC0415  absent on systems that never have such a card
-        except ImportError:
-            return Missing("no driver: the package nvidia-ml-py is not installed")
+        import pynvml  # noqa: PLC0415  the command line must start without it
+
         try:
             handles = [pynvml.nvmlDeviceGetHandleByIndex(card) for card in cards]
             answer = getattr(pynvml, function)(*handles, *arguments)

@@ -13,7 +13,7 @@ from specbench.records import Accelerator, Vendor
 # Lines that identify one card or board; they are dropped before anything sees them
 _IDENTIFYING = re.compile(r"^[ \t]*(?:serial\w*|uuid|unique_id)\b.*\n?", re.IGNORECASE | re.MULTILINE)
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-_NO_VALUE = {2**bits - 1 for bits in (16, 32, 64)}  # what drivers answer for "there is none"
+NO_VALUE = {2**bits - 1 for bits in (16, 32, 64)}  # what drivers answer for "there is none"
 _NO_TEXT = {"", "n/a", "[n/a]", "unknown"}
 _PLAUSIBLE: dict[str, tuple[float, float]] = {  # by the beginning of a reading's name, in base units
     "memory": (2**20, 2**50),
@@ -76,7 +76,7 @@ class Source:
             return Missing(f"error: /{path} says {text[:40]!r}")
         value = int(text, 16 if text.startswith("0x") else 10)
         return (
-            Missing(f"error: /{path} says {text}") if value in _NO_VALUE else value * times if per == 1 else value / per
+            Missing(f"error: /{path} says {text}") if value in NO_VALUE else value * times if per == 1 else value / per
         )
 
     def names(self, path: str) -> list[str]:
@@ -100,7 +100,8 @@ class Source:
             parents = (parent.name for parent in (self.root / path).resolve().parents)
             return [name for name in parents if _PCI_ADDRESS.fullmatch(name)]
 
-        return list(self.ask(f"bridges {path}", above, file=True))
+        found = self.ask(f"bridges {path}", above, file=True)
+        return [] if isinstance(found, Missing) else list(found)
 
     def program(self, name: str, argv: Sequence[str], *, timeout: float = 20.0) -> str | Missing:
         """What a program writes to standard output."""
@@ -163,5 +164,5 @@ def _checked(name: str, reading: Any) -> Any:
     if isinstance(reading, bool) or not isinstance(reading, int | float):
         return reading
     low, high = next((limits for start, limits in _PLAUSIBLE.items() if name.startswith(start)), (None, None))
-    absurd = reading in _NO_VALUE or (low is not None and high is not None and not low <= reading <= high)
+    absurd = reading in NO_VALUE or (low is not None and high is not None and not low <= reading <= high)
     return Missing(f"error: the answer is {reading:g}, which cannot be") if absurd else reading

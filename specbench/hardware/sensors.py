@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from specbench.hardware import amd, pci
-from specbench.hardware.reading import Missing
+from specbench.hardware.reading import NO_VALUE, Missing
 from specbench.records import Accelerator
 
 Reading = float | str
@@ -83,7 +83,7 @@ class Source:
         if isinstance(value, Missing):
             return value.reason
         least, most = _BOUNDS.get(key, _BYTES)
-        return value if least <= value < most else f"{value:g} cannot be"
+        return value if least <= value < most and value not in NO_VALUE else f"{value:g} cannot be"
 
 
 def _said(error: Exception) -> str:

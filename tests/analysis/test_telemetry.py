@@ -85,6 +85,11 @@ def test_a_counter_that_stands_still_is_not_zero_joules() -> None:
     assert isinstance(telemetry.joules(recorded({"nvidia0": meter(*[5.0] * 40)}), 0, 3.5), str)
 
 
+def test_a_card_that_is_lost_during_a_decode_has_no_energy() -> None:
+    found = telemetry.joules(recorded({"nvidia0": steady(200, 5), "nvidia1": steady(200, 2)}), 0.5, 4.0)
+    assert found == "nvidia1 did not answer to the end"
+
+
 def measured(prompt: str = "code-0", **changes: Any) -> Generation:
     """2 s of decoding at 200 W, 100 tokens, after 0.5 s before the request and 0.1 s of prefill."""
     facts = {"telemetry": recorded({"nvidia0": steady(200)}), "asked": 0.5, "total": 2.1, "seconds": 2.0}

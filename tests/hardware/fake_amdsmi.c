@@ -72,7 +72,7 @@ struct asic {
 };
 API amdsmi_get_gpu_asic_info(void *card, struct asic *out) {
     memset(out, 0, sizeof *out);
-    snprintf(out->serial, sizeof out->serial, "0x5E41A1");
+    of_card(card, "serial", out->serial, sizeof out->serial);
     return of_card(card, "market_name", out->market_name, sizeof out->market_name);
 }
 API amdsmi_get_energy_count(void *card, uint64_t *count, float *microjoules, uint64_t *nanoseconds) {

@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 RIG = {  # an MI50 as amdsmi names it, with invented readings
     "0.bdf": "0000:03:00.0",
     "0.market_name": "AMD Instinct MI60 / MI50",
+    "0.serial": "0x5E41A1",
     "0.watts": "200",
     "0.pid.0": "self",
     "0.vram.0": str(7 * 2**30),
@@ -137,6 +138,12 @@ def test_memory_of_the_engine_that_is_not_known_is_a_reason(
 def test_a_name_that_is_unknown_is_a_reason(told: Told, library: Path) -> None:
     (card, _), _, _ = told(library, {"0.market_name": "N/A"})
     assert (card["name"], card["reasons"]["name"]) == (None, "unsupported: the answer is 'N/A'")
+
+
+def test_a_serial_that_the_package_cannot_read_costs_the_name_only(told: Told, library: Path) -> None:
+    (card, _), _, _ = told(library, {"0.serial": "none"})
+    assert (card["name"], card["reasons"]["name"]) == (None, "error: amdsmi: ValueError")
+    assert card["readings"]["energy_counter"] is True
 
 
 def test_the_package_without_its_library_prints_nothing_and_is_a_reason(told: Told) -> None:

@@ -175,6 +175,14 @@ def test_an_engine_that_fails_has_a_reason(tmp_path: Path) -> None:
     assert told.stdout == "error: it ended with 3: error: cannot load libcuda\n"
 
 
+@pytest.mark.parametrize("answer", ["", "ggml: a word too many", '[["CPU"]]', "7", "[7]"])
+def test_an_answer_that_is_no_list_of_devices_is_a_reason(answer: str) -> None:
+    reasons: dict[str, str] = {}
+    recorded = {"program xllamacpp": answer, "program llama-server": "Available devices:"}
+    assert engines.read(Source(recorded=recorded), reasons) == {"llama-server": ()}
+    assert reasons == {"engine_xllamacpp": f"error: its answer is {answer!r}"}
+
+
 def test_the_lines_of_llama_server_are_devices() -> None:
     text = (
         "Available devices:\n"

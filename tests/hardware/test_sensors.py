@@ -88,6 +88,13 @@ def test_a_value_that_cannot_be_is_a_reason(nvml: Path, key: str, name: str, val
     assert "cannot be" in str(card[name])
 
 
+@pytest.mark.parametrize(("key", "name"), [("throttle", "throttle"), ("used", "device_memory")])
+def test_what_a_driver_says_for_none_is_no_mask_and_no_memory(nvml: Path, key: str, name: str) -> None:
+    watched.write(nvml, {**watched.CARD, key: 4294967295})
+    (card,), _ = nvidia()
+    assert "cannot be" in str(card[name])
+
+
 def test_an_energy_counter_that_is_not_supported_has_a_reason(nvml: Path) -> None:
     watched.write(nvml, {key: value for key, value in watched.CARD.items() if key != "watts"})
     (card,), _ = nvidia()
@@ -254,6 +261,7 @@ def test_an_amd_card_is_read_from_sysfs(tmp_path: Path) -> None:
         ("current_link_width", "255", "pcie_width"),
         ("pp_dpm_sclk", "nothing", "sm_clock_max"),
         ("hwmon__power1_cap", "-1", "power_limit"),
+        ("mem_info_vram_used", "4294967295", "device_memory"),
     ],
 )
 def test_a_malformed_file_spoils_one_reading_only(tmp_path: Path, file: str, text: str, key: str) -> None:
