@@ -69,7 +69,8 @@ def compare(
     results: str | Path = "results",
 ) -> Regression:
     """Runs against earlier runs: `.changes`, `.gates`, `.exit_status`; docs/compare.md says what they mean."""
-    sides = [history.measured(history.find(_paths(side), results=Path(results)))[0] for side in (base, new)]
+    found = history.sides(_paths(base), _paths(new), results=Path(results))
+    sides = [history.measured(side)[0] for side in found]
     return judged(*sides, fail_on=fail_on, across=across, threshold=threshold)
 
 

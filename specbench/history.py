@@ -11,7 +11,8 @@ from typing import Any
 
 from specbench import store
 from specbench.analysis.conditions import Measured, differences
-from specbench.analysis.sides import MEASURES, Place, sides
+from specbench.analysis.sides import MEASURES, Place
+from specbench.analysis.sides import sides as analysed
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.records import Machine
@@ -30,6 +31,13 @@ def find(names: Sequence[Path], *, results: Path) -> list[Path]:
         else:
             raise InputError(f"there is no run {name}", hint="`specbench runs list` lists them")
     return list(dict.fromkeys(path.resolve() for path in found))
+
+
+def sides(base: Sequence[Path], new: Sequence[Path], *, results: Path) -> tuple[list[Path], list[Path]]:
+    """The runs of BASE and of NEW. A run of NEW that BASE's folder holds too is one of NEW only."""
+    newer = find(new, results=results)
+    older = find(base, results=results)
+    return [path for path in older if path not in newer] or older, newer
 
 
 def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
@@ -155,12 +163,18 @@ def trends(
     results: Path, *, measure: str, last: int, contender: str | None = None, category: str | None = None
 ) -> dict[Place, dict[str, float]]:
     """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place."""
-    newest, *older = (measured([path])[0][0] for path in reversed(store.runs(results)[-last:]))
+    kept = []
+    for path in reversed(store.runs(results)[-last:]):
+        with suppress(InputError):  # `runs list` names what is damaged
+            kept += measured([path])[0]
+    if not kept:
+        raise InputError(f"there is no run that can be read in {results}", hint="`specbench runs list` lists them")
+    newest, *older = kept
     found: dict[Place, dict[str, float]] = {}
     for run in [*reversed(older), newest]:
         if any(d.kind for d in differences([newest], [run])):
             continue
-        both = sides([newest], [run])
+        both = analysed([newest], [run])
         for place in both.places:
             pair = both.values(MEASURES[measure], place)
             wanted = contender in (None, place.contender) and category in (None, place.category)

@@ -67,7 +67,13 @@ def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterato
         if c.name in contenders:
             yield "engine", f"engine of {c.name}", c.engine
             yield "target", f"target of {c.name}", f"{c.target_label} {c.target_quant or ''}".strip()
-            asked: dict[str, Setting] = {**c.engine_settings, **c.settings, "template": c.template}
+            asked: dict[str, Setting] = {
+                **c.engine_settings,
+                **c.settings,
+                "template": c.template,
+                "streams": c.streams,
+            }
+            yield "settings", f"draft model of {c.name}", c.draft_label
             yield "settings", f"settings of {c.name}", " ".join(f"{key}={asked[key]}" for key in sorted(asked))
     for p in run.plan.prompts:
         if p.id in prompts and p.id != "warm-up":
@@ -78,6 +84,7 @@ def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterato
         for t in block.trials:
             if t.role == "measured":
                 yield "settings", f"output tokens of {t.category}", t.output_tokens
+                yield "settings", f"answers of {t.category}", "of fixed length" if t.ignore_eos else "end by themselves"
 
 
 def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, str, object]]:

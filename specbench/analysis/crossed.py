@@ -101,7 +101,7 @@ def needed(found: Effect, base: Array, new: Array, noise: Floor, *, within: floa
     differences = new.mean(axis=0) - base.mean(axis=0)
     own = max(float(differences.var(ddof=1)) - share * noise.trials * found.prompts, 0.0)
     best: tuple[float, tuple[int, int] | None] = (inf, None)
-    for starts, times in product(_STARTS, _PROMPTS):
+    for starts, times in product(_STARTS[noise.variance > 0 :], _PROMPTS):  # one start shows no noise
         prompts = found.prompts * times
         single = noise.trials / times  # of one start's mean over so many prompts
         more = Floor(max(noise.variance - noise.trials, 0.0) + single, single, max(2 * starts - 2, noise.degrees))

@@ -97,7 +97,12 @@ def _steps(overall: Mapping[str, Row], generations: Iterable[Generation]) -> Ite
         seconds[g.trial.contender] += [step.seconds for step in g.steps or () if step.seconds > 0]
     for name, found in seconds.items():
         if len(found) >= _LEAST_STEPS and name in overall:
-            yield Steps(overall[name].target, overall[name].label, len(found), tuple(quantiles(found, n=100)))
+            yield Steps(
+                overall[name].target,
+                overall[name].label,
+                len(found),
+                tuple(quantiles(found, n=100, method="inclusive")),
+            )
 
 
 def _traces(generations: Sequence[Generation]) -> Iterable[Trace]:

@@ -83,7 +83,7 @@ class Sides:
         for number, (side, group) in enumerate((("BASE", self.base), ("NEW", self.new))):
             if not all(place in run for run in group):
                 lost = self.failed.get(place, (0, 0))[number]
-                return f"all {lost} trials failed in {side}" if lost else f"not measured in every run of {side}"
+                return _missing(sum(place not in run for run in group), len(group), side, lost)
         baseline = place._replace(contender=self.baselines.get(place.contender) or "")
         if measure.over_baseline and not all(baseline in run for run in runs):
             return None
@@ -97,7 +97,15 @@ class Sides:
                 table = np.array([[f[key] for key in shared] for f in found], dtype=np.float64)
                 base, new = (_scaled(measure, side) for side in np.split(table, [len(self.base)]))
                 return _averaged(base, self.sessions[0]), _averaged(new, self.sessions[1])
+        if measure.drafts and not any(_parts(METRICS[name].parts, r[place]) for name in measure.metrics for r in runs):
+            return None  # a method that never drafts there
         return "no prompt has this figure in every run"
+
+
+def _missing(runs: int, of: int, side: str, failed: int) -> str:
+    if failed and runs == of:
+        return f"all {failed} trials failed in {side}"
+    return f"missing in {runs} of {of} runs of {side}" + (f" ({failed} trials failed)" if failed else "")
 
 
 def sides(base: Sequence[Measured], new: Sequence[Measured]) -> Sides:
@@ -133,18 +141,23 @@ def _sessions(
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
     """Of both sides: the indexes of runs that belong together."""
     began = sorted(
-        (min((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0), side, index)
-        for side, group in enumerate((base, new))
-        for index, run in enumerate(group)
+        (*_span(run), side, index) for side, group in enumerate((base, new)) for index, run in enumerate(group)
     )
     found: tuple[list[list[int]], list[list[int]]] = ([], [])
     before, last = -1, 0.0
-    for started, side, index in began:
+    for started, ended, side, index in began:
         if side != before or started - last > _SESSION:
             found[side].append([])
         found[side][-1].append(index)
-        before, last = side, started
+        before, last = side, max(last, ended)
     return tuple(map(tuple, found[0])), tuple(map(tuple, found[1]))
+
+
+def _span(run: Measured) -> tuple[float, float]:
+    """When its first trial began, and when its last one ended as far as that is known."""
+    found = [r for r in run.results if isinstance(r, Generation | Failure)]
+    ends = (r.started + (r.total or 0.0 if isinstance(r, Generation) else 0.0) for r in found)
+    return min((r.started for r in found), default=0.0), max(ends, default=0.0)
 
 
 def _averaged(runs: Array, sessions: Sequence[Sequence[int]]) -> Array:

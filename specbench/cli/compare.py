@@ -37,8 +37,8 @@ def compare(
             f"{runs[0]} has nothing to be compared with",
             hint="specbench compare BASE NEW, or specbench compare baseline NEW",
         )
-    (old, old_warnings), (new, new_warnings) = (
-        history.measured(history.find(side, results=results)) for side in ([runs[0], *(base or ())], runs[1:])
+    (old, old_warnings), (new, new_warnings) = map(
+        history.measured, history.sides([runs[0], *(base or ())], runs[1:], results=results)
     )
     for warning in (*old_warnings, *new_warnings):
         print(f"warning: {warning}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,12 @@ def write(text: str, path: Path | None, *, append: bool = False) -> None:
             file.write(text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
+
+
+def shown_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Words of a command as they may be recorded: without what stands for a password or a key."""
+    found = []
+    for word in words:
+        text = re.sub(r"(?<=//)[^/@\s]+@", "…@", word.encode(errors="replace").decode())
+        found.append(re.sub(r"(?i)((?:key|token|secret|password)\S*?[= ]).+", r"\1…", text))
+    return tuple(found)

@@ -22,8 +22,11 @@ def predict(
     from specbench import pipeline, prediction  # noqa: PLC0415  --help must not wait for it
     from specbench.analysis import prediction as analysis  # noqa: PLC0415
     from specbench.cli import flags, sections  # noqa: PLC0415
+    from specbench.errors import InputError  # noqa: PLC0415
     from specbench.report.predicted import backtest_section, predicted_section  # noqa: PLC0415
 
+    if context < 0:
+        raise InputError(f"a context of {context} tokens cannot be", hint="--context 0 or more")
     if backtest:
         rows, broken = prediction.published()
         tests = analysis.backtest(rows)

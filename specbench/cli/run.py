@@ -55,6 +55,7 @@ def run(
     """
     from specbench import pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
+    from specbench.errors import InputError  # noqa: PLC0415
 
     asked: dict[str, Any] = {
         "model": model,
@@ -86,7 +87,7 @@ def run(
     }
     if resume is None:
         plan = pipeline.plan_run(flags.runfile(runfile, **asked, budget=flags.seconds(budget)), engines=engines)
-        plan = replace(plan, command=tuple(sys.argv[1:]))
+        plan = replace(plan, command=flags.shown_words(sys.argv[1:]))
         extent = pipeline.extent_of(plan, results=results, estimated=dry_run)
         if dry_run:
             console.show_plan(plan, extent)
@@ -102,6 +103,9 @@ def run(
     measured, comparison = pipeline.read(outcome.path)
     if comparison.measured:
         console.show_comparison(measured, comparison, format_="json" if json else "text")
-        pipeline.write_page(measured, comparison, outcome.path / "report.html")
+        try:
+            pipeline.write_page(measured, comparison, outcome.path / "report.html")
+        except InputError as error:  # the records are there; `specbench report` can make it elsewhere
+            print(f"warning: {error.message}", file=sys.stderr)
     console.show_outcome(outcome, measured)
     raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=strict))

@@ -71,7 +71,8 @@ def _watch(parent: int, argv: list[str]) -> None:
         os._exit(1)
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two
+            signal.signal(number, signal.SIG_DFL)
         kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
             os.execv(argv[0], argv)  # noqa: S606  no shell on purpose
@@ -80,7 +81,8 @@ def _watch(parent: int, argv: list[str]) -> None:
             os._exit(126)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        if status != -signal.SIGKILL:  # whose action cannot be set
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)
 

@@ -192,7 +192,7 @@ def read_answer(
     for _, chunk in chunks:
         whole |= {key: value for key, value in chunk.items() if value is not None}
     usage, timings = whole.get("usage", {}), whole.get("timings", {})
-    own: Mapping[str, float] = usage.get("timings", {})
+    own: Mapping[str, float] = usage.get("timings") or {}
     own_metrics: Mapping[str, Any] = whole.get("metrics") or {}  # vLLM
     texts = [(at, text) for at, chunk in chunks if (text := _text(chunk))]
     ids = [(at, tokens) for at, chunk in chunks if (tokens := _choice(chunk).get("token_ids"))]

@@ -16,7 +16,13 @@ from specbench.engines import lifetime
 from specbench.engines.base import OpeningError, TrialError
 from specbench.engines.wire import Wire
 
-_REMOVED = ("LLAMA_ARG_*", "LLAMA_LOG_*")  # would change the engine behind the plan's back
+_REMOVED = (
+    "LLAMA_ARG_*",
+    "LLAMA_LOG_*",
+    "LLAMA_API_KEY",
+    "VLLM_API_KEY",
+)  # would change the engine behind the plan's back
+_SECRET = ("*KEY*", "*TOKEN*", "*SECRET*", "*PASSWORD*")
 _RECORDED = (
     "*OMP_*",
     "CUDA_*",
@@ -119,7 +125,11 @@ def started(
         try:
             wire = Wire(url)
             _wait_until_ready(wire, process, log, began=began, timeout=load_timeout)
-            recorded = {key: value for key, value in whole.items() if key in environment or _matches(key, _RECORDED)}
+            recorded = {
+                key: value
+                for key, value in whole.items()
+                if key in environment or (_matches(key, _RECORDED) and not _matches(key, _SECRET))
+            }
             yield Running(wire, process, log, tuple(argv), recorded, time.perf_counter() - began)
         finally:
             lifetime.stop(process, patience=_PATIENCE)

@@ -38,5 +38,5 @@ def _version(program: Path) -> str | None:
 
 def _packages(program: Path) -> Path:
     """The packages of the virtual environment that the program lies in; a folder that is not there for another one."""
-    root = program.parent.parent
+    root = program.resolve().parent.parent  # a program on PATH may be a link into its environment
     return next(root.glob("lib/python3.*/site-packages"), root / "site-packages")

@@ -107,7 +107,7 @@ def _figure(chart: Chart | Matrix, caption: str | None, card: tuple[float, float
         axes.set_xlabel(chart.x, color=INK)
         axes.set_ylabel(chart.y, color=INK)
     if caption is not None:
-        figure.suptitle(fill(chart.title, 80), fontsize=11, x=0.01, ha="left", color=INK)
+        figure.suptitle(fill(_clean(chart.title), 80), fontsize=11, x=0.01, ha="left", color=INK)
         figure.supxlabel(
             "\n".join(fill(line, 125) for line in caption.splitlines()), fontsize=7, x=0.01, ha="left", color="#666666"
         )
@@ -129,8 +129,12 @@ def _quiet(axes: "Axes") -> None:
 
 def _short(name: str) -> str:
     """A name that leaves room for the chart, without characters that SVG forbids."""
-    name = "".join(c if c.isprintable() else "\ufffd" for c in name)
+    name = _clean(name)
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
+def _clean(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _lines(axes: "Axes", chart: Chart) -> None:
@@ -280,7 +284,8 @@ def _settings() -> Iterator[None]:
     import matplotlib as mpl  # noqa: PLC0415
 
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "specbench", "text.parse_math": False}
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    standard: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}  # not the user's own
+    with mpl.rc_context({**standard, **settings}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box is shown instead
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # names beyond all measure
         yield

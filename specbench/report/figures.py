@@ -115,7 +115,9 @@ def _along(curves: Iterable[Curve]) -> Iterator[Chart]:
         members = list(group)
         chosen = [c for c in members if c.category is None] if axis != "fill" else members
         where = f"{target}, {cells.temperature(temperature)}"
-        ticks = tuple(dict.fromkeys(cells.setting(axis, p.value) for c in chosen for p in c.points))
+        values = dict.fromkeys(p.value for c in chosen for p in c.points)
+        numbers = all(isinstance(v, int | float) for v in values)
+        ticks = tuple(dict.fromkeys(cells.setting(axis, v) for v in (sorted(values) if numbers else values)))
         for name, title, unit, reading in (
             ("speedup", "Decode speedup", "× the baseline", lambda p: p.speedup),
             ("acceptance", "Acceptance", "accepted / drafted, %", _acceptance),
@@ -165,7 +167,7 @@ def _prompts(details: Details) -> Iterator[Chart]:
 
 
 def _steps(details: Details) -> Iterator[Chart]:
-    for target, group in groupby(details.steps, key=lambda s: s.target):
+    for target, group in groupby(sorted(details.steps, key=lambda s: s.target), key=lambda s: s.target):
         yield Chart(
             file_name("steps", target),
             f"Seconds of a step, all categories and temperatures: {target}",

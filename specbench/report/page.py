@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,15 +71,17 @@ def page(comparison: Comparison, plan: Plan, machine: Machine, results: Sequence
 def pictures(comparison: Comparison, machine: Machine, results: Sequence[Result]) -> Iterator[tuple[str, bytes]]:
     """File names and bytes: every chart as PNG and as SVG, and `card.png`, for links."""
     caption = " · ".join([*_facts(comparison, results), *machine_in_words(machine)])
-    drawn = [*figures(comparison, details(comparison, results))]
+    drawn, taken = [*figures(comparison, details(comparison, results))], Counter[str]()
     notes = {t.label: f"{t.label}: {t.note.removeprefix(f'{t.label}: ')}" for t in comparison.targets if t.note}
     captions = [
         _clean("\n".join([caption, *(note for label, note in notes.items() if f" {label}, " in chart.title)]))
         for chart in drawn
     ]
     for chart, words in zip(drawn, captions, strict=True):
-        yield f"{chart.name}.png", png(chart, words)
-        yield f"{chart.name}.svg", svg(chart, words).encode()
+        taken[chart.name] += 1  # long names, and names in other scripts, may look alike
+        name = chart.name if taken[chart.name] == 1 else f"{chart.name}-{taken[chart.name]}"
+        yield f"{name}.png", png(chart, words)
+        yield f"{name}.svg", svg(chart, words).encode()
     ranked = [
         pair for pair in zip(drawn, captions, strict=True) if isinstance(pair[0], Chart) and pair[0].kind == "ranked"
     ]

@@ -64,7 +64,12 @@ def backtest_section(tests: Sequence[Backtest], broken: Sequence[tuple[Published
         for t in tests
     )  # fmt: skip
     left_out = (f"left out, it breaks a bound: {row.device}, {row.label}: {why}" for row, why in broken)
-    return Section("Published rows, each predicted without its own source", columns, rows, footnotes=tuple(left_out))
+    return Section(
+        "Published rows, each predicted without those of its device, or of its source on it",
+        columns,
+        rows,
+        footnotes=tuple(left_out),
+    )
 
 
 def _speed(device: OnDevice) -> float:

@@ -117,7 +117,13 @@ def junit(found: Regression) -> str:
     """A test case for each gate, or without gates for each change; what is not decided is skipped, with its reason."""
     suite = ET.Element("testsuite", name="specbench compare")
     cases: list[tuple[str, str, str]] = [(g.gate, g.outcome, "\n".join(g.where)) for g in found.gates] or [
-        (_name(c), {"slower": "failed", "inconclusive": "inconclusive"}.get(c.verdict, "passed"), describe(c))
+        (
+            _name(c),
+            {"slower": "failed", "inconclusive": "inconclusive", "not comparable": "inconclusive"}.get(
+                c.verdict, "passed"
+            ),
+            describe(c),
+        )
         for c in found.changes
     ]
     for name, outcome, text in cases:

@@ -162,6 +162,19 @@ def test_other_output_than_the_baselines_fails_the_lossless_gate() -> None:
     same = [g for i in range(6) for g in (generation("base", f"code-{i}"), drafted(f"code-{i}"))]
     assert regression([run("a", same)], [run("b", results)], gates=[gate("lossless")]).gates[0].outcome == "failed"
     assert regression([run("a", same)], [run("b", same)], gates=[gate("lossless")]).gates[0].outcome == "passed"
+    died = [g for g in same if g.trial.contender == "base"] + [failure("draft", f"code-{i}") for i in range(6)]
+    assert regression([run("a", same)], [run("b", died)], gates=[gate("lossless")]).gates[0].outcome == "inconclusive"
+
+
+@pytest.mark.parametrize("changes", [{"streams": 4}, {"draft_label": "other"}])
+def test_streams_and_the_draft_model_are_settings(changes: dict[str, Any]) -> None:
+    old, new = side("base", PACE), side("new", PACE)
+    other = [
+        replace(r, plan=replace(r.plan, contenders=tuple(replace(c, **changes) for c in r.plan.contenders)))
+        for r in new
+    ]
+    with pytest.raises(InputError, match="cannot be compared"):
+        regression(old, other)
 
 
 @pytest.mark.parametrize(

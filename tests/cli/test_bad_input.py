@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from specbench import datafiles
+from specbench.cli import flags
 
 TARGET = datafiles.path("micro/weights/target-q8_0.gguf")
 DRAFT = datafiles.path("micro/weights/draft-q8_0.gguf")
@@ -123,3 +124,18 @@ def test_a_finished_run_is_reported_in_known_formats_and_to_places_that_exist(fo
     (run / "machine.json").write_text(json.dumps({**machine, "cpu": "another"}))
     moved = specbench("run", "--resume", run, cwd=folder)
     assert (moved.returncode, "another machine" in moved.stderr) == (2, True)
+
+
+def test_a_recorded_command_has_no_secrets() -> None:
+    words = [
+        "run",
+        "--url",
+        "http://me:hunter2@host:1/v1",
+        "--engine-arg=--api-key=abc",
+        "--engine-set",
+        "threads=1",
+        "\udcff",
+    ]
+    assert flags.shown_words(words) == (
+        "run", "--url", "http://…@host:1/v1", "--engine-arg=--api-key=…", "--engine-set", "threads=1", "?",
+    )  # fmt: skip

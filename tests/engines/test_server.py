@@ -145,7 +145,14 @@ def test_what_an_engine_started_dies_with_it_when_our_process_is_killed(tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="foreign programs are watched on Linux only")
-@pytest.mark.parametrize(("code", "status"), [("raise SystemExit(7)", 7), ("import os; os.abort()", -signal.SIGABRT)])
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("raise SystemExit(7)", 7),
+        ("import os; os.abort()", -signal.SIGABRT),
+        ("import os; os.kill(os.getpid(), 9)", -signal.SIGKILL),
+    ],
+)
 def test_how_a_foreign_program_ended_is_how_it_is_told(tmp_path: Path, code: str, status: int) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = lifetime.start([sys.executable, "-c", code], environment={}, log=log, foreign=True)

@@ -179,3 +179,32 @@ def test_the_templates_are_in_the_wheel() -> None:
         "page.html",
         "page.js",
     ]
+
+
+def test_steps_are_never_faster_than_the_fastest_nor_slower_than_the_slowest() -> None:
+    made, results = run()
+    spread = (0.001, *[0.01] * 8, 0.1)
+    for i, r in enumerate(results):
+        if isinstance(r, Generation) and r.steps:
+            results[i] = replace(r, steps=tuple(replace(s, seconds=x) for s, x in zip(r.steps, spread, strict=True)))
+    (steps,) = details(compare(made, results), results).steps
+    assert 0.001 <= min(steps.percentiles) <= max(steps.percentiles) <= 0.1
+
+
+def test_charts_whose_names_look_alike_do_not_overwrite_each_other() -> None:
+    made, results = run("千问")
+    other, more = run("通义")
+    both = replace(
+        made,
+        contenders=(
+            *made.contenders,
+            *(replace(c, name=f"2 {c.name}", baseline=c.baseline and f"2 {c.baseline}") for c in other.contenders),
+        ),
+    )
+    results += [
+        replace(r, trial=replace(r.trial, id=f"2 {r.trial.id}", contender=f"2 {r.trial.contender}"))
+        for r in more
+        if isinstance(r, Generation)
+    ]
+    names = [name for name, _ in pictures(compare(both, results), MACHINE, results)]
+    assert len(names) == len(set(names))
