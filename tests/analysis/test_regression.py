@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from analysis.recorded_runs import recorded
-from analysis.synthetic import counts, drafted, failure, generation, ids, machine, plan, prompt
+from analysis.synthetic import BASE, DRAFT, counts, drafted, failure, generation, ids, machine, plan, prompt
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -307,6 +307,26 @@ def test_alike_sides_raise_a_false_alarm_in_at_most_5_of_100_simulations(start: 
         pair = [synthetic_runs(dice, name, runs=3, start=start) for name in ("base", "new")]
         alarms += any(c.verdict in CLAIMS for c in regression(*pair, gates=GATES).changes)
     assert alarms / 120 <= 0.05 + 2 * (0.05 * 0.95 / 120) ** 0.5
+
+
+def test_a_contender_louder_than_the_rest_is_judged_by_its_own_noise() -> None:
+    dice = np.random.default_rng(11)
+    noise = {f"draft-{k}": 0.1 if k == 0 else 0.01 for k in range(8)}
+    contenders = (BASE, *(replace(DRAFT, name=name) for name in noise))
+
+    def alike(name: str) -> list[Measured]:
+        runs = []
+        for number in range(4):
+            at = {"started": 1e5 * (2 * number + (name == "new"))}
+            results: list[Result] = [generation("base", f"code-{i}", counts=counts(0, 0), **at) for i in range(6)]
+            for who, wide in noise.items():
+                seconds = 0.5 * np.exp(dice.normal(0, wide) + dice.normal(0, 0.01, 6))
+                results += [drafted(f"code-{i}", who=who, seconds=float(s), **at) for i, s in enumerate(seconds)]
+            runs.append(Measured(f"{name}-{number}", plan(results, contenders), machine(), results))
+        return runs
+
+    alarms = sum(bool(claims(regression(alike("base"), alike("new")))) for _ in range(40))
+    assert alarms / 40 <= 0.05 + 2 * (0.05 * 0.95 / 40) ** 0.5
 
 
 def test_a_regression_of_8_per_cent_is_found_in_most_simulations_on_a_quiet_machine() -> None:
