@@ -84,7 +84,9 @@ def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterato
         for t in block.trials:
             if t.role == "measured":
                 yield "settings", f"output tokens of {t.category}", t.output_tokens
-                yield "settings", f"answers of {t.category}", "of fixed length" if t.ignore_eos else "end by themselves"
+                if t.prompt in prompts:  # constrained ones end by themselves, also among others of their category
+                    how = "of fixed length" if t.ignore_eos else "end by themselves"
+                    yield "settings", f"answers to {t.prompt}", how
 
 
 def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, str, object]]:

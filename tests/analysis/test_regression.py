@@ -166,6 +166,20 @@ def test_other_output_than_the_baselines_fails_the_lossless_gate() -> None:
     assert regression([run("a", same)], [run("b", died)], gates=[gate("lossless")]).gates[0].outcome == "inconclusive"
 
 
+def test_answers_of_both_kinds_in_a_category_do_not_refuse_but_another_stop_rule_does() -> None:
+    def stopped(r: Measured, *free: str) -> Measured:
+        blocks = tuple(
+            replace(b, trials=tuple(replace(t, ignore_eos=t.prompt not in free) for t in b.trials))
+            for b in r.plan.blocks
+        )
+        return replace(r, plan=replace(r.plan, blocks=blocks))
+
+    mixed = [stopped(r, "code-0") for r in side("base", PACE)]
+    assert regression(mixed, [stopped(r, "code-0") for r in side("new", PACE)]).differences == ()
+    with pytest.raises(InputError, match="answers to code-0"):
+        regression(mixed, [stopped(r) for r in side("new", PACE)])
+
+
 @pytest.mark.parametrize("changes", [{"streams": 4}, {"draft_label": "other"}])
 def test_streams_and_the_draft_model_are_settings(changes: dict[str, Any]) -> None:
     old, new = side("base", PACE), side("new", PACE)
