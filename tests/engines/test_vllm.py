@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import random_heads
+from engines import random_heads
 
 from specbench import datafiles
 from specbench.engines import catalog, server, vllm_cpu
