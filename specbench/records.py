@@ -173,6 +173,7 @@ class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
     `drafters_found`: files that lay around the models, and what became of each. `model_files`: their fingerprints.
+    `until`: how wide the interval of a speedup may be to either side, as a fraction, for its cell to go on no further.
     `command`: the words that asked for it.
     """
 
@@ -190,6 +191,7 @@ class Plan:
     trial_timeout: float = 600.0
     load_timeout: float = 600.0
     budget: float | None = None
+    until: float | None = None
     telemetry: bool = True
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
@@ -440,6 +442,20 @@ class Skip:
 
 
 @_record
+class Enough:
+    """Planned trials that need not run: the speedup of their category is known as well as the plan's `until` asks."""
+
+    kind: Literal["enough"] = "enough"
+    schema_version: Literal[2] = SCHEMA_VERSION
+    contender: str
+    category: str
+    temperature: float
+    fill: int | None
+    reason: str
+    trials: tuple[str, ...]
+
+
+@_record
 class VerificationPasses:
     """Requests that made the target work through `positions` positions in each of `passes` forward passes.
 
@@ -474,7 +490,7 @@ class HardwareMeasurement:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-Result = Annotated[Generation | Failure | Opening | Skip | Telemetry, Field(discriminator="kind")]
+Result = Annotated[Generation | Failure | Opening | Skip | Enough | Telemetry, Field(discriminator="kind")]
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -24,7 +24,7 @@ from specbench.cli.sections import draw
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import FORMATS
 from specbench.report.text import sections
 from specbench.report.tuned import tuned_sections
@@ -65,6 +65,9 @@ class Progress:
             self._tallies[event.trial.contender].add(event)
             if isinstance(event, Failure):
                 self._say(f"[red]failed[/red] {escape(event.trial.id)}: {escape(event.message)}")
+        elif isinstance(event, Enough):
+            self._planned[event.contender] -= len(event.trials)
+            self._say(f"enough {escape(event.contender)}, {event.category}: {event.reason}")
         elif isinstance(event, Skip):
             self._tallies[event.contender].skipped = True
             self._say(

@@ -29,6 +29,8 @@ def runfile(
         base = _toml(path)
     elif model is None and "url" not in given:
         base = _toml(datafiles.path("micro/run.toml"))
+        if "until" in given:
+            del base["prompts_per_category"]  # the rule decides how many
     else:
         base = {}
     if model is not None:

@@ -40,6 +40,7 @@ def run(
     stream: o.Stream = None,
     telemetry: o.Telemetry = None,
     budget: o.Budget = None,
+    until: o.Until = None,
     yes: o.Yes = False,
     dry_run: o.DryRun = False,
     name: o.Name = None,
@@ -83,6 +84,7 @@ def run(
         "record_steps": steps,
         "stream": stream,
         "telemetry": telemetry,
+        "until": until,
         "name": name,
     }
     if resume is None:
