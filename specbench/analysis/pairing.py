@@ -31,10 +31,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """One prompt in one cell: sums per metric, rates (repeats averaged in log space), rates over the baseline's."""
+    """One prompt in one cell: sums per metric, rates by repeat, and rates over the baseline's, of the same repeats."""
 
     sums: Mapping[str, Parts]
-    rates: Mapping[str, float]
+    rates: Mapping[str, Mapping[int, float]]
     ratios: Mapping[str, float]
 
 
@@ -56,16 +56,18 @@ def decode_clock(tallies: Tallies) -> str:
 
 def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     sums: dict[str, Parts] = {}
-    rates: dict[str, float] = {}
+    rates: dict[str, dict[int, float]] = {}
+    ratios: dict[str, float] = {}
     for name, metric in METRICS.items():
-        parts = [found for g in generations if (found := metric.parts(g)) is not None]
+        parts = [(g.trial.repeat, *found) for g in generations if (found := metric.parts(g)) is not None]
         if parts:
-            above, below = zip(*parts, strict=True)
+            repeats, above, below = zip(*parts, strict=True)
             sums[name] = sum(above), sum(below)
             if name in RATES:
-                rates[name] = stats.geometric_average([a / b for a, b in parts])
-    shared = rates.keys() & baseline.rates.keys() if baseline is not None else set()
-    ratios = {name: rates[name] / baseline.rates[name] for name in shared} if baseline is not None else {}
+                mine = rates[name] = {r: a / b for r, a, b in parts}
+                theirs = {} if baseline is None else baseline.rates.get(name, {})
+                if among := [theirs[r] for r in repeats if r in theirs] or list(theirs.values()):
+                    ratios[name] = stats.geometric_average(list(mine.values())) / stats.geometric_average(among)
     return Tally(sums, rates, ratios)
 
 
@@ -82,7 +84,7 @@ class Prompts:
 
 
 def grouped(cells: Mapping[Cell, Tallies], parts: Mapping[Cell, tuple[int, int]]) -> Prompts:
-    """The tallies of each prompt in any of the cells. `parts`: looks at cells that may stop early, and their prompts."""
+    """The tallies of each prompt in any of the cells. `parts`: looks at cells that may stop early, and prompts."""
     groups: dict[tuple[str, str], list[Tally]] = defaultdict(list)
     weights: dict[tuple[str, str], list[float]] = defaultdict(list)
     most = 1

@@ -49,9 +49,10 @@ def geometric_mean(
     """
     if not ratios:
         return None
-    logs, share = np.log(np.asarray(ratios, dtype=np.float64)), np.asarray(weights or [1.0] * len(ratios))
-    share = share / share.sum()
-    mean, alike = float(share @ logs), float(share @ share)
+    logs = np.log(np.asarray(ratios, dtype=np.float64))
+    mean = float(np.average(logs, weights=weights))
+    share = np.asarray(weights or [1.0] * len(ratios)) / (sum(weights) if weights else len(ratios))
+    alike = float(share @ share)
     if len(ratios) < MINIMUM:
         return _refused(exp(mean), len(ratios))
     error = sqrt(float(share**2 @ (logs - mean) ** 2) / (1 - alike))

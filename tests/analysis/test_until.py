@@ -225,3 +225,12 @@ def test_a_category_counts_as_much_as_it_was_planned_to() -> None:
     [overall] = [row for row in compare(plan, results).overall if row.contender == "draft"]
     assert overall.speedup is not None
     assert overall.speedup.value == pytest.approx(2**0.5)
+
+
+def test_a_contender_that_stopped_is_compared_to_its_baseline_in_the_same_repeats() -> None:
+    """The baseline went on for others, and was slower in its second repeat."""
+    results: list[Result] = [drafted(f"code-{n}") for n in range(6)]
+    results += [generation("base", f"code-{n}", repeat=r, seconds=1.0 + r) for n in range(6) for r in range(2)]
+    found = compare(planned((BASE, DRAFT)), results).rows
+    assert found[1].speedup is not None
+    assert found[1].speedup.value == pytest.approx(2)

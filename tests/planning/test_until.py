@@ -1,4 +1,5 @@
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -67,7 +68,7 @@ def test_all_contenders_have_run_a_part_before_any_begins_the_next(order: str) -
     for several in blocks.values():
         looks = list(zip(*several, strict=True))
         assert len(looks) == 4
-        assert all(max(now) < min(later) for now, later in zip(looks, looks[1:], strict=False))
+        assert all(max(now) < min(later) for now, later in pairwise(looks))
 
 
 def test_parts_are_drawn_by_lot_alike_for_all_and_by_the_seed() -> None:
