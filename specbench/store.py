@@ -34,9 +34,8 @@ from specbench.records import (
     from_json,
     to_json,
 )
+from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
 
-PLAN, MACHINE, LOCK, LOGS = "plan.json", "machine.json", "lock", "logs"
-TRIALS, OPENINGS, TELEMETRY = "trials.jsonl", "openings.jsonl", "telemetry.jsonl"
 _FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
 _T = TypeVar("_T")

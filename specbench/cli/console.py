@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich import box
 from rich.console import Console, Group
@@ -186,19 +186,3 @@ def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench
             f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {outcome.path}",
             file=sys.stderr,
         )
-
-
-def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
-    """Plain rows as a table, or as JSON."""
-    if json:
-        print(json_text.dumps(rows, indent=2))
-        return
-    if not rows:
-        print(f"{title}: none")
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for key in rows[0]:
-        table.add_column(key, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
