@@ -4,7 +4,7 @@ A missing fact is None. Times are seconds, sizes bytes. Each file carries `schem
 """
 
 from dataclasses import field
-from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -17,7 +17,6 @@ Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
-
 _T = TypeVar("_T")
 _CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
@@ -25,12 +24,7 @@ _CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def _record(kind: type[_T]) -> type[_T]:
     """Of everything on disk: frozen, and an unknown key is an error. Slots halve the memory of a large run."""
-    made: Any = dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED)
-    checked: type[_T] = made
-    return checked
-
-
-# ------------------------------------------------------------------------------------------------ what is planned
+    return cast("type[_T]", dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED))
 
 
 @_record
@@ -272,9 +266,6 @@ class Machine:
         return self.identity() == other.identity()
 
 
-# ------------------------------------------------------------------------------------------------ what was measured
-
-
 @_record
 class DraftCounts:
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
@@ -449,8 +440,6 @@ class Enough:
     schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     category: str
-    temperature: float
-    fill: int | None
     reason: str
     trials: tuple[str, ...]
 
@@ -492,15 +481,12 @@ class HardwareMeasurement:
 
 Result = Annotated[Generation | Failure | Opening | Skip | Enough | Telemetry, Field(discriminator="kind")]
 
-
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
     """Checks and writes records of that kind; an unknown key is an error."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+    return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
 
 
 def to_json(record: Any, *, indent: int | None = None) -> bytes:
@@ -510,5 +496,4 @@ def to_json(record: Any, *, indent: int | None = None) -> bytes:
 
 def from_json(kind: type[_T], data: bytes) -> _T:
     """The record in `data`. Raises pydantic's ValidationError."""
-    record: _T = adapter(kind).validate_json(data)
-    return record
+    return cast("_T", adapter(kind).validate_json(data))

@@ -58,14 +58,8 @@ def enough(plan: Plan, block: Block, results: Iterable[Result]) -> Iterator[Enou
             prompts = len({g.trial.prompt for g in measured[cell]})
             speedup = "" if own.baseline is None or known[0] is None else f" {known[0].value:.3g}"
             reason = f"speedup{speedup} known within {max(widths):.1%} after {prompts} prompts"
-            yield Enough(
-                contender=cell.contender,
-                category=cell.category,
-                temperature=cell.temperature,
-                fill=cell.fill,
-                reason=reason,
-                trials=tuple(_rest(plan, cell, block.index)),
-            )
+            trials = tuple(_rest(plan, cell, block.index))
+            yield Enough(contender=cell.contender, category=cell.category, reason=reason, trials=trials)
 
 
 def _speedup(

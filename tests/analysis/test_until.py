@@ -143,7 +143,7 @@ def test_a_contender_whose_speedup_is_known_stops_and_its_baseline_goes_on_for_t
     results = measured(plan, range(3))
     assert asked(plan, 3, results) == []  # the baseline
     [draft] = asked(plan, 4, results)
-    assert (draft.contender, draft.category, draft.temperature) == ("draft", "code", 0.0)
+    assert (draft.contender, draft.category) == ("draft", "code")
     assert draft.trials == tuple(t.id for t in plan.blocks[4].trials)
     assert draft.reason.startswith("speedup 2 known within ")
     assert asked(plan, 5, results) == []  # the loud one

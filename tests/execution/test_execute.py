@@ -197,8 +197,7 @@ def test_what_need_not_run_is_told_before_its_block_and_opens_no_engine(engine: 
     def enough(block: Block) -> list[Enough]:
         seen.append(block.index)
         names = {2: ("2.0",), 3: ("3.0",)}.get(block.index)
-        where = {"contender": block.contender, "category": "c", "temperature": 0.0, "fill": None}
-        return [Enough(reason="known", trials=names, **where)] if names else []
+        return [Enough(contender=block.contender, category="c", reason="known", trials=names)] if names else []
 
     logs, check = tmp_path, lambda _: None
     events = list(execute(plan, done=(), logs=logs, open_session=engine.open, check=check, enough=enough))

@@ -24,8 +24,7 @@ def folder(tmp_path: Path) -> Path:
         run.append(failure(TRIALS[0]))
         run.append(generation(TRIALS[0], text=TRAP))
         run.append(generation(TRIALS[1], text=TRAP))
-        enough = {"contender": "none", "category": "code", "temperature": 0, "fill": None, "reason": TRAP}
-        run.append(Enough(trials=("t3",), **enough))
+        run.append(Enough(contender="none", category="code", reason=TRAP, trials=("t3",)))
     return run.path
 
 

@@ -362,9 +362,7 @@ def test_a_run_without_telemetry_is_read_as_before(tmp_path: Path) -> None:
 
 
 def test_what_need_not_run_is_not_left_over_and_keeps_no_skip_alive(tmp_path: Path) -> None:
-    enough = Enough(
-        contender="none", category="code", temperature=0, fill=None, reason="known", trials=("t1", "t2", "t3")
-    )
+    enough = Enough(contender="none", category="code", reason="known", trials=("t1", "t2", "t3"))
     with store.create(tmp_path, PLAN, MACHINE) as folder:
         folder.append(Skip(contender="none", block=0, reason="no", hint="wait"))
         folder.append(generation(TRIALS[0]))
