@@ -121,25 +121,33 @@ def _save(path: Path, value: object) -> None:
 def trends(
     results: Path, *, measure: str, last: int, contender: str | None = None, category: str | None = None
 ) -> dict[Place, dict[str, float]]:
-    """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place."""
+    """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place.
+
+    All of a place are over the same prompts; a run with less than half of the newest one's is left out.
+    """
     kept = []
     for path in reversed(store.runs(results)[-last:]):
         with suppress(InputError):  # `runs list` names what is damaged
             kept += measured([path])[0]
     if not kept:
         raise InputError(f"there is no run that can be read in {results}", hint="`specbench runs list` lists them")
-    newest, *older = kept
+    newest = kept[0]
+    runs = {
+        run.name: analysed([newest], [run])
+        for run in reversed(kept)
+        if not any(d.kind for d in differences([newest], [run]))
+    }
     found: dict[Place, dict[str, float]] = {}
-    for run in [*reversed(older), newest]:
-        if any(d.kind for d in differences([newest], [run])):
+    for place in dict.fromkeys(place for both in runs.values() for place in both.places):
+        if contender not in (None, place.contender) or category not in (None, place.category):
             continue
-        both = analysed([newest], [run])
-        for place in both.places:
-            pair = both.values(MEASURES[measure], place)
-            wanted = contender in (None, place.contender) and category in (None, place.category)
-            if wanted and isinstance(pair, tuple):
+        prompts = {name: both.prompts(place) for name, both in runs.items()}
+        enough = {name: own for name, own in prompts.items() if 2 * len(own) >= len(prompts[newest.name]) > 0}
+        for name in enough:
+            pair = runs[name].values(MEASURES[measure], place, only=set.intersection(*enough.values()))
+            if isinstance(pair, tuple):
                 value = float(pair[1].mean())
-                found.setdefault(place, {})[run.name] = exp(value) if MEASURES[measure].relative else value
+                found.setdefault(place, {})[name] = exp(value) if MEASURES[measure].relative else value
     if not found:
         raise InputError("no run has this figure there", hint="see `specbench runs list` and the --contender")
     return found

@@ -104,7 +104,8 @@ def run(
             outcome = pipeline.resume(path, observe=progress.observe, budget=flags.seconds(budget))
     measured, comparison = pipeline.read(outcome.path)
     if comparison.measured:
-        console.show_comparison(measured, comparison, format_="json" if json else "text")
+        with flags.reader_may_leave():
+            console.show_comparison(measured, comparison, format_="json" if json else "text")
         try:
             pipeline.write_page(measured, comparison, outcome.path / "report.html")
         except InputError as error:  # the records are there; `specbench report` can make it elsewhere
