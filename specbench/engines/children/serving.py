@@ -7,6 +7,7 @@ closes, and with `--check` as their only word they import the engine, print its 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import select
@@ -14,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
@@ -99,9 +100,40 @@ class Model(Protocol):
         ...
 
 
-def serve(model: Model, port: int) -> None:
-    """Answer on 127.0.0.1 until standard input closes."""
+def main(
+    parser: argparse.ArgumentParser,
+    *,
+    package: str,
+    identify: Callable[[], tuple[str, str | None]],
+    load: Callable[[argparse.Namespace], Model],
+) -> None:
+    """What a script does: tell who the engine is and end, or load a model and serve it.
+
+    `identify` imports the engine and returns its version and the library that does the work; `package`: what pip
+    installs it as. Both write nothing to standard output. `load` raises Refused for what it cannot load.
+    """
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--check", action="store_true", help="import the engine, say which it is, and end")
+    asked = parser.parse_args()
+    try:
+        version, file = identify()
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install {package}")
+    except (AttributeError, ImportError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install --force-reinstall {package}")
+    if asked.check:
+        sys.stdout.write(json.dumps({"version": version, "file": file}))
+        return
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        model = load(asked)
+    except Refused as error:
+        sys.exit(f"error: {error}")
+    serve(model, asked.port)
+
+
+def serve(model: Model, port: int) -> None:
+    """Answer on 127.0.0.1 for ever."""
     server = _Server(model, port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:  # here, because OpenMP keeps its threads by the thread that calls it
