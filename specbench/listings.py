@@ -111,9 +111,9 @@ def doctor_rows() -> Rows:
         here = _found(profile)
         ill = None if here is None or profile.kind != "server" else catalog.ailment(profile, Path(here))
         if profile.kind == "python" and here is None:
-            package = catalog.python_package(Path(sys.executable), profile.argv[0])
-            state = "missing" if "No module named" in package.fault else "faulty"
-            rows.append(row(name, state, package.fault, profile.install if state == "missing" else package.fix))
+            inside = catalog.python_package(Path(sys.executable), profile.argv[0])
+            state = "missing" if "No module named" in inside.fault else "faulty"
+            rows.append(row(name, state, inside.fault, profile.install if state == "missing" else inside.fix))
         elif ill is not None:
             rows.append(row(name, "faulty", *ill))
         else:
