@@ -39,9 +39,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--model")
     parser.add_argument("--draft-model")
     parser.add_argument("--method", choices=METHODS, default="none")
-    for name in ("context-size", "batch-size", "ubatch-size", "threads", "gpu-layers", "main-gpu", "draft-gpu-layers"):
+    for name in ("context-size", "batch-size", "ubatch-size", "threads", "gpu-layers", "draft-gpu-layers"):
         parser.add_argument(f"--{name}", type=int)
-    for name in ("cache-type-k", "cache-type-v", "draft-cache-type-k", "draft-cache-type-v", "load-mode", "split-mode"):
+    for name in ("cache-type-k", "cache-type-v", "draft-cache-type-k", "draft-cache-type-v"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--flash-attention", choices=("auto", "off", "on"), default="auto")
     parser.add_argument("--draft-tokens-max", type=int, default=0)
