@@ -52,7 +52,9 @@ def find_engine(name: str) -> Engine:
     if name == "llama-cpp-python":
         python = os.environ.get("SPECBENCH_LLAMA_CPP_PYTHON") or str(ROOT / ".cache/llama-cpp-python/bin/python")
         if not Path(python).is_file():
-            pytest.skip("no llama-cpp-python: run `make engines`, or let SPECBENCH_LLAMA_CPP_PYTHON name a Python with it")
+            pytest.skip(
+                "no llama-cpp-python: run `make engines`, or let SPECBENCH_LLAMA_CPP_PYTHON name a Python with it"
+            )
         return name, python
     executable = os.environ.get("SPECBENCH_LLAMA_SERVER") or shutil.which("llama-server")
     if executable is None:
