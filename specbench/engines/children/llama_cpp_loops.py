@@ -32,6 +32,7 @@ else:
 _FLOATS, _INTS = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _RIVALS = 10  # likeliest tokens that share the probability which p_min is compared to, as in llama.cpp
+_WHITE_SPACE = 'space ::= " "?', r'space ::= | " " | "\n"{1,2} [ \t]{0,20}'  # between JSON's parts: llama-server's rule
 _DEBUG = 4  # level of the log
 
 
@@ -380,9 +381,9 @@ class LlamaCpp:
         vocabulary, size = self._target.vocabulary, self._target.vocabulary_size
         parts = []
         if asked.json_schema is not None:
-            rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).encode()
-            parts.append(lib.llama_sampler_init_grammar(vocabulary, rules, b"root"))
-        if asked.ignore_eos:
+            rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).replace(*_WHITE_SPACE)
+            parts.append(lib.llama_sampler_init_grammar(vocabulary, rules.encode(), b"root"))
+        elif asked.ignore_eos:  # what a schema binds must be able to end
             ends = [(token, float("-inf")) for token in range(size) if self._ends(token)]
             parts.append(lib.llama_sampler_init_logit_bias(size, len(ends), (lib.llama_logit_bias * len(ends))(*ends)))
         if asked.temperature > 0:
