@@ -171,6 +171,8 @@ def command(
         return (), {}
     of_engine = {**profile.defaults, **engine_settings}
     if streams > 1:
+        if "parallel_slots" not in profile.settings:
+            raise InputError(f"{profile.name} works on one request at a time", hint="leave streams out")
         of_engine["parallel_slots"] = streams
     fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
     fixed |= {"types": chosen.type or "", "type": chosen.type or ""}
