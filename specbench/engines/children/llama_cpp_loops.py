@@ -44,7 +44,9 @@ class Context:
         params.flash_attn_type = _FLASH_ATTENTION[asked.flash_attention]
         more |= {"n_ctx": asked.context_size or 0, "n_batch": asked.batch_size, "n_ubatch": asked.ubatch_size}
         more |= {"n_threads": asked.threads, "n_threads_batch": asked.threads}
-        more |= {"type_k": _cache_type(types[0]), "type_v": _cache_type(types[1])}
+        more |= {
+            k: t and getattr(lib, f"GGML_TYPE_{t.upper()}") for k, t in zip(("type_k", "type_v"), types, strict=True)
+        }
         for name, value in more.items():
             if value is not None:
                 setattr(params, name, value)
@@ -387,10 +389,8 @@ class LlamaCpp:
             ends = [(token, float("-inf")) for token in range(size) if self._ends(token)]
             parts.append(lib.llama_sampler_init_logit_bias(size, len(ends), (lib.llama_logit_bias * len(ends))(*ends)))
         if asked.temperature > 0:
-            parts.append(lib.llama_sampler_init_top_k(asked.top_k))
-            parts.append(lib.llama_sampler_init_top_p(asked.top_p, 0))
-            parts.append(lib.llama_sampler_init_min_p(asked.min_p, 0))
-            parts.append(lib.llama_sampler_init_temp(asked.temperature))
+            parts += [lib.llama_sampler_init_top_k(asked.top_k), lib.llama_sampler_init_top_p(asked.top_p, 0)]
+            parts += [lib.llama_sampler_init_min_p(asked.min_p, 0), lib.llama_sampler_init_temp(asked.temperature)]
             parts.append(lib.llama_sampler_init_dist(asked.seed))
         else:
             parts.append(lib.llama_sampler_init_greedy())
@@ -442,14 +442,6 @@ def _log(level: int, text: bytes, _: Any) -> None:
     if level != _DEBUG:
         sys.stderr.buffer.write(text)
         sys.stderr.buffer.flush()
-
-
-def _cache_type(name: str | None) -> int | None:
-    if name is None:
-        return None
-    if (value := getattr(lib, f"GGML_TYPE_{name.upper()}", None)) is None:
-        raise Refused(f"llama.cpp has no cache type {name}")
-    return int(value)
 
 
 def _require(status: int, what: str) -> None:
