@@ -33,7 +33,6 @@ _FLOATS, _INTS = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _RIVALS = 10  # likeliest tokens that share the probability which p_min is compared to, as in llama.cpp
 _WHITE_SPACE = 'space ::= " "?', r'space ::= | " " | "\n"{1,2} [ \t]{0,20}'  # between JSON's parts: llama-server's rule
-_DEBUG = 4  # level of the log
 
 
 class Context:
@@ -71,7 +70,8 @@ class Context:
             batch.pos[i] = first + i
             batch.logits[i] = all_logits
         batch.logits[len(tokens) - 1] = True
-        _require(lib.llama_decode(self.handle, batch), "llama_decode")
+        if status := lib.llama_decode(self.handle, batch):
+            raise RuntimeError(f"llama_decode returned {status}")
 
     def cut(self, length: int) -> None:
         """Forget everything from position `length` on."""
@@ -162,7 +162,8 @@ class Head(Lookup):
         lib.llama_batch_ext_set_output_logits(self._batch, i, logits)
 
     def _run(self, kind: int = lib.LLAMA_PROCESS_TYPE_DECODE, *, again: bool = False) -> None:
-        _require(lib.llama_process(self._context.handle, kind, self._batch), "llama_process")
+        if status := lib.llama_process(self._context.handle, kind, self._batch):
+            raise RuntimeError(f"llama_process returned {status}")
         if not again:
             lib.llama_batch_ext_clear(self._batch)
             self._buffers.clear()
@@ -287,8 +288,7 @@ class LlamaCpp:
     """A target with a drafter, as `serving.Model` wants it."""
 
     def __init__(self, asked: Namespace, *, version: str) -> None:
-        self._log = lib.llama_log_callback(_log)
-        lib.llama_log_set(self._log, ctypes.c_void_p(0))
+        lib.llama_log_set(ctypes.cast(0, lib.llama_log_callback), None)  # to standard error, without Python
         lib.llama_backend_init()
         model = _loaded(asked.model, asked.gpu_layers, heads=asked.method == "draft-mtp")
         types = (asked.cache_type_k, asked.cache_type_v)
@@ -436,17 +436,6 @@ def _loaded(path: str, gpu_layers: int | None, *, heads: bool = False) -> Any:
     if not model:
         raise Refused(f"llama.cpp cannot load {path}")
     return model
-
-
-def _log(level: int, text: bytes, _: Any) -> None:
-    if level != _DEBUG:
-        sys.stderr.buffer.write(text)
-        sys.stderr.buffer.flush()
-
-
-def _require(status: int, what: str) -> None:
-    if status:
-        raise RuntimeError(f"{what} returned {status}")
 
 
 def _rows(pointer: Any, n: int, width: int) -> np.ndarray[Any, Any]:
