@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 SCHEMA_VERSION: Final = 2
 
 Setting = bool | int | float | str
+Kind = Literal["server", "attach", "xllamacpp", "python"]
 Role = Literal["warm-up", "measured", "control"]
 Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
@@ -98,7 +99,7 @@ class Contender:
 
     name: str
     engine: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
@@ -295,12 +296,13 @@ class DraftCounts:
 
 @_record
 class Step:
-    """One verification step as seen in the stream; `seconds` is the engine's time."""
+    """One verification step as seen in the stream; `seconds` is the engine's time, `phases` parts of it by name."""
 
     drafted: int
     accepted: int
     emitted: int
     seconds: float
+    phases: dict[str, float] | None = None
 
 
 @_record

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
-from specbench.records import Doubt, Protocol, Setting
+from specbench.records import Doubt, Kind, Protocol, Setting
 
 Words = tuple[str, ...]
 Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp"]
@@ -50,12 +50,13 @@ class Profile(_Table):
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
     code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. `sampling`: the
-    only values with which it drafts above temperature 0.
+    only values with which it drafts above temperature 0. Of the kind `python` the first word is a script of
+    `engines/children`, and the executable the interpreter that has the engine's package; without one, ours.
     """
 
     name: str
     title: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     reads: Literal["gguf", "safetensors"] = "gguf"
     protocol: Protocol = "llama.cpp"
     doubts: dict[str, tuple[Doubt, str]] = {}
@@ -170,6 +171,8 @@ def command(
         return (), {}
     of_engine = {**profile.defaults, **engine_settings}
     if streams > 1:
+        if "parallel_slots" not in profile.settings:
+            raise InputError(f"{profile.name} works on one request at a time", hint="leave streams out")
         of_engine["parallel_slots"] = streams
     fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
     fixed |= {"types": chosen.type or "", "type": chosen.type or ""}
