@@ -23,6 +23,7 @@ _SIDE = re.compile(r"\.(?:qzeros|scales|g_idx|weight_scale\w*|weight_zero_point|
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _MTP = re.compile(r"(?:^|\.)mtp(?:\.|_)")
 _DRAFTERS: tuple[tuple[str, DrafterKind], ...] = (
+    ("domino", "domino"),
     ("dspark", "dspark"),
     ("dflash", "dflash"),
     ("eagle3", "eagle3"),
@@ -168,7 +169,9 @@ def _nextn_present(tensors: Iterable[str], trunk: int | None) -> int:
 
 
 def _drafter(architecture: str, config: Mapping[str, Any]) -> DrafterKind | None:
-    named = f"{architecture} {config.get('speculators_model_type', '')}".lower().replace("-", "").replace("_", "")
+    own = config.get("dflash_config") or {}  # a Domino drafter has the architecture of a DFlash one
+    words = (architecture, config.get("speculators_model_type", ""), own.get("projector_type", ""))
+    named = " ".join(map(str, words)).lower().replace("-", "").replace("_", "")
     return next((kind for word, kind in _DRAFTERS if word in named), None)
 
 

@@ -71,7 +71,8 @@ class Step:
     """What one target pass yields: first the token of the prompt pass, then one step for each verification.
 
     `accepted` are those of the `drafted` tokens that stand in `tokens`. `seconds` by phase, as `draft` and `verify`.
-    `stop`: why nothing follows, `eos` or `context`; the wanted length needs none.
+    `stop`: why nothing follows, `eos` or `context`; the wanted length needs none. `draft_passes`: passes that the target
+    itself made to draft.
     """
 
     tokens: Sequence[int]
@@ -81,6 +82,7 @@ class Step:
     seconds: Mapping[str, float] = field(default_factory=dict)
     top_two: Sequence[tuple[float, float]] = ()
     stop: str | None = None
+    draft_passes: int = 0
 
 
 class Model(Protocol):
@@ -264,7 +266,7 @@ class _Answer:
         self.tokens: list[int] = []
         self._prompt_tokens, self._text, self._drafts = prompt_tokens, "", types != "none"
         self._prompt_seconds = self._seconds = 0.0
-        self._drafted = self._accepted = 0
+        self._drafted = self._accepted = self._draft_passes = 0
         self._phases: dict[str, float] = {}
         self._stop: str | None = None
 
@@ -289,6 +291,7 @@ class _Answer:
         self._text += step.text
         self._drafted += step.drafted
         self._accepted += step.accepted
+        self._draft_passes += step.draft_passes
         self._stop = step.stop
         for phase, seconds in step.seconds.items():
             self._phases[phase] = self._phases.get(phase, 0.0) + seconds
@@ -319,6 +322,7 @@ class _Answer:
 
     def _timings(self) -> dict[str, Any]:
         drafts = {"draft_n": self._drafted, "draft_n_accepted": self._accepted} if self._drafts else {}
+        drafts |= {"draft_passes": self._draft_passes} if self._draft_passes else {}
         return {
             "cache_n": 0,
             "prompt_n": self._prompt_tokens,
