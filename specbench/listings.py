@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -92,6 +93,8 @@ def _found(profile: Profile) -> str | None:
             return metadata.version("xllamacpp")
         except metadata.PackageNotFoundError:
             return None
+    if profile.kind == "python":
+        return catalog.python_package(Path(sys.executable), profile.argv[0]).version
     return shutil.which(profile.executable) if profile.executable and profile.kind == "server" else None
 
 
@@ -107,7 +110,11 @@ def doctor_rows() -> Rows:
             continue
         here = _found(profile)
         ill = None if here is None or profile.kind != "server" else catalog.ailment(profile, Path(here))
-        if ill is not None:
+        if profile.kind == "python" and here is None:
+            inside = catalog.python_package(Path(sys.executable), profile.argv[0])
+            state = "missing" if "No module named" in inside.fault else "faulty"
+            rows.append(row(name, state, inside.fault, profile.install if state == "missing" else inside.fix))
+        elif ill is not None:
             rows.append(row(name, "faulty", *ill))
         else:
             rows.append(row(name, "missing" if here is None else "ok", here, profile.install if here is None else None))

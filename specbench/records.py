@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 SCHEMA_VERSION: Final = 2
 
 Setting = bool | int | float | str
+Kind = Literal["server", "attach", "xllamacpp", "python"]
 Role = Literal["warm-up", "measured", "control"]
 Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
@@ -98,7 +99,7 @@ class Contender:
 
     name: str
     engine: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str

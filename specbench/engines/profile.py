@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
-from specbench.records import Doubt, Protocol, Setting
+from specbench.records import Doubt, Kind, Protocol, Setting
 
 Words = tuple[str, ...]
 Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp", "domino", "orthrus"]
@@ -52,13 +52,14 @@ class Profile(_Table):
 
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
-    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. `trust`: the words
-    that allow code from a model's folder.
+    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. Of the kind
+    `python` the first word is a script of `engines/children`, and the executable the interpreter that has the engine's
+    package; without one, ours.
     """
 
     name: str
     title: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     reads: Literal["gguf", "safetensors"] = "gguf"
     protocol: Protocol = "llama.cpp"
     doubts: dict[str, tuple[Doubt, str]] = {}

@@ -1,13 +1,13 @@
 """A model for the server of `specbench.engines.children`: it counts on from the last token of the prompt.
 
-usage: counting_model.py PORT DRAFT     drafts of so many tokens, of which the first half is accepted
+usage: counting_model.py --port PORT --draft N     drafts of N tokens, of which the first half is accepted
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Generator
 
-from specbench.engines.children.serving import Asked, PromptPass, Properties, Refused, Step, serve
+from specbench.engines.children.serving import Asked, PromptPass, Properties, Refused, Step, main
 
 STEP_SECONDS = 0.01
 CONTEXT = 64
@@ -56,4 +56,6 @@ class Counting:
 
 
 if __name__ == "__main__":
-    serve(Counting(int(sys.argv[2])), int(sys.argv[1].removeprefix("port=")))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--draft", type=int)
+    main(parser, package="counting", identify=lambda: ("1.2", None), load=lambda asked: Counting(asked.draft))

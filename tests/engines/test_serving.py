@@ -25,7 +25,7 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
         def open_one(draft: int) -> LlamaCppSession:
             running = stack.enter_context(
                 server.started(
-                    [sys.executable, str(MODEL), "port=$port", str(draft)],
+                    [sys.executable, str(MODEL), "--port=$port", f"--draft={draft}"],
                     environment={},
                     port=None,
                     log=tmp_path / "engine.log",

@@ -1,31 +1,38 @@
 """Decoding by code that a model brings with it: Orthrus' `generate` and Domino's `spec_generate`, counted from outside.
 
 Both verify a block of draft tokens in one pass of the target that starts at the token before the draft. Where the next
-pass starts tells how many were accepted, and the token it starts with is what the target drew itself.
+pass starts tells how many were accepted, and the token it starts with is what the target drew itself. Interfaces:
+chiennv2000/orthrus 65f665f, jianuo-huang/Domino 1e0fbf8.
 """
 
-import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 import torch
-from decoding import Sampler  # beside this file
-from serving import Step
+from decoding import Sampler
+from serving import Refused, Step
+
+# Methods, and the sampling settings that their code does not know: the values that it amounts to.
+IGNORED: dict[str, dict[str, float]] = {
+    "orthrus": {"min_p": 0.0},
+    "domino": {"top_k": 0, "top_p": 1.0, "min_p": 0.0},
+}
 
 
 @dataclass
 class _Pass:
-    """A verifying pass of the target: it reads `draft` after the token at `start`. Times on one clock."""
+    """A verifying pass of the target: it reads `draft` after the token at `start`. Times are on one clock."""
 
     draft: list[int]
     start: int
     began: float
-    verified_from: float
+    verifies: float
     ended: float | None = None
     draft_passes: int = 0
 
@@ -34,13 +41,14 @@ class _Watch:
     """What a generation asks of its models, as the steps of an answer of at most `count` tokens."""
 
     def __init__(self, put: Callable[[Step], None], *, count: int) -> None:
-        self._put, self._count, self._seen = put, count, 0
+        self.seen = 0
+        self._put, self._count = put, count
         self._last: _Pass | None = None
         self._draft_passes = 0
 
     def target_pass(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before every pass of the target; Orthrus says which of them only draft."""
-        now = self.other_pass()
+        now = self.any_pass()
         if kwargs.get("is_diffusion_pass"):
             self._draft_passes += 1
             return
@@ -48,12 +56,12 @@ class _Watch:
         start, before = int(kwargs["position_ids"][0, 0]), self._last
         if before is not None:
             self._report(before, [*before.draft[: start - before.start - 1], ids[0]])
-        draft = ids[1:] if before is not None else []  # the first pass reads the prompt
+        draft = [] if before is None else ids[1:]  # the first pass reads the prompt
         self._last = _Pass(draft, start, (before and before.ended) or now, now, draft_passes=self._draft_passes)
         self._draft_passes = 0
 
-    def other_pass(self, *_: Any) -> float:
-        """Before any pass: what ran before is over, the last verifying pass too."""
+    def any_pass(self, *_: Any) -> float:
+        """The time before a pass of any model: what ran before is over, the last verifying pass too."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -63,77 +71,65 @@ class _Watch:
 
     def end(self, tokens: list[int]) -> None:
         """The generation is over, with these tokens."""
-        self.other_pass()
+        self.any_pass()
         if self._last is not None:
-            self._report(self._last, tokens[self._seen :])
+            self._report(self._last, tokens[self.seen :])
 
     def _report(self, done: _Pass, tokens: list[int]) -> None:
         """The token at the answer's last place is the target's, drafted or not; a pass beyond the end is no step."""
-        left = self._count - self._seen
+        left = self._count - self.seen
         tokens = tokens[:left]
         if not tokens:
             return
-        spent = {"draft": done.verified_from - done.began, "verify": (done.ended or 0.0) - done.verified_from}
-        drafted, accepted = min(len(done.draft), left - 1), len(tokens) - 1
-        first = self._seen == 0
-        self._seen += len(tokens)
-        seconds = {} if first else spent
-        self._put(Step(tokens, "", drafted, accepted, seconds, draft_passes=done.draft_passes))
+        drafts = {"draft": done.verifies - done.began, "verify": (done.ended or done.verifies) - done.verifies}
+        self._put(
+            Step(
+                tokens,
+                "",
+                drafted=max(0, min(len(done.draft), left - 1)),
+                accepted=len(tokens) - 1,
+                seconds=drafts if self.seen else {},
+                draft_passes=done.draft_passes,
+            )
+        )
+        self.seen += len(tokens)
 
 
-def orthrus(model: Any, prompt: list[int], sampler: Sampler, *, count: int, end: int | None) -> Iterator[Step]:
-    """`generate` in the diffusion mode of an Orthrus model. `end`: the token that ends an answer early."""
-    s = sampler
-    options = {
-        "temperature": s.temperature,
-        "top_k": s.top_k,
-        "top_p": s.top_p,
-        "eos_token_id": -1 if end is None else end,
-    }
-    ids = torch.tensor([prompt], device=model.device)
-    run = lambda: model.generate(ids, max_new_tokens=count, use_diffusion_mode=True, **options)
-    return _watched(run, model, None, sampler, count=count, prompt_tokens=len(prompt))
-
-
-def domino(
+def steps(
     target: Any, drafter: Any, prompt: list[int], sampler: Sampler, *, count: int, end: int | None
 ) -> Iterator[Step]:
-    """`spec_generate` of a Domino drafter."""
+    """Of an Orthrus target, or with a Domino drafter. `end`: the token that ends an answer early."""
     ids = torch.tensor([prompt], device=target.device)
-    stop = None if end is None else [end]
-    run = lambda: drafter.spec_generate(
-        input_ids=ids, target=target, max_new_tokens=count, temperature=sampler.temperature, stop_token_ids=stop
-    )
-    return _watched(run, target, drafter, sampler, count=count, prompt_tokens=len(prompt))
-
-
-def _watched(
-    run: Callable[[], Any], target: Any, drafter: Any, sampler: Sampler, *, count: int, prompt_tokens: int
-) -> Iterator[Step]:
-    """Steps while another thread generates."""
-    steps: SimpleQueue[Step | BaseException | None] = SimpleQueue()
+    shared = {"input_ids": ids, "max_new_tokens": count, "temperature": sampler.temperature}
+    if drafter is None:
+        own = {"top_k": sampler.top_k, "top_p": sampler.top_p, "eos_token_id": -1 if end is None else end}
+        run = partial(target.generate, use_diffusion_mode=True, **shared, **own)
+    else:
+        run = partial(drafter.spec_generate, target=target, stop_token_ids=None if end is None else [end], **shared)
+    found: SimpleQueue[Step | Exception | None] = SimpleQueue()
+    watch = _Watch(found.put, count=count)
 
     def generate() -> None:
-        watch = _Watch(steps.put, count=count)
         try:
             with ExitStack() as hooks, torch.inference_mode():
                 hooks.callback(target.register_forward_pre_hook(watch.target_pass, with_kwargs=True).remove)
                 if drafter is not None:
-                    hooks.callback(drafter.register_forward_pre_hook(watch.other_pass).remove)
+                    hooks.callback(drafter.register_forward_pre_hook(watch.any_pass).remove)
                 head = target.get_output_embeddings()
                 hooks.callback(head.register_forward_hook(lambda _, __, logits: sampler.allowed(logits)).remove)
                 torch.manual_seed(sampler.seed)
-                watch.end(run()[0, prompt_tokens:].tolist())
-        except BaseException as error:
-            steps.put(error)
-        steps.put(None)
+                watch.end(run()[0, len(prompt) :].tolist())
+        except Exception as error:  # noqa: BLE001  anything may go wrong in code that is not ours
+            found.put(error)
+        found.put(None)
 
-    thread = threading.Thread(target=generate)
+    thread = threading.Thread(target=generate)  # so that steps are told while the model's code is still at work
     thread.start()
     try:
-        while (step := steps.get()) is not None:
-            if isinstance(step, BaseException):
-                raise step
+        while (step := found.get()) is not None:
+            if isinstance(step, Exception):
+                failed = RuntimeError if watch.seen else Refused  # an answer that has begun cannot be refused
+                raise failed(f"the model's own code failed: {step!r}") from step
             yield step
     finally:
         thread.join()

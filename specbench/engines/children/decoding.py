@@ -82,7 +82,7 @@ class Reader:
         given = torch.tensor([list(ids)], device=self._model.device)
         found = self._model(input_ids=given, use_cache=True, logits_to_keep=rows, **{self._keyword: self._cache})
         self.length += len(ids)
-        return found.logits[0]  # type: ignore[no-any-return]  # the library has no types here
+        return found.logits[0]
 
     def keep(self, length: int) -> None:
         """Forget what comes after the first `length` tokens."""

@@ -7,6 +7,7 @@ closes, and with `--check` as their only word they import the engine, print its 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import select
@@ -14,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
@@ -32,7 +33,8 @@ class Refused(Exception):  # noqa: N818  it is an answer
 class Properties:
     """What the model says about itself. `types`: the method as llama.cpp names it, as `draft-simple`; or `none`.
 
-    `draft_tokens_max`: the longest draft; 0 without a method. `model_type`: of its weights, as `F16`.
+    `draft_tokens_max`: the longest draft; 0 without a method. `model_type`: of its weights, as `F16`. `ignored`: the
+    sampling settings that the method does not obey, with the values that it uses.
     """
 
     version: str
@@ -41,6 +43,7 @@ class Properties:
     context_size: int
     chat_template: str | None = None
     model_type: str | None = None
+    ignored: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Step:
     """What one target pass yields: first the token of the prompt pass, then one step for each verification.
 
     `accepted` are those of the `drafted` tokens that stand in `tokens`. `seconds` by phase, as `draft` and `verify`.
-    `stop`: why nothing follows, `eos` or `context`; the wanted length needs none. `draft_passes`: passes that the target
+    `stop`: why nothing follows, `eos` or `context`; the wanted length needs none. `draft_passes`: those that the target
     itself made to draft.
     """
 
@@ -101,9 +104,40 @@ class Model(Protocol):
         ...
 
 
-def serve(model: Model, port: int) -> None:
-    """Answer on 127.0.0.1 until standard input closes."""
+def main(
+    parser: argparse.ArgumentParser,
+    *,
+    package: str,
+    identify: Callable[[], tuple[str, str | None]],
+    load: Callable[[argparse.Namespace], Model],
+) -> None:
+    """What a script does: tell who the engine is and end, or load a model and serve it.
+
+    `identify` imports the engine and returns its version and the library that does the work; `package`: what pip
+    installs it as. Both write nothing to standard output. `load` raises Refused for what it cannot load.
+    """
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--check", action="store_true", help="import the engine, say which it is, and end")
+    asked = parser.parse_args()
+    try:
+        version, file = identify()
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install {package}")
+    except (AttributeError, ImportError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install --force-reinstall {package}")
+    if asked.check:
+        sys.stdout.write(json.dumps({"version": version, "file": file}))
+        return
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        model = load(asked)
+    except Refused as error:
+        sys.exit(f"error: {error}")
+    serve(model, asked.port)
+
+
+def serve(model: Model, port: int) -> None:
+    """Answer on 127.0.0.1 for ever."""
     server = _Server(model, port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:  # here, because OpenMP keeps its threads by the thread that calls it
@@ -230,7 +264,7 @@ class _Connection(BaseHTTPRequestHandler):
             if self._gone():
                 steps.close()
                 return
-        last = answer.last({**settings, "speculative.types": told.types}, stream=stream)
+        last = answer.last({**settings, **told.ignored, "speculative.types": told.types}, stream=stream)
         if stream:
             self._send_events([last])
         else:
