@@ -76,6 +76,7 @@ def draft_counts(
             why = "the engine shows no speculative type" if types == "none" else ""
         drafted = known("drafted", 0 if why else None, why)
         accepted = known("accepted", 0 if why else None, why)
+    draft_passes = known("draft_passes", timings.get("draft_passes"), "timings.draft_passes")
     drafted_steps, positions = None, None
     if moved is not None and DRAFTS in moved:
         drafted_steps = known("drafted_steps", moved[DRAFTS], f"/metrics {DRAFTS}")
@@ -104,6 +105,7 @@ def draft_counts(
         verification_steps=steps,
         drafted_steps=drafted_steps,
         accepted_by_position=positions,
+        draft_passes=draft_passes,
         sources=sources,
     )
 
