@@ -16,7 +16,7 @@ BLOCK, WRONG = 6, 5
 
 _ORTHRUS = """
 import torch
-from transformers import DynamicCache, Qwen3ForCausalLM
+from transformers import DynamicCache, Qwen3Config, Qwen3ForCausalLM
 
 
 def rolled_out(target, ids, cache, most):
@@ -35,7 +35,13 @@ def spoilt(tokens, start):
     return [(t + 1) % 2000 if (start + i) % WRONG == 0 else t for i, t in enumerate(tokens)]
 
 
+class OrthrusConfig(Qwen3Config):
+    model_type = "orthrus"
+
+
 class OrthrusLM(Qwen3ForCausalLM):
+    config_class = OrthrusConfig
+
     def forward(self, input_ids=None, is_diffusion_pass=False, ar_seq_len=None, past_key_values=None, **more):
         if not is_diffusion_pass:
             return super().forward(input_ids=input_ids, past_key_values=past_key_values, **more)
@@ -134,8 +140,8 @@ def _described(folder: Path, code: str, **more: object) -> None:
 def orthrus(folder: Path, target: Path) -> Path:
     """The embedded target as a model with a diffusion path."""
     shutil.copytree(target, folder)
-    auto = {"AutoModelForCausalLM": "modeling.OrthrusLM"}
-    _described(folder, _ORTHRUS, architectures=["OrthrusLM"], auto_map=auto)
+    auto = {"AutoConfig": "modeling.OrthrusConfig", "AutoModelForCausalLM": "modeling.OrthrusLM"}
+    _described(folder, _ORTHRUS, architectures=["OrthrusLM"], model_type="orthrus", auto_map=auto)
     return folder
 
 

@@ -12,11 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from decoding import Sampler
-from serving import Refused, Step
+
+if TYPE_CHECKING:
+    from specbench.engines.children.decoding import Sampler
+    from specbench.engines.children.serving import Refused, Step
+else:
+    from decoding import Sampler
+    from serving import Refused, Step
 
 # Methods, and the sampling settings that their code does not know: the values that it amounts to.
 IGNORED: dict[str, dict[str, float]] = {
@@ -48,7 +53,7 @@ class _Watch:
 
     def target_pass(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before every pass of the target; Orthrus says which of them only draft."""
-        now = self.any_pass()
+        now = self._now()
         if kwargs.get("is_diffusion_pass"):
             self._draft_passes += 1
             return
@@ -60,7 +65,11 @@ class _Watch:
         self._last = _Pass(draft, start, (before and before.ended) or now, now, draft_passes=self._draft_passes)
         self._draft_passes = 0
 
-    def any_pass(self, *_: Any) -> float:
+    def draft_pass(self, *_: Any) -> None:
+        """Before every pass of a drafter."""
+        self._now()
+
+    def _now(self) -> float:
         """The time before a pass of any model: what ran before is over, the last verifying pass too."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -71,7 +80,7 @@ class _Watch:
 
     def end(self, tokens: list[int]) -> None:
         """The generation is over, with these tokens."""
-        self.any_pass()
+        self._now()
         if self._last is not None:
             self._report(self._last, tokens[self.seen :])
 
@@ -114,7 +123,7 @@ def steps(
             with ExitStack() as hooks, torch.inference_mode():
                 hooks.callback(target.register_forward_pre_hook(watch.target_pass, with_kwargs=True).remove)
                 if drafter is not None:
-                    hooks.callback(drafter.register_forward_pre_hook(watch.any_pass).remove)
+                    hooks.callback(drafter.register_forward_pre_hook(watch.draft_pass).remove)
                 head = target.get_output_embeddings()
                 hooks.callback(head.register_forward_hook(lambda _, __, logits: sampler.allowed(logits)).remove)
                 torch.manual_seed(sampler.seed)

@@ -9,11 +9,15 @@ import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from serving import Step  # beside this file
 from transformers import DynamicCache
+
+if TYPE_CHECKING:
+    from specbench.engines.children.serving import Step
+else:
+    from serving import Step
 
 
 class Drafter(Protocol):

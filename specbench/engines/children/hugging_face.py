@@ -3,13 +3,18 @@
 import argparse
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import custom_code
-import decoding
 import torch
 import transformers
-from serving import Asked, PromptPass, Properties, Refused, Step
+
+if TYPE_CHECKING:
+    from specbench.engines.children import custom_code, decoding
+    from specbench.engines.children.serving import Asked, PromptPass, Properties, Refused, Step
+else:
+    import custom_code
+    import decoding
+    from serving import Asked, PromptPass, Properties, Refused, Step
 
 _TYPES = {"draft-model": "draft-simple"}  # as llama.cpp names them; the others have their own names
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}

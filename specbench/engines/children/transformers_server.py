@@ -4,8 +4,12 @@ usage: transformers_server.py --model FOLDER --method NAME --port NUMBER ...
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
-import serving
+if TYPE_CHECKING:
+    from specbench.engines.children import serving
+else:
+    import serving
 
 
 def _identify() -> tuple[str, str | None]:
