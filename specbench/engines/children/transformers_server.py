@@ -22,7 +22,8 @@ def _identify() -> tuple[str, str | None]:
 def _load(asked: argparse.Namespace) -> serving.Model:
     from hugging_face import HuggingFace  # noqa: PLC0415  it needs the packages
 
-    return HuggingFace(asked)
+    model: serving.Model = HuggingFace(asked)
+    return model
 
 
 def main() -> None:
