@@ -277,7 +277,7 @@ def test_custom_code_runs_only_where_it_was_allowed(python: str, family: Family,
 
 def test_an_interpreter_without_the_packages_and_no_interpreter_are_told(family: Family, tmp_path: Path) -> None:
     bare = tmp_path / "python"
-    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
+    bare.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{sys.executable}" -S "$@"\n')
     bare.chmod(0o755)
     for program, reason, hint in (
         (str(bare), "No module named 'torch'", "specbench[transformers]"),
