@@ -99,9 +99,9 @@ def python_package(program: Path, script: str) -> Package:
     except (IndexError, TypeError, ValueError):
         fix = said.pop().removeprefix("hint: ") if said and said[-1].startswith("hint: ") else ""
         ended = f"signal {-shown.returncode}" if shown.returncode < 0 else f"exit status {shown.returncode}"
-        last = said[-1].removeprefix("error: ") if said else ended
+        last = f": {said[-1].removeprefix('error: ')}" if said else ""
         return Package(
-            fault=f"{program} cannot import it ({ended}): {last}",
+            fault=f"{program} cannot load the engine ({ended}){last}",
             fix=fix or f"run `{shlex.join(argv)}` and read what it says",
             said="\n".join(said[-_SAID:]) or None,
         )

@@ -19,6 +19,7 @@ DRAFTED, ACCEPTED = "spec_decode_num_draft_tokens_total", "spec_decode_num_accep
 VERIFICATIONS = "spec_verify_calls_total"  # SGLang's
 DRAFTS, POSITIONS = "spec_decode_num_drafts_total", "spec_decode_num_accepted_tokens_per_pos_total"
 
+_PHASES = ("draft", "verify", "catch_up")  # of a step, which our own loops tell apart
 _SAMPLE = re.compile(r"^\w+:(\w+)(?:\{(.*)\})? ([-+.\deE]+)$", re.MULTILINE)
 _POSITION = re.compile(r'\bposition="(\d+)"')
 
@@ -225,12 +226,14 @@ def verification_steps(timings: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]
     """
     keys = ("draft_n", "draft_n_accepted", "predicted_n", "predicted_ms")
     groups = [list(group) for _, group in groupby(timings, key=lambda t: t.get("predicted_ms"))]
-    totals = [tuple(group[-1].get(key, 0) for key in keys) for group in groups]
     steps = []
-    for before, after in pairwise(totals):
-        drafted, accepted, emitted, milliseconds = (b - a for a, b in zip(before, after, strict=True))
+    for before, after in pairwise(group[-1] for group in groups):
+        drafted, accepted, emitted, milliseconds = (after.get(key, 0) - before.get(key, 0) for key in keys)
+        phases = {phase: f"{phase}_ms" for phase in _PHASES if f"{phase}_ms" in after}
+        timed = {f"{phase}_seconds": (after[key] - before.get(key, 0)) / 1000 for phase, key in phases.items()}
         if emitted:
-            steps.append(Step(drafted=drafted, accepted=accepted, emitted=emitted, seconds=milliseconds / 1000))
+            seconds = milliseconds / 1000
+            steps.append(Step(drafted=drafted, accepted=accepted, emitted=emitted, seconds=seconds, **timed))
     return tuple(steps)
 
 

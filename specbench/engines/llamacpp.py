@@ -106,7 +106,7 @@ class LlamaCppSession:
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
         if (rule := self._rule(request, answer)) is None:
             return answer
-        if answer.draft_seconds is not None:  # a model that Python holds tells it, and logs nothing
+        if answer.draft_seconds is not None:
             return replace(answer, verification_rule=rule)
         draft_seconds, logged = self._logged()
         return replace(

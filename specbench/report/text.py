@@ -132,8 +132,8 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
 
 
 def _figures(title: str, rows: Sequence[Row]) -> Section:
-    machine = [(column, cell) for column, cell in _RARE if any(cell(row) != MISSING for row in rows)]
-    table = (*_TABLE, *machine)
+    rare = [(column, cell) for column, cell in _RARE if any(cell(row) != MISSING for row in rows)]
+    table = (*_TABLE, *rare)
     lines: list[tuple[str, ...]] = []
     rules: list[int] = []
     for (category, fill), group in groupby(rows, key=lambda r: (r.category, r.fill)):

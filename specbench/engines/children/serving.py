@@ -2,7 +2,7 @@
 
 Scripts of this folder run in the interpreter that has their engine, where specbench need not be installed:
 `python SCRIPT WORDS` finds this file beside itself as `serving`. They log to standard error, end when standard input
-closes, and with `--check` as their only word they import the engine, print its version and end.
+closes, and with `--check` they import the engine, say which it is and end.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-_COUNTED = ("draft_tokens", "accepted_tokens", "drafts")
 _SAMPLING = ("temperature", "seed", "top_k", "top_p", "min_p", "ignore_eos")
+_COUNTERS = tuple(f"spec_decode_num_{name}_total" for name in ("draft_tokens", "accepted_tokens", "drafts"))
+_DECODES, _POSITIONS = "n_decode_total", "spec_decode_num_accepted_tokens_per_pos_total"
 
 
 class Refused(Exception):  # noqa: N818  it is an answer
-    """The request cannot be served; the model can go on. Raised by a model before its first step."""
+    """What was asked cannot be done; the model can go on. Raised while loading, or before the first step."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ class Step:
     draft_passes: int = 0
 
 
+Events = Generator[PromptPass | Step, None, None]
+
+
 class Model(Protocol):
     """All calls come from the main thread, one at a time. A Refused is the client's fault, any other error the end."""
 
@@ -99,7 +103,7 @@ class Model(Protocol):
 
     def apply_template(self, messages: list[dict[str, str]], *, thinking: bool | None) -> str: ...
 
-    def generate(self, asked: Asked) -> Generator[PromptPass | Step, None, None]:
+    def generate(self, asked: Asked) -> Events:
         """Closed early when the client has gone."""
         ...
 
@@ -111,20 +115,19 @@ def main(
     identify: Callable[[], tuple[str, str | None]],
     load: Callable[[argparse.Namespace], Model],
 ) -> None:
-    """What a script does: tell who the engine is and end, or load a model and serve it.
+    """What a script does: tell who the engine is and end, or load a model and serve it until standard input closes.
 
     `identify` imports the engine and returns its version and the library that does the work; `package`: what pip
-    installs it as. Both write nothing to standard output. `load` raises Refused for what it cannot load.
+    installs it as. Neither writes to standard output.
     """
     parser.add_argument("--port", type=int)
     parser.add_argument("--check", action="store_true", help="import the engine, say which it is, and end")
     asked = parser.parse_args()
     try:
         version, file = identify()
-    except ModuleNotFoundError as error:
-        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install {package}")
     except (AttributeError, ImportError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install --force-reinstall {package}")
+        again = "" if isinstance(error, ModuleNotFoundError) else " --force-reinstall"
+        sys.exit(f"error: {error}\nhint: {sys.executable} -m pip install{again} {package}")
     if asked.check:
         sys.stdout.write(json.dumps({"version": version, "file": file}))
         return
@@ -145,7 +148,7 @@ def serve(model: Model, port: int) -> None:
         try:
             connection.work(body)
         except Refused as error:
-            connection.refuse(400, str(error))
+            connection.answer({"error": {"code": 400, "message": str(error), "type": "invalid_request_error"}}, 400)
         except ConnectionError:
             pass  # the client has gone
         finally:
@@ -166,31 +169,29 @@ class _Server(ThreadingHTTPServer):
         self.model = model
         self.jobs: SimpleQueue[tuple[_Connection, Any, threading.Event]] = SimpleQueue()
         self.processing = 0
-        self.totals = dict.fromkeys(("n_decode", *(f"spec_decode_num_{n}" for n in _COUNTED)), 0)
+        self.totals = dict.fromkeys((_DECODES, *_COUNTERS), 0)
         self.by_position = [0] * model.properties.draft_tokens_max
 
     def count(self, step: Step) -> None:
         """Add a verification step."""
-        self.totals["n_decode"] += 1
-        for name, more in zip(_COUNTED, (step.drafted, step.accepted, bool(step.drafted)), strict=True):
-            self.totals[f"spec_decode_num_{name}"] += more
+        counts = (1, step.drafted, step.accepted, bool(step.drafted))
+        for name, more in zip(self.totals, counts, strict=True):
+            self.totals[name] += more
         for position in range(step.accepted):
             self.by_position[position] += 1
 
     def metrics(self) -> str:
         """In Prometheus' format, by llama.cpp's names. Positions only once something was drafted."""
-        lines = [f"{name}_total {value}" for name, value in self.totals.items()]
-        if self.totals["spec_decode_num_drafts"]:
-            name = "spec_decode_num_accepted_tokens_per_pos_total"
-            lines += [f'{name}{{position="{i}"}} {n}' for i, n in enumerate(self.by_position)]
-        lines.append(f"requests_processing {self.processing}")
-        return "".join(f"llamacpp:{line}\n" for line in lines)
+        shown = {**self.totals, "requests_processing": self.processing}
+        if self.totals[_COUNTERS[2]]:
+            shown |= {f'{_POSITIONS}{{position="{i}"}}': n for i, n in enumerate(self.by_position)}
+        return "".join(f"llamacpp:{name} {value}\n" for name, value in shown.items())
 
 
 class _Connection(BaseHTTPRequestHandler):
     server: _Server
-    _began = False
     disable_nagle_algorithm = True
+    _began = False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name in the base class
         """Say nothing: one line a request would hide the engine's own."""
@@ -198,15 +199,16 @@ class _Connection(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         told = self.server.model.properties
         if self.path == "/health":
-            self._answer({"status": "ok"})
+            self.answer({"status": "ok"})
         elif self.path == "/metrics":
-            self._send(200, "text/plain", self.server.metrics().encode())
+            self._begin(200, "text/plain")
+            self.wfile.write(self.server.metrics().encode())
         elif self.path == "/props":
             shown: dict[str, Any] = {"build_info": told.version, "model_ftype": told.model_type, "total_slots": 1}
             shown |= {"default_generation_settings": {"n_ctx": told.context_size}, "chat_template": told.chat_template}
-            self._answer({key: value for key, value in shown.items() if value is not None})
+            self.answer({key: value for key, value in shown.items() if value is not None})
         else:
-            self.refuse(404, "File Not Found")
+            self.answer({"error": {"message": "File Not Found"}}, 404)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -218,70 +220,57 @@ class _Connection(BaseHTTPRequestHandler):
         """Answer a POST, in the main thread."""
         model = self.server.model
         if self.path == "/tokenize":
-            self._answer({"tokens": model.tokenize(body["content"])})
+            self.answer({"tokens": model.tokenize(body["content"])})
         elif self.path == "/apply-template":
             thinking = body.get("chat_template_kwargs", {}).get("enable_thinking")
-            self._answer({"prompt": model.apply_template(body["messages"], thinking=thinking)})
+            self.answer({"prompt": model.apply_template(body["messages"], thinking=thinking)})
         elif self.path == "/completion":
             self.server.processing = 1
             self._complete(body)
         else:
-            self.refuse(404, "File Not Found")
-
-    def refuse(self, status: int, message: str) -> None:
-        """As llama.cpp does it."""
-        self._answer({"error": {"code": status, "message": message, "type": "invalid_request_error"}}, status)
+            self.answer({"error": {"message": "File Not Found"}}, 404)
 
     def _complete(self, body: dict[str, Any]) -> None:
-        """One generation. Its times are those inside the model: what sending costs is no part of them."""
         model, told = self.server.model, self.server.model.properties
-        settings = {key: body[key] for key in _SAMPLING}
         prompt = model.tokenize(body["prompt"]) if isinstance(body["prompt"], str) else list(body["prompt"])
         if len(prompt) >= told.context_size:
             what = f"request ({len(prompt)} tokens) exceeds the available context size ({told.context_size} tokens)"
             raise Refused(what)
-        asked = Asked(
-            prompt=prompt,
-            output_tokens=body["n_predict"],
-            json_schema=body.get("json_schema"),
-            top_two=bool(body.get("n_probs")),
-            **settings,
-        )
-        answer = _Answer(len(prompt), told.types)
-        stream, waiting = body.get("stream", False), [answer.progress(0)] if body.get("return_progress") else []
-        steps = model.generate(asked)
-        while (event := answer.time(steps)) is not None:
+        settings: dict[str, Any] = {key: body[key] for key in _SAMPLING}
+        schema, top_two = body.get("json_schema"), bool(body.get("n_probs"))
+        asked = Asked(prompt=prompt, output_tokens=body["n_predict"], **settings, json_schema=schema, top_two=top_two)
+        seen, stream = _Seen(len(prompt), told.types), body.get("stream", False)
+        waiting = [seen.progress(0)] if body.get("return_progress") else []
+        events = model.generate(asked)
+        while (event := seen.next(events)) is not None:
             if isinstance(event, PromptPass):
-                self.server.totals["n_decode"] += 1
-                waiting += [answer.progress(event.processed)] if waiting else []
+                self.server.totals[_DECODES] += 1
+                waiting += [seen.progress(event.processed)] if waiting else []
                 continue
-            if answer.tokens:
+            if seen.tokens:
                 self.server.count(event)
-            chunks = answer.add(event, timed=body.get("timings_per_token", False))
+            waiting += seen.add(event, timed=body.get("timings_per_token", False))
             if stream:
-                self._send_events([*waiting, *chunks])
-                waiting = []
+                self._send(waiting)
+            waiting = []
             if self._gone():
-                steps.close()
+                events.close()
                 return
-        last = answer.last({**settings, **told.ignored, "speculative.types": told.types}, stream=stream)
+        last = seen.last({**settings, **told.ignored, "speculative.types": told.types}, whole=not stream)
         if stream:
-            self._send_events([last])
+            self._send([last])
         else:
-            self._answer(last)
+            self.answer(last)
 
     def _gone(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def _answer(self, value: Any, status: int = 200) -> None:
-        self._send(status, "application/json", json.dumps(value).encode())
+    def answer(self, value: Any, status: int = 200) -> None:
+        self._begin(status, "application/json")
+        self.wfile.write(json.dumps(value).encode())
 
-    def _send(self, status: int, kind: str, content: bytes) -> None:
-        self._begin(status, kind)
-        self.wfile.write(content)
-
-    def _send_events(self, chunks: Sequence[Any]) -> None:
+    def _send(self, chunks: Sequence[Any]) -> None:
         if not self._began:
             self._begin(200, "text/event-stream")
         self.wfile.write(b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks))
@@ -293,25 +282,27 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-class _Answer:
-    """One generation as far as it has come."""
+class _Seen:
+    """One generation as far as it has come. Its times are those inside the model: sending costs it nothing."""
 
     def __init__(self, prompt_tokens: int, types: str) -> None:
         self.tokens: list[int] = []
-        self._prompt_tokens, self._text, self._drafts = prompt_tokens, "", types != "none"
-        self._prompt_seconds = self._seconds = 0.0
-        self._drafted = self._accepted = self._draft_passes = 0
-        self._phases: dict[str, float] = {}
         self._stop: str | None = None
+        self._prompt_tokens, self._text = prompt_tokens, ""
+        self._timings = {
+            "cache_n": 0,
+            "prompt_n": prompt_tokens,
+            "prompt_ms": 0.0,
+            "predicted_n": 0,
+            "predicted_ms": 0.0,
+        }
+        self._timings |= {} if types == "none" else {"draft_n": 0, "draft_n_accepted": 0}
 
-    def time(self, steps: Iterator[PromptPass | Step]) -> PromptPass | Step | None:
+    def next(self, events: Events) -> PromptPass | Step | None:
         """The next event; its time belongs to the prompt until there is a token."""
         began = time.perf_counter()
-        event = next(steps, None)
-        if self.tokens:
-            self._seconds += time.perf_counter() - began
-        else:
-            self._prompt_seconds += time.perf_counter() - began
+        event = next(events, None)
+        self._more("predicted_ms" if self.tokens else "prompt_ms", (time.perf_counter() - began) * 1000)
         return event
 
     def progress(self, processed: int) -> dict[str, Any]:
@@ -323,12 +314,15 @@ class _Answer:
         first = len(self.tokens) + 1
         self.tokens += step.tokens
         self._text += step.text
-        self._drafted += step.drafted
-        self._accepted += step.accepted
-        self._draft_passes += step.draft_passes
         self._stop = step.stop
+        self._more("predicted_n", len(step.tokens))
+        if "draft_n" in self._timings:
+            self._more("draft_n", step.drafted)
+            self._more("draft_n_accepted", step.accepted)
+        if step.draft_passes:
+            self._more("draft_passes", step.draft_passes)
         for phase, seconds in step.seconds.items():
-            self._phases[phase] = self._phases.get(phase, 0.0) + seconds
+            self._more(f"{phase}_ms", seconds * 1000)
         chunks: list[dict[str, Any]] = [
             {"content": "", "tokens": [token], "stop": False, "tokens_predicted": first + i}
             for i, token in enumerate(step.tokens)
@@ -336,33 +330,23 @@ class _Answer:
         for chunk, pair in zip(chunks, step.top_two, strict=False):
             chunk["completion_probabilities"] = [{"top_logprobs": [{"logprob": value} for value in pair]}]
         for chunk in chunks if timed else ():
-            chunk["timings"] = self._timings()
+            chunk["timings"] = dict(self._timings)
         chunks[-1]["content"] = step.text
         return chunks
 
-    def last(self, settings: dict[str, Any], *, stream: bool) -> dict[str, Any]:
+    def last(self, settings: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         """What ends a stream, or is the whole answer."""
         return {
-            "content": "" if stream else self._text,
-            "tokens": [] if stream else self.tokens,
+            "content": self._text if whole else "",
+            "tokens": self.tokens if whole else [],
             "stop": True,
             "stop_type": "eos" if self._stop == "eos" else "limit",
             "truncated": self._stop == "context",
             "tokens_predicted": len(self.tokens),
             "tokens_evaluated": self._prompt_tokens,
             "generation_settings": settings,
-            "timings": self._timings(),
+            "timings": self._timings,
         }
 
-    def _timings(self) -> dict[str, Any]:
-        drafts = {"draft_n": self._drafted, "draft_n_accepted": self._accepted} if self._drafts else {}
-        drafts |= {"draft_passes": self._draft_passes} if self._draft_passes else {}
-        return {
-            "cache_n": 0,
-            "prompt_n": self._prompt_tokens,
-            "prompt_ms": self._prompt_seconds * 1000,
-            "predicted_n": len(self.tokens),
-            "predicted_ms": self._seconds * 1000,
-            **drafts,
-            **{f"{phase}_ms": seconds * 1000 for phase, seconds in self._phases.items()},
-        }
+    def _more(self, name: str, amount: float) -> None:
+        self._timings[name] = self._timings.get(name, 0) + amount
