@@ -161,8 +161,13 @@ def _methods(
     wanted = target.methods or runfile.methods
     possible = [BASELINE] if BASELINE in profile.methods else []
     for method in wanted or profile.methods:
-        needs = find_method(profile, method).needs
-        if needs not in drafters:
+        entry = find_method(profile, method)
+        needs = entry.needs
+        if entry.custom_code and wanted is None and not runfile.trust_remote_code and needs in drafters:
+            left_out[prefix + method] = (
+                "it runs Python code that lies beside the weights: allow it with --trust-remote-code"
+            )
+        elif needs not in drafters:
             what, hint = _NEEDED[needs or ""]
             # Of several targets, those that can do what was asked for the run do it.
             if wanted is not None and (target.methods or method not in elsewhere):
