@@ -16,11 +16,12 @@ from specbench.engines import catalog
 from specbench.engines.base import Answer, OpeningError, Request, TrialError
 from specbench.engines.profile import command
 from specbench.errors import InputError
-from specbench.models import micro_folders, safetensors
+from specbench.models import micro, micro_folders, safetensors
 from specbench.records import Contender, DraftCounts, Message, Setting
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 TOKENS, MOST = 48, 4
+TIE = 0.05  # between the logarithms of the two likeliest tokens
 PROMPTS = ("Write a Python function that adds two numbers.", "Repeat these words: red, green, blue, red, green, blue.")
 Family = Callable[[str], Path]
 
@@ -214,6 +215,48 @@ def test_the_baseline_drafts_nothing_and_tells_how_near_its_tokens_were(
             s.generate(ask("x", json_schema="{}"))
         with pytest.raises(TrialError, match="exceeds the available context size"):
             s.generate(ask("x " * 600))
+
+
+def test_llama_cpp_says_the_same_up_to_a_tie_and_accepts_the_same_of_the_same_draft_model(
+    python: str, family: Family, answers: Answers, tmp_path: Path
+) -> None:
+    weights = datafiles.path("micro/weights")
+    files = {name: str(micro.model_file(name, weights=weights, cache=tmp_path)) for name in ("micro", "micro-draft")}
+    argv, environment = command(
+        catalog.profiles(None)["xllamacpp"],
+        target_model=files["micro"],
+        draft_model=files["micro-draft"],
+        method="draft-model",
+        settings={"draft_tokens_max": MOST},
+        engine_settings={"threads": 1, "context_size": 512},
+        engine_args=(),
+    )
+    subject = Contender(
+        name="draft-model",
+        engine="xllamacpp",
+        kind="xllamacpp",
+        target_model=files["micro"],
+        target_label="micro",
+        method="draft-model",
+        argv=argv,
+        environment=environment,
+    )
+    alike = 0
+    with catalog.open_session(subject, log=tmp_path / "log", load_timeout=120) as session:
+        for asked, ours in zip(PROMPTS, answers("draft-model", "micro-draft")[:: len(KINDS)], strict=True):
+            prompt = session.apply_template([Message(role="user", content=asked)], thinking=None)
+            theirs = session.generate(ask(prompt, top_two=True))
+            assert theirs.prompt_tokens == ours.prompt_tokens
+            pairs = zip(theirs.output_ids or (), ours.output_ids or (), strict=True)
+            if (at := next((i for i, (a, b) in enumerate(pairs) if a != b), None)) is None:
+                one, other = theirs.counts, ours.counts
+                assert (one.drafted, one.accepted_by_position) == (other.drafted, other.accepted_by_position)
+                alike += 1
+            else:
+                gap = (theirs.top_two_gaps or ())[at]
+                assert gap is not None
+                assert gap < TIE
+    assert alike
 
 
 def rounds(prompt: int, tokens: int) -> list[tuple[int, int]]:
