@@ -54,7 +54,8 @@ class Profile(_Table):
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
     code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. Of the kind
     `python` the first word is a script of `engines/children`, and the executable the interpreter that has the engine's
-    package; without one, ours.
+    package; without one, ours. `trust`: the words that allow code from a model's folder. Without `grammars` no answer
+    can be held to a schema.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Profile(_Table):
     install: str | None = None
     help: Words = ()
     trust: Words = ()
+    grammars: bool = True
     environment: dict[str, str] = {}
     types: Words = ()
     methods: dict[str, Method]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from specbench.models.micro_folders import _save
+from specbench.models.micro_folders import save
 
 BLOCK, WRONG = 6, 5
 
@@ -152,7 +152,7 @@ def domino(folder: Path, target: Path) -> Path:
     auto = {"AutoModel": "modeling.DominoDrafter"}
     own = {"projector_type": "domino", "mask_token_id": 7}
     _described(folder, _DOMINO, architectures=["DFlashDraftModel"], auto_map=auto, dflash_config=own)
-    _save({"fc.weight": np.zeros((4, 4), np.float32)}, folder / "model.safetensors")
+    save({"fc.weight": np.zeros((4, 4), np.float32)}, folder / "model.safetensors")
     return folder
 
 

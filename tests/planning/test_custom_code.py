@@ -8,11 +8,13 @@ from planning.test_plan import SUITES, facts
 
 from specbench.engines import catalog
 from specbench.errors import InputError
+from specbench.pipeline import find_suite
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.records import Plan
 
 WORD = "--trust-remote-code"
+CORE = find_suite("core")
 
 
 def planned(architecture: str = "Qwen3ForCausalLM", drafters: tuple[str, ...] = (), **asked: Any) -> Plan:
@@ -64,3 +66,19 @@ def test_a_gguf_is_no_model_for_transformers() -> None:
             facts={"t.gguf": facts("t.gguf")},
             version="0",
         )
+
+
+def test_prompts_with_a_schema_are_left_out_for_an_engine_without_grammars() -> None:
+    known = {"t": replace(facts("t"), format="safetensors")}
+    held = {p.id for p in CORE.prompts if p.constrained}
+    made = {}
+    for engine in ("transformers", "vllm"):
+        runfile = validate_runfile({"engine": engine, "targets": [{"model": "t"}], "methods": ["none"], "warmups": 2})
+        made[engine] = make_plan(runfile, suite=CORE, profiles=catalog.profiles(None), facts=known, version="0")
+    trials = {engine: {t.prompt for b in plan.blocks for t in b.trials} for engine, plan in made.items()}
+    assert held
+    assert held <= trials["vllm"]
+    assert not held & trials["transformers"]
+    assert made["transformers"].left_out == {"transformers: prompts with a schema": "it has no grammars"}
+    measured = {e: {t.prompt for b in p.blocks for t in b.trials if t.role == "measured"} for e, p in made.items()}
+    assert measured["vllm"] - measured["transformers"] == held
