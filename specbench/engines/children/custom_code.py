@@ -104,6 +104,12 @@ class _Watch:
         self.seen += len(tokens)
 
 
+def longest_draft(config: Any) -> int:
+    """Of a block, whose first token is known; Domino's drafters with shifted labels draft one more."""
+    shifted = (getattr(config, "dflash_config", None) or {}).get("shift_label", False)
+    return int(config.block_size) - 1 + bool(shifted)
+
+
 def steps(
     target: Any, drafter: Any, prompt: list[int], sampler: Sampler, *, count: int, end: int | None
 ) -> Iterator[Step]:

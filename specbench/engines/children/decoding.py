@@ -8,8 +8,8 @@ of an answer, as in llama.cpp, so that all counts add up.
 import inspect
 import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache
@@ -20,12 +20,7 @@ else:
     from serving import Step
 
 
-class Drafter(Protocol):
-    """Proposes what comes after a text of token ids."""
-
-    def propose(self, text: list[int], most: int) -> list[int]:
-        """At most `most` tokens."""
-        ...
+Propose = Callable[[list[int], int], list[int]]  # what comes after a text of token ids, and how many tokens at most
 
 
 class Sampler:
@@ -139,7 +134,7 @@ class PromptLookup:
 
 
 def decode(
-    target: Any, prompt: list[int], sampler: Sampler, *, count: int, drafter: Drafter | None, most: int, top_two: bool
+    target: Any, prompt: list[int], sampler: Sampler, *, count: int, propose: Propose | None, most: int, top_two: bool
 ) -> Iterator[Step]:
     """`count` tokens, of which a draft proposes `most` at a time; without a drafter the lean baseline. No texts yet."""
     reader, text = Reader(target), list(prompt)
@@ -159,6 +154,6 @@ def decode(
         if place == count:
             return
         began = time.perf_counter()
-        draft = drafter.propose(text, min(most, count - place - 1)) if drafter is not None else []
+        draft = propose(text, min(most, count - place - 1)) if propose is not None else []
         drafting = time.perf_counter() - began
         logits = reader.read([text[-1], *draft], rows=len(draft) + 1)

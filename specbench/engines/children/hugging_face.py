@@ -38,7 +38,7 @@ class HuggingFace:
         ignored: dict[str, float] = {}  # what the models' own code draws with, whatever is asked
         if words.method in custom_code.IGNORED:
             ignored = custom_code.IGNORED[words.method]
-            self._most = (self._draft or self._target).config.block_size - 1
+            self._most = custom_code.longest_draft((self._draft or self._target).config)
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(
             words.model, trust_remote_code=words.trust_remote_code
         )
@@ -99,13 +99,13 @@ class HuggingFace:
             end = None if asked.ignore_eos or not self._ends else self._ends[0]
             yield from custom_code.steps(self._target, self._draft, asked.prompt, sampler, count=count, end=end)
             return
-        drafter: decoding.Drafter | None = None
+        propose: decoding.Propose | None = None
         if self._method == "draft-model":
-            drafter = decoding.DraftModel(self._draft, p_min=self._words.p_min)
+            propose = decoding.DraftModel(self._draft, p_min=self._words.p_min).propose
         elif self._method == "ngram":
-            drafter = decoding.PromptLookup(longest=self._words.ngram_size, shortest=self._words.ngram_size_min)
+            propose = decoding.PromptLookup(longest=self._words.ngram_size, shortest=self._words.ngram_size_min).propose
         yield from decoding.decode(
-            self._target, asked.prompt, sampler, count=count, drafter=drafter, most=self._most, top_two=asked.top_two
+            self._target, asked.prompt, sampler, count=count, propose=propose, most=self._most, top_two=asked.top_two
         )
 
 
