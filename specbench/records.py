@@ -298,18 +298,13 @@ class DraftCounts:
 
 @_record
 class Step:
-    """One verification step as seen in the stream; `seconds` is the engine's time, the others its phases.
-
-    catch_up_seconds: the drafter reads what the target has verified.
-    """
+    """One verification step as seen in the stream; `seconds` is the engine's time, `phases` parts of it by name."""
 
     drafted: int
     accepted: int
     emitted: int
     seconds: float
-    draft_seconds: float | None = None
-    verify_seconds: float | None = None
-    catch_up_seconds: float | None = None
+    phases: dict[str, float] | None = None
 
 
 @_record

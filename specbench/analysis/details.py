@@ -104,14 +104,15 @@ def _steps(overall: Mapping[str, Row], generations: Iterable[Generation]) -> Ite
                 overall[name].label,
                 len(found),
                 tuple(quantiles(times, n=100, method="inclusive")),
-                tuple(_phases(found, sum(times))),
+                _phases(found, sum(times)),
             )
 
 
-def _phases(steps: Iterable[Step], seconds: float) -> Iterable[tuple[str, float]]:
-    for phase in ("draft", "verify", "catch_up"):
-        if times := [t for step in steps if (t := getattr(step, f"{phase}_seconds")) is not None]:
-            yield phase.replace("_", " "), sum(times) / seconds
+def _phases(steps: Iterable[Step], seconds: float) -> tuple[tuple[str, float], ...]:
+    totals: dict[str, float] = {}
+    for phase, share in (item for step in steps for item in (step.phases or {}).items()):
+        totals[phase] = totals.get(phase, 0) + share / seconds
+    return tuple((phase.replace("_", " "), share) for phase, share in totals.items())
 
 
 def _traces(generations: Sequence[Generation]) -> Iterable[Trace]:

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from specbench.engines import profile_files, server, vllm_cpu
+from specbench.engines import profile_files, recipes, server, vllm_cpu
 from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
@@ -263,7 +263,7 @@ def _identity(contender: Contender) -> EngineInfo:
 def _executable(contender: Contender) -> Path | None:
     name = contender.executable or (sys.executable if contender.kind == "python" else contender.engine)
     name = os.path.expanduser(name)  # noqa: PTH111  Path would drop the ./ of ./name
-    found = shutil.which(name)
+    found = shutil.which(name) or recipes.installed(name)
     return None if found is None else Path(found).absolute()
 
 

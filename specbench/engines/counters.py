@@ -229,11 +229,11 @@ def verification_steps(timings: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]
     steps = []
     for before, after in pairwise(group[-1] for group in groups):
         drafted, accepted, emitted, milliseconds = (after.get(key, 0) - before.get(key, 0) for key in keys)
-        phases = {phase: f"{phase}_ms" for phase in _PHASES if f"{phase}_ms" in after}
-        timed = {f"{phase}_seconds": (after[key] - before.get(key, 0)) / 1000 for phase, key in phases.items()}
+        keyed = {phase: f"{phase}_ms" for phase in _PHASES if f"{phase}_ms" in after}
+        phases = {phase: (after[key] - before.get(key, 0)) / 1000 for phase, key in keyed.items()} or None
         if emitted:
             seconds = milliseconds / 1000
-            steps.append(Step(drafted=drafted, accepted=accepted, emitted=emitted, seconds=seconds, **timed))
+            steps.append(Step(drafted=drafted, accepted=accepted, emitted=emitted, seconds=seconds, phases=phases))
     return tuple(steps)
 
 

@@ -52,10 +52,10 @@ class Profile(_Table):
 
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
-    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. Of the kind
-    `python` the first word is a script of `engines/children`, and the executable the interpreter that has the engine's
-    package; without one, ours. `trust`: the words that allow code from a model's folder. Without `grammars` no answer
-    can be held to a schema.
+    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. `sampling`: the
+    only values with which it drafts above temperature 0. Of the kind `python` the first word is a script of
+    `engines/children`, and the executable the interpreter that has the engine's package; without one, ours. `trust`:
+    the words that allow code from a model's folder. Without `grammars` no answer can be held to a schema.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Profile(_Table):
     doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
     install: str | None = None
+    sampling: dict[Literal["top_k", "top_p", "min_p"], float] = {}
     help: Words = ()
     trust: Words = ()
     grammars: bool = True
@@ -184,6 +185,8 @@ def command(
         return (), {}
     of_engine = {**profile.defaults, **engine_settings}
     if streams > 1:
+        if "parallel_slots" not in profile.settings:
+            raise InputError(f"{profile.name} works on one request at a time", hint="leave streams out")
         of_engine["parallel_slots"] = streams
     fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
     fixed |= {"types": chosen.type or "", "type": chosen.type or ""}

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from analysis.synthetic import generation
+from analysis.synthetic import counts, generation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +56,17 @@ def test_few_prompts_short_texts_and_greedy_answers_are_not_judged() -> None:
     assert not list(soundness.notes("draft", pairs(broken[:4])))
     assert not list(soundness.notes("draft", pairs(["short"] * 6)))
     assert not list(soundness.notes("draft", pairs(broken, temperature=0.0)))
+
+
+def test_a_drafter_that_is_never_right_once_the_dice_are_thrown_is_told() -> None:
+    def answered(accepted: int, temperature: float) -> list[tuple[Generation, Generation]]:
+        one = generation("draft", "p", counts=counts(200, accepted), temperature=temperature)
+        return [(one, generation("base", "p", temperature=temperature))]
+
+    (found,) = soundness.notes("draft", [*answered(90, 0.0), *answered(0, 0.8)])
+    assert found.message == "above temperature 0 none of 200 drafted tokens was accepted, at 0 90 of 200 were"
+    assert not list(soundness.notes("draft", [*answered(90, 0.0), *answered(1, 0.8)]))
+    assert not list(soundness.notes("draft", [*answered(0, 0.0), *answered(0, 0.8)]))
 
 
 @given(st.lists(st.text(), max_size=8))

@@ -78,6 +78,8 @@ def test_tokens_counts_and_times_of_a_generation_are_those_of_its_steps(opened: 
                 (0, 0, 1),
             ]
             assert all(step.seconds >= 0.01 for step in answer.steps)
+            assert all(step.phases == pytest.approx({"draft": 0.25, "verify": 0.5}) for step in answer.steps)
+        assert answer.draft_seconds == pytest.approx(5 * 0.25)
 
 
 def test_without_a_method_nothing_is_drafted(opened: Opened) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 else:
     from serving import main
 
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 METHODS = ("none", "ngram", "draft-simple", "draft-mtp", "draft-eagle3")
 
 
@@ -42,7 +43,7 @@ def arguments() -> argparse.ArgumentParser:
     for name in ("context-size", "batch-size", "ubatch-size", "threads", "gpu-layers", "draft-gpu-layers"):
         parser.add_argument(f"--{name}", type=int)
     for name in ("cache-type-k", "cache-type-v", "draft-cache-type-k", "draft-cache-type-v"):
-        parser.add_argument(f"--{name}")
+        parser.add_argument(f"--{name}", choices=CACHE_TYPES)
     parser.add_argument("--flash-attention", choices=("auto", "off", "on"), default="auto")
     parser.add_argument("--draft-tokens-max", type=int, default=0)
     parser.add_argument("--draft-tokens-min", type=int, default=0)

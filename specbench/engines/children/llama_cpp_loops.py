@@ -32,7 +32,7 @@ else:
 _FLOATS, _INTS = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _RIVALS = 10  # likeliest tokens that share the probability which p_min is compared to, as in llama.cpp
-_DEBUG = 4  # level of the log
+_WHITE_SPACE = 'space ::= " "?', r'space ::= | " " | "\n"{1,2} [ \t]{0,20}'  # between JSON's parts: llama-server's rule
 
 
 class Context:
@@ -43,7 +43,9 @@ class Context:
         params.flash_attn_type = _FLASH_ATTENTION[asked.flash_attention]
         more |= {"n_ctx": asked.context_size or 0, "n_batch": asked.batch_size, "n_ubatch": asked.ubatch_size}
         more |= {"n_threads": asked.threads, "n_threads_batch": asked.threads}
-        more |= {"type_k": _cache_type(types[0]), "type_v": _cache_type(types[1])}
+        more |= {
+            k: t and getattr(lib, f"GGML_TYPE_{t.upper()}") for k, t in zip(("type_k", "type_v"), types, strict=True)
+        }
         for name, value in more.items():
             if value is not None:
                 setattr(params, name, value)
@@ -68,7 +70,8 @@ class Context:
             batch.pos[i] = first + i
             batch.logits[i] = all_logits
         batch.logits[len(tokens) - 1] = True
-        _require(lib.llama_decode(self.handle, batch), "llama_decode")
+        if status := lib.llama_decode(self.handle, batch):
+            raise RuntimeError(f"llama_decode returned {status}")
 
     def cut(self, length: int) -> None:
         """Forget everything from position `length` on."""
@@ -159,7 +162,8 @@ class Head(Lookup):
         lib.llama_batch_ext_set_output_logits(self._batch, i, logits)
 
     def _run(self, kind: int = lib.LLAMA_PROCESS_TYPE_DECODE, *, again: bool = False) -> None:
-        _require(lib.llama_process(self._context.handle, kind, self._batch), "llama_process")
+        if status := lib.llama_process(self._context.handle, kind, self._batch):
+            raise RuntimeError(f"llama_process returned {status}")
         if not again:
             lib.llama_batch_ext_clear(self._batch)
             self._buffers.clear()
@@ -284,8 +288,7 @@ class LlamaCpp:
     """A target with a drafter, as `serving.Model` wants it."""
 
     def __init__(self, asked: Namespace, *, version: str) -> None:
-        self._log = lib.llama_log_callback(_log)
-        lib.llama_log_set(self._log, ctypes.c_void_p(0))
+        lib.llama_log_set(ctypes.cast(0, lib.llama_log_callback), None)  # to standard error, without Python
         lib.llama_backend_init()
         model = _loaded(asked.model, asked.gpu_layers, heads=asked.method == "draft-mtp")
         types = (asked.cache_type_k, asked.cache_type_v)
@@ -380,16 +383,14 @@ class LlamaCpp:
         vocabulary, size = self._target.vocabulary, self._target.vocabulary_size
         parts = []
         if asked.json_schema is not None:
-            rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).encode()
-            parts.append(lib.llama_sampler_init_grammar(vocabulary, rules, b"root"))
-        if asked.ignore_eos:
+            rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).replace(*_WHITE_SPACE)
+            parts.append(lib.llama_sampler_init_grammar(vocabulary, rules.encode(), b"root"))
+        elif asked.ignore_eos:  # what a schema binds must be able to end
             ends = [(token, float("-inf")) for token in range(size) if self._ends(token)]
             parts.append(lib.llama_sampler_init_logit_bias(size, len(ends), (lib.llama_logit_bias * len(ends))(*ends)))
         if asked.temperature > 0:
-            parts.append(lib.llama_sampler_init_top_k(asked.top_k))
-            parts.append(lib.llama_sampler_init_top_p(asked.top_p, 0))
-            parts.append(lib.llama_sampler_init_min_p(asked.min_p, 0))
-            parts.append(lib.llama_sampler_init_temp(asked.temperature))
+            parts += [lib.llama_sampler_init_top_k(asked.top_k), lib.llama_sampler_init_top_p(asked.top_p, 0)]
+            parts += [lib.llama_sampler_init_min_p(asked.min_p, 0), lib.llama_sampler_init_temp(asked.temperature)]
             parts.append(lib.llama_sampler_init_dist(asked.seed))
         else:
             parts.append(lib.llama_sampler_init_greedy())
@@ -435,25 +436,6 @@ def _loaded(path: str, gpu_layers: int | None, *, heads: bool = False) -> Any:
     if not model:
         raise Refused(f"llama.cpp cannot load {path}")
     return model
-
-
-def _log(level: int, text: bytes, _: Any) -> None:
-    if level != _DEBUG:
-        sys.stderr.buffer.write(text)
-        sys.stderr.buffer.flush()
-
-
-def _cache_type(name: str | None) -> int | None:
-    if name is None:
-        return None
-    if (value := getattr(lib, f"GGML_TYPE_{name.upper()}", None)) is None:
-        raise Refused(f"llama.cpp has no cache type {name}")
-    return int(value)
-
-
-def _require(status: int, what: str) -> None:
-    if status:
-        raise RuntimeError(f"{what} returned {status}")
 
 
 def _rows(pointer: Any, n: int, width: int) -> np.ndarray[Any, Any]:

@@ -172,13 +172,13 @@ class _Server(ThreadingHTTPServer):
         self.totals = dict.fromkeys((_DECODES, *_COUNTERS), 0)
         self.by_position = [0] * model.properties.draft_tokens_max
 
-    def count(self, step: Step) -> None:
-        """Add a verification step."""
-        counts = (1, step.drafted, step.accepted, bool(step.drafted))
-        for name, more in zip(self.totals, counts, strict=True):
-            self.totals[name] += more
-        for position in range(step.accepted):
-            self.by_position[position] += 1
+    def count(self, event: PromptPass | Step, *, verified: bool) -> None:
+        self.totals[_DECODES] += verified or isinstance(event, PromptPass)
+        if isinstance(event, Step):
+            for name, more in zip(_COUNTERS, (event.drafted, event.accepted, bool(event.drafted)), strict=True):
+                self.totals[name] += more
+            for position in range(event.accepted):
+                self.by_position[position] += 1
 
     def metrics(self) -> str:
         """In Prometheus' format, by llama.cpp's names. Positions only once something was drafted."""
@@ -198,17 +198,14 @@ class _Connection(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told = self.server.model.properties
-        if self.path == "/health":
-            self.answer({"status": "ok"})
-        elif self.path == "/metrics":
-            self._begin(200, "text/plain")
-            self.wfile.write(self.server.metrics().encode())
+        if self.path == "/metrics":
+            self._send(self.server.metrics().encode(), kind="text/plain")
         elif self.path == "/props":
             shown: dict[str, Any] = {"build_info": told.version, "model_ftype": told.model_type, "total_slots": 1}
             shown |= {"default_generation_settings": {"n_ctx": told.context_size}, "chat_template": told.chat_template}
             self.answer({key: value for key, value in shown.items() if value is not None})
         else:
-            self.answer({"error": {"message": "File Not Found"}}, 404)
+            self.answer({"status": "ok"}, 200 if self.path == "/health" else 404)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -231,7 +228,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.answer({"error": {"message": "File Not Found"}}, 404)
 
     def _complete(self, body: dict[str, Any]) -> None:
-        model, told = self.server.model, self.server.model.properties
+        model, told, stream = self.server.model, self.server.model.properties, body.get("stream", False)
         prompt = model.tokenize(body["prompt"]) if isinstance(body["prompt"], str) else list(body["prompt"])
         if len(prompt) >= told.context_size:
             what = f"request ({len(prompt)} tokens) exceeds the available context size ({told.context_size} tokens)"
@@ -239,56 +236,44 @@ class _Connection(BaseHTTPRequestHandler):
         settings: dict[str, Any] = {key: body[key] for key in _SAMPLING}
         schema, top_two = body.get("json_schema"), bool(body.get("n_probs"))
         asked = Asked(prompt=prompt, output_tokens=body["n_predict"], **settings, json_schema=schema, top_two=top_two)
-        seen, stream = _Seen(len(prompt), told.types), body.get("stream", False)
-        waiting = [seen.progress(0)] if body.get("return_progress") else []
+        seen = _Seen(body, len(prompt), told.types)
         events = model.generate(asked)
         while (event := seen.next(events)) is not None:
-            if isinstance(event, PromptPass):
-                self.server.totals[_DECODES] += 1
-                waiting += [seen.progress(event.processed)] if waiting else []
-                continue
-            if seen.tokens:
-                self.server.count(event)
-            waiting += seen.add(event, timed=body.get("timings_per_token", False))
+            self.server.count(event, verified=bool(seen.tokens))
+            chunks = seen.chunks(event)
             if stream:
-                self._send(waiting)
-            waiting = []
-            if self._gone():
+                self._send_events(chunks)
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 events.close()
-                return
+                return  # the client has gone
         last = seen.last({**settings, **told.ignored, "speculative.types": told.types}, whole=not stream)
         if stream:
-            self._send([last])
+            self._send_events([last])
         else:
             self.answer(last)
 
-    def _gone(self) -> bool:
-        readable, _, _ = select.select([self.connection], [], [], 0)
-        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
-
     def answer(self, value: Any, status: int = 200) -> None:
-        self._begin(status, "application/json")
-        self.wfile.write(json.dumps(value).encode())
+        self._send(json.dumps(value).encode(), kind="application/json", status=status)
 
-    def _send(self, chunks: Sequence[Any]) -> None:
+    def _send_events(self, chunks: Sequence[Any]) -> None:
+        self._send(b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks), "text/event-stream")
+
+    def _send(self, content: bytes, kind: str, status: int = 200) -> None:
         if not self._began:
-            self._begin(200, "text/event-stream")
-        self.wfile.write(b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks))
-
-    def _begin(self, status: int, kind: str) -> None:
-        self._began = True
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.end_headers()
+            self._began = True
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+        self.wfile.write(content)
 
 
 class _Seen:
     """One generation as far as it has come. Its times are those inside the model: sending costs it nothing."""
 
-    def __init__(self, prompt_tokens: int, types: str) -> None:
+    def __init__(self, body: Mapping[str, Any], prompt_tokens: int, types: str) -> None:
         self.tokens: list[int] = []
-        self._stop: str | None = None
-        self._prompt_tokens, self._text = prompt_tokens, ""
+        self._body, self._text, self._stop, self._started = body, "", "", False
         self._timings = {
             "cache_n": 0,
             "prompt_n": prompt_tokens,
@@ -302,36 +287,32 @@ class _Seen:
         """The next event; its time belongs to the prompt until there is a token."""
         began = time.perf_counter()
         event = next(events, None)
-        self._more("predicted_ms" if self.tokens else "prompt_ms", (time.perf_counter() - began) * 1000)
+        self._timings["predicted_ms" if self.tokens else "prompt_ms"] += (time.perf_counter() - began) * 1000
         return event
 
-    def progress(self, processed: int) -> dict[str, Any]:
-        shown = {"total": self._prompt_tokens, "cache": 0, "processed": processed}
-        return {"content": "", "tokens": [], "stop": False, "prompt_progress": shown}
-
-    def add(self, step: Step, *, timed: bool) -> list[dict[str, Any]]:
-        """Take the step in; its chunks, one a token, all with the times after it. Text stands in the last."""
-        first = len(self.tokens) + 1
-        self.tokens += step.tokens
-        self._text += step.text
-        self._stop = step.stop
-        self._more("predicted_n", len(step.tokens))
-        if "draft_n" in self._timings:
-            self._more("draft_n", step.drafted)
-            self._more("draft_n_accepted", step.accepted)
-        if step.draft_passes:
-            self._more("draft_passes", step.draft_passes)
-        for phase, seconds in step.seconds.items():
-            self._more(f"{phase}_ms", seconds * 1000)
-        chunks: list[dict[str, Any]] = [
-            {"content": "", "tokens": [token], "stop": False, "tokens_predicted": first + i}
-            for i, token in enumerate(step.tokens)
-        ]
-        for chunk, pair in zip(chunks, step.top_two, strict=False):
+    def chunks(self, event: PromptPass | Step) -> list[dict[str, Any]]:
+        """Take the event in; its chunks, one a token, all with the times after it. Text stands in the last."""
+        if isinstance(event, PromptPass):
+            done = [event.processed] if self._started else [0, event.processed]
+            self._started = True
+            progress = [{"content": "", "stop": False, "prompt_progress": {"processed": n}} for n in done]
+            return progress if self._body.get("return_progress") else []
+        told = {"predicted_n": len(event.tokens), **{f"{phase}_ms": s * 1000 for phase, s in event.seconds.items()}}
+        told |= {"draft_n": event.drafted, "draft_n_accepted": event.accepted} if "draft_n" in self._timings else {}
+        told |= {"draft_passes": event.draft_passes} if event.draft_passes else {}
+        for name, more in told.items():
+            self._timings[name] = self._timings.get(name, 0) + more
+        chunks: list[dict[str, Any]] = []
+        for token in event.tokens:
+            self.tokens.append(token)
+            chunks.append({"content": "", "tokens": [token], "stop": False, "tokens_predicted": len(self.tokens)})
+            if self._body.get("timings_per_token"):
+                chunks[-1]["timings"] = dict(self._timings)
+        for chunk, pair in zip(chunks, event.top_two, strict=False):
             chunk["completion_probabilities"] = [{"top_logprobs": [{"logprob": value} for value in pair]}]
-        for chunk in chunks if timed else ():
-            chunk["timings"] = dict(self._timings)
-        chunks[-1]["content"] = step.text
+        chunks[-1]["content"] = event.text
+        self._text += event.text
+        self._stop = event.stop or ""
         return chunks
 
     def last(self, settings: dict[str, Any], *, whole: bool) -> dict[str, Any]:
@@ -343,10 +324,7 @@ class _Seen:
             "stop_type": "eos" if self._stop == "eos" else "limit",
             "truncated": self._stop == "context",
             "tokens_predicted": len(self.tokens),
-            "tokens_evaluated": self._prompt_tokens,
+            "tokens_evaluated": self._timings["prompt_n"],
             "generation_settings": settings,
             "timings": self._timings,
         }
-
-    def _more(self, name: str, amount: float) -> None:
-        self._timings[name] = self._timings.get(name, 0) + amount
