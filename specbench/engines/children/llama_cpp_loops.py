@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
+from jinja2 import TemplateError
 from llama_cpp import llama_cpp_ext as ext  # experimental
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from llama_cpp.llama_grammar import json_schema_to_gbnf
@@ -324,10 +325,20 @@ class LlamaCpp:
         eos, bos = (find(vocabulary) for find in (lib.llama_vocab_eos, lib.llama_vocab_bos))
         names = ["" if token < 0 else lib.llama_vocab_get_text(vocabulary, token).decode() for token in (eos, bos)]
         more = {} if thinking is None else {"enable_thinking": thinking}
-        prompt: str = Jinja2ChatFormatter(self.properties.chat_template, *names)(messages=messages, **more).prompt
+        try:
+            prompt: str = Jinja2ChatFormatter(self.properties.chat_template, *names)(messages=messages, **more).prompt
+        except (TemplateError, TypeError, ValueError) as error:
+            raise Refused(f"the chat template: {error}") from error
         return prompt.removeprefix(names[1]) if lib.llama_vocab_get_add_bos(vocabulary) else prompt
 
     def generate(self, asked: Asked) -> Events:
+        sampler = self._sampler(asked)
+        try:
+            yield from self._steps(asked, sampler)
+        finally:
+            lib.llama_sampler_free(sampler)
+
+    def _steps(self, asked: Asked, sampler: Any) -> Events:
         tokens, target, drafter = list(asked.prompt), self._target, self._drafter
         target.cut(0)
         for first in range(0, len(tokens), target.batch_size):
@@ -336,38 +347,34 @@ class LlamaCpp:
             if drafter is not None:
                 drafter.read(tokens[:length], first, length)
             yield PromptPass(length)
-        sampler, text = self._sampler(asked), codecs.getincrementaldecoder("utf-8")(errors="replace")
-        draft, seconds = list[int](), dict[str, float]()
-        try:
-            emitted = [lib.llama_sampler_sample(sampler, target.handle, -1)]
-            top_two = [self._top_two(-1)] if asked.top_two else []
-            left = asked.output_tokens
-            while True:
-                tokens += emitted
-                left -= len(emitted)
-                stop = "eos" if self._ends(tokens[-1]) else "context" if len(tokens) >= target.size and left else None
-                said = text.decode(b"".join(map(self._piece, emitted)))
-                yield Step(emitted, said, len(draft), len(emitted) - 1, seconds, top_two, stop)
-                if not left or stop:
-                    return
-                began = time.perf_counter()
-                room = min(self.properties.draft_tokens_max, left - 1, target.size - len(tokens) - 1)
-                draft = drafter.draft(tokens, room) if drafter is not None and room > 0 else []
-                draft = draft if len(draft) >= self._least else []
-                drafted = time.perf_counter()
-                first = len(tokens) - 1
-                target.read([tokens[-1], *draft], first, all_logits=True)
-                emitted = self._verified(sampler, draft)
-                top_two = [self._top_two(i) for i in range(len(emitted))] if asked.top_two else []
-                verified = time.perf_counter()
-                if drafter is not None:
-                    length = first + len(emitted)
-                    target.cut(length)
-                    drafter.read([*tokens, *draft], first, length)
-                    caught_up = time.perf_counter() - verified
-                    seconds = {"draft": drafted - began, "verify": verified - drafted, "catch_up": caught_up}
-        finally:
-            lib.llama_sampler_free(sampler)
+        emitted, draft = [lib.llama_sampler_sample(sampler, target.handle, -1)], list[int]()
+        top_two = [self._top_two(-1)] if asked.top_two else []
+        text, left = codecs.getincrementaldecoder("utf-8")(errors="replace"), asked.output_tokens
+        seconds: dict[str, float] = {}
+        while True:
+            tokens += emitted
+            left -= len(emitted)
+            stop = "eos" if self._ends(tokens[-1]) else "context" if len(tokens) >= target.size and left else None
+            said = text.decode(b"".join(map(self._piece, emitted)))
+            yield Step(emitted, said, len(draft), len(emitted) - 1, seconds, top_two, stop)
+            if not left or stop:
+                return
+            began = time.perf_counter()
+            room = min(self.properties.draft_tokens_max, left - 1, target.size - len(tokens) - 1)
+            draft = drafter.draft(tokens, room) if drafter is not None and room > 0 else []
+            draft = draft if len(draft) >= self._least else []
+            drafted = time.perf_counter()
+            first = len(tokens) - 1
+            target.read([tokens[-1], *draft], first, all_logits=True)
+            emitted = self._verified(sampler, draft)
+            top_two = [self._top_two(i) for i in range(len(emitted))] if asked.top_two else []
+            verified = time.perf_counter()
+            if drafter is not None:
+                length = first + len(emitted)
+                target.cut(length)
+                drafter.read([*tokens, *draft], first, length)
+                caught_up = time.perf_counter() - verified
+                seconds = {"draft": drafted - began, "verify": verified - drafted, "catch_up": caught_up}
 
     def _verified(self, sampler: Any, draft: list[int]) -> list[int]:
         """The target's tokens, up to the first that is not the drafted one or ends the text."""
@@ -383,7 +390,10 @@ class LlamaCpp:
         vocabulary, size = self._target.vocabulary, self._target.vocabulary_size
         parts = []
         if asked.json_schema is not None:
-            rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).replace(*_WHITE_SPACE)
+            try:
+                rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).replace(*_WHITE_SPACE)
+            except (AssertionError, AttributeError) as error:
+                raise Refused(f"no grammar for this JSON schema: {error}") from error
             parts.append(lib.llama_sampler_init_grammar(vocabulary, rules.encode(), b"root"))
         elif asked.ignore_eos:  # what a schema binds must be able to end
             ends = [(token, float("-inf")) for token in range(size) if self._ends(token)]
