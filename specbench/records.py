@@ -281,6 +281,7 @@ class DraftCounts:
     emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
     verification_steps: target decode forward passes (F). drafted_steps: those with a draft (S).
     beyond_end: accepted tokens of the last step that the answer was too short for; None where that cannot happen.
+    draft_passes: passes that the target itself made to draft (Orthrus); not among the verification steps.
     """
 
     emitted: int | None = None
@@ -291,6 +292,7 @@ class DraftCounts:
     drafted_steps: int | None = None
     accepted_by_position: tuple[int, ...] | None = None
     beyond_end: int | None = None
+    draft_passes: int | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
 

@@ -153,6 +153,8 @@ def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Ite
 
 def _sampling_rule(contender: Contender) -> Rule | None:
     """How drafts are verified above temperature 0; None where others may have decided it."""
+    if contender.method == "orthrus":
+        return "rejection-sampling"
     if asked := contender.values_of("draft_sampling"):
         return "rejection-sampling" if "probabilistic" in asked else "greedy-match"
     passed = any("draft-sampling" in word or "draft.probabilistic" in word for word in contender.engine_args)

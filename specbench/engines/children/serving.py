@@ -34,7 +34,8 @@ class Refused(Exception):  # noqa: N818  it is an answer
 class Properties:
     """What the model says about itself. `types`: the method as llama.cpp names it, as `draft-simple`; or `none`.
 
-    `draft_tokens_max`: the longest draft; 0 without a method. `model_type`: of its weights, as `F16`.
+    `draft_tokens_max`: the longest draft; 0 without a method. `model_type`: of its weights, as `F16`. `ignored`: the
+    sampling settings that the method does not obey, with the values that it uses.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Properties:
     context_size: int
     chat_template: str | None = None
     model_type: str | None = None
+    ignored: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Step:
     """What one target pass yields: first the token of the prompt pass, then one step for each verification.
 
     `accepted` are those of the `drafted` tokens that stand in `tokens`. `seconds` by phase, as `draft` and `verify`.
-    `stop`: why nothing follows, `eos` or `context`; the wanted length needs none.
+    `stop`: why nothing follows, `eos` or `context`; the wanted length needs none. `draft_passes`: those that the target
+    itself made to draft.
     """
 
     tokens: Sequence[int]
@@ -83,6 +86,7 @@ class Step:
     seconds: Mapping[str, float] = field(default_factory=dict)
     top_two: Sequence[tuple[float, float]] = ()
     stop: str | None = None
+    draft_passes: int = 0
 
 
 Events = Generator[PromptPass | Step, None, None]
@@ -243,7 +247,7 @@ class _Connection(BaseHTTPRequestHandler):
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 events.close()
                 return  # the client has gone
-        last = seen.last({**settings, "speculative.types": told.types}, whole=not stream)
+        last = seen.last({**settings, **told.ignored, "speculative.types": told.types}, whole=not stream)
         if stream:
             self._send_events([last])
         else:
@@ -295,6 +299,7 @@ class _Seen:
             return progress if self._body.get("return_progress") else []
         told = {"predicted_n": len(event.tokens), **{f"{phase}_ms": s * 1000 for phase, s in event.seconds.items()}}
         told |= {"draft_n": event.drafted, "draft_n_accepted": event.accepted} if "draft_n" in self._timings else {}
+        told |= {"draft_passes": event.draft_passes} if event.draft_passes else {}
         for name, more in told.items():
             self._timings[name] = self._timings.get(name, 0) + more
         chunks: list[dict[str, Any]] = []
