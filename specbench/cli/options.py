@@ -181,3 +181,8 @@ Curve = Annotated[
     list[Path] | None,
     _option("--curve", text="A machine's record of `specbench hardware profile`; may be repeated.", metavar="JSON"),
 ]
+ForeignFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Result files of other tools.")]
+ForeignFormat = Annotated[
+    str | None, _option("--format", "-f", text="What the files are; default: told by their content.", metavar="NAME")
+]
+WithImported = Annotated[bool, _option("--with-imported", text="Add what `specbench import` took in.")]
