@@ -1,5 +1,7 @@
 """To and from other tools: their files are read and kept in RESULTS/imported/, and shown beside runs."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from specbench import pipeline
 from specbench.analysis.comparison import Comparison
 from specbench.errors import InputError
 from specbench.peers import formats
+from specbench.peers.documents import decode
 from specbench.peers.figure import Imported
+from specbench.planning.foreign import Converted, converted, shape
+from specbench.planning.suites import parse_suite
 from specbench.records import from_json, to_json
 from specbench.report.beside import imported_section
 from specbench.report.section import Section
@@ -21,20 +26,31 @@ _MOST = 2**28  # bytes of a file that are read
 
 def read(path: Path, *, name: str | None = None) -> Imported:
     """The figures of another tool's file. InputError when it is none, with the file's name."""
-    try:
-        if path.stat().st_size > _MOST:
-            raise InputError(f"{path} is larger than {_MOST >> 20} MiB", hint="give the tool's summary")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
-    try:
+    data = _bytes(path)
+    with _named(path):
         kind, figures = formats.figures(data, name=name)
-    except InputError as error:
-        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
     return Imported(
         specbench_version=specbench.__version__, file=path.name, sha256=sha256(data).hexdigest(), format=kind,
         figures=tuple(figures),
     )  # fmt: skip
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST:
+            raise InputError(f"{path} is larger than {_MOST >> 20} MiB", hint="give a part of it, or a summary")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """The file's name before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def keep(found: Imported, *, results: Path) -> Path:
@@ -60,3 +76,22 @@ def kept(results: Path) -> list[Imported]:
 def beside(comparison: Comparison, *, results: Path) -> list[Section]:
     """What was imported, for a report of a run."""
     return [imported_section(found, comparison) for found in kept(results)]
+
+
+def import_suite(
+    path: Path, folder: Path, *, name: str, columns: Mapping[str, object], licence: str | None, output_tokens: int
+) -> Converted:
+    """Another benchmark's prompts as a suite in a new folder, which `--suite FOLDER` takes."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists", hint="name a new folder")
+    if output_tokens < 1:
+        raise InputError(f"answers of {output_tokens} tokens cannot be", hint="--output-tokens 256")
+    form = shape(name, columns, licence=licence)
+    with _named(path):
+        document = decode(_bytes(path))
+        rows = [document] if isinstance(document, dict) else document
+        found = converted(rows, form, name=folder.name, output_tokens=output_tokens)
+    parse_suite(found.files)
+    for file, text in found.files.items():
+        pipeline.write(folder / file, text.encode())
+    return found

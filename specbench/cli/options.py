@@ -186,3 +186,16 @@ ForeignFormat = Annotated[
     str | None, _option("--format", "-f", text="What the files are; default: told by their content.", metavar="NAME")
 ]
 WithImported = Annotated[bool, _option("--with-imported", text="Add what `specbench import` took in.")]
+PromptFormat = Annotated[
+    str,
+    _option("--format", "-f", text="spec-bench, speed-bench, mt-bench, humaneval, gsm8k or jsonl.", metavar="NAME"),
+]
+SuiteFolder = Annotated[Path, _option("--to", text="A new folder for the suite.", metavar="DIR")]
+PromptColumns = Annotated[
+    list[str] | None,
+    _option(
+        "--column", text="prompt=NAME, category=NAME or id=NAME, where they differ; repeatable.", metavar="KEY=NAME"
+    ),
+]
+Licence = Annotated[str | None, _option("--licence", text="Of the prompts; default: what is known.", metavar="TEXT")]
+AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]

@@ -15,6 +15,8 @@ _SHOWN = 80
 
 def decode(data: bytes) -> Any:
     """What the file holds. InputError when it is no text, or was meant to be JSON and is not."""
+    if data.startswith(b"PAR1"):
+        raise InputError("this is a Parquet file", hint="write it as JSON lines, e.g. with pandas or DuckDB")
     try:  # a redirection of PowerShell writes UTF-16
         text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig").strip()
     except UnicodeDecodeError:

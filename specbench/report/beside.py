@@ -14,6 +14,7 @@ def imported_section(found: Imported, comparison: Comparison | None) -> Section:
     """The figures of one file. With a comparison, its own where a tool's definition is the same."""
     columns = (
         Column("tool", "", "left", 0),
+        Column("engine", "", "left", 3),
         Column("machine", "", "left", 3),
         Column("model", "", "left", 1),
         Column("method", "", "left", 1),
@@ -26,7 +27,7 @@ def imported_section(found: Imported, comparison: Comparison | None) -> Section:
     )
     rows = [
         (
-            f.tool, *(word or MISSING for word in (f.machine, f.model, f.method, f.category)),
+            f.tool, *(word or MISSING for word in (f.engine, f.machine, f.model, f.method, f.category)),
             ", ".join(f"{key}={value}" for key, value in f.conditions.items()) or MISSING,
             f.metric, significant(f.value, _DIGITS), f.unit, _here(f, comparison),
         )
