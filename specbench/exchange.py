@@ -14,8 +14,8 @@ from specbench.errors import InputError
 from specbench.peers import formats
 from specbench.peers.documents import decode
 from specbench.peers.figure import Imported
-from specbench.planning.foreign import Converted, converted, shape
-from specbench.planning.suites import parse_suite
+from specbench.planning.foreign import converted, shape
+from specbench.planning.suites import Suite, parse_suite
 from specbench.records import from_json, to_json
 from specbench.report.beside import imported_section
 from specbench.report.section import Section
@@ -80,8 +80,8 @@ def beside(comparison: Comparison, *, results: Path) -> list[Section]:
 
 def import_suite(
     path: Path, folder: Path, *, name: str, columns: Mapping[str, object], licence: str | None, output_tokens: int
-) -> Converted:
-    """Another benchmark's prompts as a suite in a new folder, which `--suite FOLDER` takes."""
+) -> tuple[Suite, int]:
+    """Another benchmark's prompts as a suite in a new folder, and how many later turns are not in it."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists", hint="name a new folder")
     if output_tokens < 1:
@@ -90,8 +90,8 @@ def import_suite(
     with _named(path):
         document = decode(_bytes(path))
         rows = [document] if isinstance(document, dict) else document
-        found = converted(rows, form, name=folder.name, output_tokens=output_tokens)
-    parse_suite(found.files)
-    for file, text in found.files.items():
+        files, later = converted(rows, form, name=folder.name, output_tokens=output_tokens)
+    suite = parse_suite(files)
+    for file, text in files.items():
         pipeline.write(folder / file, text.encode())
-    return found
+    return suite, later

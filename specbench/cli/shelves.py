@@ -56,12 +56,12 @@ def suites_import(
     from specbench import exchange  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
 
-    found = exchange.import_suite(
+    suite, later = exchange.import_suite(
         file, to, name=format_, columns=flags.settings(column) or {}, licence=licence, output_tokens=output_tokens
     )
-    typer.echo(f"{to}: {found.prompts} prompts in {found.categories} categories; licence: {found.licence}")
-    if found.later_turns:
-        typer.echo(f"{found.later_turns} later turns are left out: an answer of the model would stand before them")
+    typer.echo(f"{to}: {len(suite.prompts)} prompts in {len(suite.categories)} categories; licence: {suite.licence}")
+    if later:
+        typer.echo(f"left out: {later} later turns; an answer of the model would stand before them")
 
 
 def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -43,17 +43,6 @@ SHAPES = {
 }
 
 
-@dataclass(frozen=True)
-class Converted:
-    """The files of a suite by name, and turns that are left out: an answer would have to stand before them."""
-
-    files: dict[str, str]
-    licence: str
-    prompts: int
-    categories: int
-    later_turns: int
-
-
 def shape(name: str, columns: Mapping[str, object], *, licence: str | None) -> Shape:
     """A known shape, with other columns or another licence where they are given."""
     if name not in SHAPES:
@@ -65,43 +54,43 @@ def shape(name: str, columns: Mapping[str, object], *, licence: str | None) -> S
     return replace(SHAPES[name], **given, licence=licence or SHAPES[name].licence)
 
 
-def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> Converted:
-    """The suite `name` of a file's rows. InputError when a row has no prompt, or only a placeholder of one."""
+def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple[dict[str, str], int]:
+    """The files of the suite `name`, and how many turns are left out: an answer would have to stand before them.
+
+    InputError when a row has no prompt, or only a placeholder of one.
+    """
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
         raise InputError("this is no list of prompts", hint="give JSON lines, one object a prompt, or a JSON array")
     told = [_messages(next((row[key] for key in form.prompt if row.get(key)), None)) for row in rows]
-    _refuse([number for number, (messages, _) in enumerate(told, 1) if not messages], len(rows), form)
-    hollow = [n for n, (messages, _) in enumerate(told, 1) if any(PLACEHOLDER in text for _, text in messages)]
-    if hollow:
-        raise InputError(
-            f"{len(hollow)} of {len(rows)} rows (the first is row {hollow[0]}) have a placeholder instead of a prompt",
-            hint="fetch the texts with the benchmark's own script, and import what it writes",
-        )
+    columns = " or ".join(form.prompt)
+    for fault, wrong, hint in (
+        (f"no text in {columns}", [not messages for messages, _ in told], "name its column: --column prompt=NAME"),
+        (
+            "a placeholder instead of a prompt",
+            [any(PLACEHOLDER in text for _, text in messages) for messages, _ in told],
+            "fetch the texts with the benchmark's own script, and import what it writes",
+        ),
+    ):
+        if any(wrong):
+            first = wrong.index(True) + 1
+            raise InputError(f"{sum(wrong)} of {len(rows)} rows (the first is row {first}) have {fault}", hint=hint)
     entries, ids = defaultdict[str, list[str]](list), Counter[str]()
     for number, (row, (messages, _)) in enumerate(zip(rows, told, strict=True), 1):
         category = _slug(row.get(form.category) if form.category else form.kind)
         key = f"{category}-{_slug(row.get(form.id) if form.id else number)}"
         ids[key] += 1
         entries[category].append(_prompt(key if ids[key] == 1 else f"{key}-{number}", messages))
-    texts = {
+    files = {
         f"{category}.toml": f"category = {_text(category)}\ndescription = {_text(f'{category} of {name}')}\n"
         f"output_tokens = {output_tokens}\n" + "".join(prompts)
         for category, prompts in entries.items()
     }
-    version = sha256("".join(texts.values()).encode()).hexdigest()[:12]
-    texts["suite.toml"] = (
+    version = sha256("".join(files.values()).encode()).hexdigest()[:12]
+    files["suite.toml"] = (
         f"name = {_text(name)}\nversion = {_text(f'1.0.0+{version}')}\nlicence = {_text(form.licence)}\n"
         f"description = {_text(f'Imported: {name}')}\ncategories = [{', '.join(map(_text, entries))}]\n"
     )
-    return Converted(texts, form.licence, len(rows), len(entries), sum(left for _, left in told))
-
-
-def _refuse(empty: Sequence[int], total: int, form: Shape) -> None:
-    if empty:
-        raise InputError(
-            f"{len(empty)} of {total} rows (the first is row {empty[0]}) have no text in {' or '.join(form.prompt)}",
-            hint="name its column: --column prompt=NAME",
-        )
+    return files, sum(left for _, left in told)
 
 
 def _messages(value: Any) -> tuple[list[tuple[str, str]], int]:

@@ -42,7 +42,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 
 
 def made(name: str, rows: Any, **columns: str) -> Suite:
-    return parse_suite(converted(rows, shape(name, columns, licence=None), name="mine", output_tokens=64).files)
+    return parse_suite(converted(rows, shape(name, columns, licence=None), name="mine", output_tokens=64)[0])
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -61,9 +61,9 @@ def test_every_shape_becomes_a_suite_with_its_texts_categories_and_licence(name:
 def test_a_conversation_is_kept_and_a_turn_that_needs_an_answer_is_counted_and_left_out() -> None:
     suite = made("speed-bench", ROWS["speed-bench"])
     assert [m.role for m in suite.prompts[1].messages] == ["system", "user", "assistant", "user"]
-    found = converted(ROWS["spec-bench"], SHAPES["spec-bench"], name="mine", output_tokens=64)
-    assert found.later_turns == 1
-    assert parse_suite(found.files).prompts[0].messages[-1].content == "Write a line."
+    files, later_turns = converted(ROWS["spec-bench"], SHAPES["spec-bench"], name="mine", output_tokens=64)
+    assert later_turns == 1
+    assert parse_suite(files).prompts[0].messages[-1].content == "Write a line."
 
 
 def test_prompts_that_the_embedded_models_can_take_are_marked() -> None:
