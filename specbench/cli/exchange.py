@@ -25,3 +25,23 @@ def import_(
         print("[" + ",\n".join(one.model_dump_json(indent=1) for one in found) + "]")
     else:
         sections.show(imported_section(one, None) for one in found)
+
+
+def export(
+    run: o.RunPath = None,
+    *,
+    format_: o.ExportFormat = "csv",
+    output: o.Output = None,
+    results: o.Results = Path("results"),
+) -> None:
+    """Write a run's trials for other programs."""
+    from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import flags  # noqa: PLC0415
+
+    content, left_out = api.export(flags.run_folder(run, results=results), format_, results=results)
+    if left_out:
+        print(left_out, file=sys.stderr)
+    if output is not None:
+        pipeline.write(output, content)
+    else:
+        sys.stdout.buffer.write(content)

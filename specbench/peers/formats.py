@@ -162,7 +162,7 @@ def _sums(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 _COUNTS = ("num_accepted_draft_tokens", "num_draft_tokens", "num_spec_steps")
-_PLACES = ("spec_decode_acceptance.engine", "metadata.model", "metadata.source_kind")
+_PLACES = ("spec_decode_acceptance.engine", "metadata.contender", "metadata.source_kind")
 _PREPARED: Mapping[str, Callable[[Sequence[Row]], Sequence[Row]]] = {
     "llama-bench": _with_median,
     "aiperf-records": _sums,
