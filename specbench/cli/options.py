@@ -185,6 +185,9 @@ ForeignFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Res
 ForeignFormat = Annotated[
     str | None, _option("--format", "-f", text="What the files are; default: told by their content.", metavar="NAME")
 ]
+WithPublished = Annotated[
+    bool, _option("--with-published", text="Add what others published about the same hardware and methods.")
+]
 WithImported = Annotated[bool, _option("--with-imported", text="Add what `specbench import` took in.")]
 PromptFormat = Annotated[
     str,
