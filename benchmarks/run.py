@@ -145,6 +145,52 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
     return speed
 
 
+def instrumented(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Plain decoding by the loop in Python against llama-server, both on the libraries of one build.
+
+    The model has as many bytes as one of 60 million parameters in F16. The control is the loop against itself.
+    """
+    python = Path(os.environ.get("SPECBENCH_LLAMA_CPP_PYTHON") or ROOT / ".cache/llama-cpp-python/bin/python")
+    if asked.llama_server is None or not python.is_file():
+        raise SystemExit("no llama-server or no llama-cpp-python: run `make engines`")
+    model = asked.model or micro.derive(
+        "ballast-12", weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder()
+    )
+    engines = [f"llama-server={asked.llama_server}", f"llama-cpp-python={python}"]
+    settings = {"targets": [{"model": str(model)}], "engine_settings": {"threads": asked.threads}, "discover": False}
+    plan = pipeline.plan_run(validate_runfile({**settings, "engine": engines, "methods": ["none"]}))
+    request = Request(
+        prompt=tuple(range(300, 364)), output_tokens=200, temperature=0.0, seed=1, ignore_eos=True, timeout=600
+    )
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as opened:
+
+        def decode(contender: Contender) -> Callable[[], float]:
+            log = Path(name) / f"{contender.engine}.log"
+            session = opened.enter_context(catalog.open_session(contender, log=log, load_timeout=60))
+
+            def speed() -> float:
+                tokens, seconds = metrics.decode_engine(session.generate(request))
+                return tokens / seconds
+
+            speed()  # warm-up
+            return speed
+
+        native, loop = map(decode, plan.contenders)
+        found = list(alternating(loop, native, pairs=2 * asked.pairs))
+        control = [one / other for one, other in alternating(loop, loop, pairs=2 * asked.pairs)]
+    ratios = [ours / theirs for ours, theirs in found]
+    yield Figure(
+        "decode tok/s of the instrumented plain loop (llama-cpp-python) / llama-server",
+        statistics.median(ratios),
+        "times",
+        0.97,
+        at_least=True,
+        detail=f"{model.stat().st_size / 2**20:.0f} MiB, {statistics.median(theirs for _, theirs in found):.0f} tok/s, "
+        f"{len(ratios)} pairs, {interval(ratios)}; "
+        f"control, loop / loop: {statistics.median(control):.3f}, {interval(control)}",
+    )
+
+
 def watching(asked: argparse.Namespace) -> Iterator[Figure]:
     """Processor time of one server and the sampler's thread, watched and alone, in short pairs of requests.
 
@@ -510,6 +556,7 @@ def interval(values: Sequence[float]) -> str:
 
 MEASURES = {
     "overhead": overhead,
+    "instrumented": instrumented,
     "telemetry": watching,
     "help": help_time,
     "first-token": first_token,

@@ -9,10 +9,11 @@ from specbench.analysis import regression
 from specbench.analysis.conditions import KINDS, Kind, Measured
 from specbench.analysis.metrics import METRICS
 from specbench.analysis.regression import Regression
-from specbench.errors import InputError
+from specbench.errors import InputError, UnavailableError
 from specbench.faults import did_you_mean
 from specbench.planning.runfile import validate_runfile
 from specbench.records import Failure, Generation
+from specbench.report import for_peers
 
 if TYPE_CHECKING:  # 0.3 s; the command line does without
     import pandas as pd
@@ -59,6 +60,27 @@ def _rows(run: store.Run) -> list[dict[str, Any]]:
         row["failure"] = r.reason if isinstance(r, Failure) else None
         rows.append(row)
     return rows
+
+
+def export(run: str | Path, form: str, *, results: str | Path = "results") -> tuple[bytes, str | None]:
+    """A run's trials as csv or parquet, or in the format of llama-bench or aiperf; and what is not in it."""
+    if form in ("csv", "parquet"):
+        table = load(run, results=results)
+        if form == "csv":
+            return table.to_csv(index=False).encode(), None
+        try:
+            return table.to_parquet(index=False), None
+        except ImportError as error:
+            raise UnavailableError("pyarrow is not installed", hint="pip install 'specbench[sql]'") from error
+    if form not in ("llama-bench", "aiperf"):
+        known = ("csv", "parquet", "llama-bench", "aiperf")
+        raise InputError(f"there is no format {form!r}", hint=did_you_mean(form, known))
+    (path,) = history.find([Path(run)], results=Path(results))[:1]
+    measured = store.read(path)
+    if form == "llama-bench":
+        return for_peers.llama_bench(measured.plan, measured.machine, measured.results).encode(), None
+    text, lacking = for_peers.acceptance_records(measured.plan, measured.results)
+    return text.encode(), f"{lacking} trials lack counts by position and are not in it" if lacking else None
 
 
 def compare(

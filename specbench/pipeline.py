@@ -27,6 +27,7 @@ from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
 from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
+from specbench.report.section import Section
 
 Observer = Callable[[Result | BlockStarted | TrialStarted], None]
 
@@ -246,11 +247,11 @@ def read(path: Path) -> tuple[store.Run, Comparison]:
         return run, compare(run.plan, run.results, machine=run.machine)
 
 
-def write_page(run: store.Run, comparison: Comparison, path: Path) -> None:
-    """The report as one HTML file; InputError when it cannot be written."""
+def write_page(run: store.Run, comparison: Comparison, path: Path, *, others: Sequence[Section] = ()) -> None:
+    """The report, with what `others` measured, as one HTML file; InputError when it cannot be written."""
     from specbench.report.page import page  # noqa: PLC0415  most commands draw nothing
 
-    write(path, page(comparison, run.plan, run.machine, run.results).encode())
+    write(path, page(comparison, run.plan, run.machine, run.results, others=others).encode())
 
 
 def write_charts(run: store.Run, comparison: Comparison, folder: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,19 @@ from specbench.analysis.rows import Row
 from specbench.analysis.verification import Cost, curve, title
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
-from specbench.hardware.profiles import DeviceProfile, profiles
+from specbench.hardware.profiles import DeviceProfile, match, profiles
+from specbench.measurements import HardwareMeasurement
 from specbench.models import gguf
 from specbench.models.facts import KV_BYTES, ModelFacts
-from specbench.records import HardwareMeasurement
+from specbench.records import Machine
+from specbench.report.beside import published_section
+from specbench.report.section import Section
 from specbench.units import size
 
 SMALLEST = 2e9  # bytes a token; the published models read 16 to 27 GB
 _ALWAYS = 0.9  # share of steps with a draft from which every round is taken to have one
 _ENGINES = re.compile(r"llama|Luce|PTI|dflash_server|buun", re.IGNORECASE)  # that read GGUF; others have another MBU
+_MANY = re.compile(r"^\d+x (?=[a-z0-9-]+$)")
 _LENGTH = re.compile(r"n[_-]max[ =](\d+)")
 _PROJECT = re.compile(r"https?://github\.com/[^/ ]+/[^/ ]+(?:/pull/\d+)?|(?:https?://)?[^/ ]*")
 _QUANT = re.compile(r"\b(UD[-_])?(Q\d_K_(?:M|S|XL)|Q\d_K|Q\d_\d)\b")
@@ -43,13 +48,33 @@ _QUANT = re.compile(r"\b(UD[-_])?(Q\d_K_(?:M|S|XL)|Q\d_K|Q\d_\d)\b")
 
 def published() -> tuple[list[Published], list[tuple[Published, str]]]:
     """Rows that a roofline can be held against, and those left out because they break a bound, with the bound."""
-    table = tomllib.loads((datafiles.path("results/published") / "prediction.toml").read_text(encoding="utf-8"))
-    known, found = profiles(), list[Published]()
+    table, known, found = _table(), profiles(), list[Published]()
     for row in _rows():
         if row["status"] == "ok" and row["baseline_tok_s"] and _ENGINES.search(row["engine"]):
             found += _published(row, table, known)
     broken = [(row, why) for row in found if (why := row.impossible) is not None]
     return [row for row in found if row.impossible is None], broken
+
+
+def published_beside(machine: Machine, comparison: Comparison) -> Section:
+    """What is published about the machine's card or cards and the run's methods, or why that is not known."""
+    known = profiles()
+    found = [match(card, known) for card in machine.accelerators]
+    names = Counter(profile.id for profile, _ in found if profile is not None)
+    if len(names) != 1 or names.total() != len(found):
+        why = "; ".join(why for _, why in found if why) or f"it has {' and '.join(names) or 'no card'}"
+        return Section("Published figures", lines=(f"no row is about this machine: {why}",))
+    ((name, many),) = names.items()
+    card, table = name if many == 1 else f"{many}x {name}", _table()
+    named, methods = {**table["cards"], **table["devices"]}, table["methods"]
+    about = [row for row in _rows() if row["status"] != "retracted" and named.get(row["hardware"]) == card]
+    begin = re.compile(f"({'|'.join(map(re.escape, methods))})(?![^ ,])")
+    rows = [row | {"ours": methods[m[1]]} for row in about if (m := begin.match(row["method"]))]
+    return published_section(card, rows, comparison)
+
+
+def _table() -> dict[str, Any]:
+    return tomllib.loads((datafiles.path("results/published") / "prediction.toml").read_text(encoding="utf-8"))
 
 
 def _rows() -> Iterator[dict[str, str]]:
@@ -76,7 +101,7 @@ def _published(row: Mapping[str, str], table: Mapping[str, Any], known: Mapping[
         return []
     return [
         Published(
-            device=device or row["hardware"],
+            device=device or _MANY.sub("", table["cards"].get(row["hardware"], row["hardware"])),
             source=_PROJECT.match(row["source"])[0],  # type: ignore[index]  # matches everything
             label=f"{row['model']} {quant[0] if quant else ''}".strip(),
             plain=float(row["baseline_tok_s"]),

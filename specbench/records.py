@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 SCHEMA_VERSION: Final = 2
 
 Setting = bool | int | float | str
+Kind = Literal["server", "attach", "xllamacpp", "python"]
 Role = Literal["warm-up", "measured", "control"]
 Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
@@ -22,12 +23,12 @@ _CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def _record(kind: type[_T]) -> type[_T]:
+def record(kind: type[_T]) -> type[_T]:
     """Of everything on disk: frozen, and an unknown key is an error. Slots halve the memory of a large run."""
     return cast("type[_T]", dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED))
 
 
-@_record
+@record
 class Message:
     """One turn of a conversation."""
 
@@ -35,7 +36,7 @@ class Message:
     content: str
 
 
-@_record
+@record
 class Check:
     """How an answer is judged: it parses (`python`, `json`), or it contains or matches something."""
 
@@ -45,7 +46,7 @@ class Check:
     pattern: str | None = None
 
 
-@_record
+@record
 class Passages:
     """Text that is generated around `needles` until the prompt has the wanted context fill."""
 
@@ -55,7 +56,7 @@ class Passages:
     seed: int
 
 
-@_record
+@record
 class Prompt:
     """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
 
@@ -70,7 +71,7 @@ class Prompt:
     constrained: bool = False
 
 
-@_record
+@record
 class Sampling:
     """How a token is drawn at a temperature above 0; the same for every contender. The defaults are llama.cpp's."""
 
@@ -79,7 +80,7 @@ class Sampling:
     min_p: float = 0.05
 
 
-@_record
+@record
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
@@ -92,7 +93,7 @@ class Contender:
 
     name: str
     engine: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
@@ -132,7 +133,7 @@ class Contender:
         return f"{self.target_label}, {self.family}" if self.family else self.target_label
 
 
-@_record
+@record
 class Trial:
     """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
 
@@ -153,7 +154,7 @@ class Trial:
     streams: int = 1
 
 
-@_record
+@record
 class Block:
     """Trials that run on one opened engine, in this order."""
 
@@ -162,7 +163,7 @@ class Block:
     trials: tuple[Trial, ...]
 
 
-@_record
+@record
 class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
@@ -198,7 +199,7 @@ class Plan:
         return {c.name: c for c in self.contenders}[name]
 
 
-@_record
+@record
 class Accelerator:
     """A card or chip beside the CPU. Names are not keys: `identity` is.
 
@@ -222,7 +223,7 @@ class Accelerator:
         return self.vendor, self.pci_id, self.target, self.memory, self.units
 
 
-@_record
+@record
 class Link:
     """What a driver reports of the way between two accelerators, named by PCI address. Reported is not measured."""
 
@@ -232,7 +233,7 @@ class Link:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-@_record
+@record
 class Machine:
     """What this machine is, as far as it could be read. `hostname` stays None unless asked for.
 
@@ -266,13 +267,14 @@ class Machine:
         return self.identity() == other.identity()
 
 
-@_record
+@record
 class DraftCounts:
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
 
     emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
     verification_steps: target decode forward passes (F). drafted_steps: those with a draft (S).
     beyond_end: accepted tokens of the last step that the answer was too short for; None where that cannot happen.
+    draft_passes: passes that the target itself made to draft (Orthrus); not among the verification steps.
     """
 
     emitted: int | None = None
@@ -283,20 +285,22 @@ class DraftCounts:
     drafted_steps: int | None = None
     accepted_by_position: tuple[int, ...] | None = None
     beyond_end: int | None = None
+    draft_passes: int | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
 
-@_record
+@record
 class Step:
-    """One verification step as seen in the stream; `seconds` is the engine's time."""
+    """One verification step as seen in the stream; `seconds` is the engine's time, `phases` parts of it by name."""
 
     drafted: int
     accepted: int
     emitted: int
     seconds: float
+    phases: dict[str, float] | None = None
 
 
-@_record
+@record
 class Gauge:
     """Readings of one sensor during a trial; their mean is total / count."""
 
@@ -306,7 +310,7 @@ class Gauge:
     high: float
 
 
-@_record
+@record
 class Meter:
     """Readings from which energy follows, with the seconds since the trial began.
 
@@ -319,7 +323,7 @@ class Meter:
     points: tuple[tuple[float, float], ...]
 
 
-@_record
+@record
 class Telemetry:
     """What the machine showed during a trial; `trial` is None for the idle machine before the run.
 
@@ -337,7 +341,7 @@ class Telemetry:
     reasons: dict[str, str]
 
 
-@_record
+@record
 class Generation:
     """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
 
@@ -380,7 +384,7 @@ class Generation:
     telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
 
 
-@_record
+@record
 class Failure:
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
 
@@ -396,7 +400,7 @@ class Failure:
     log_tail: str | None = None
 
 
-@_record
+@record
 class Opening:
     """An engine that was opened for a block: who it is and how it was started."""
 
@@ -419,7 +423,7 @@ class Opening:
     log: str | None = None
 
 
-@_record
+@record
 class Skip:
     """A contender (or all that is left of a block) that cannot run here, with the reason."""
 
@@ -432,7 +436,7 @@ class Skip:
     log_tail: str | None = None
 
 
-@_record
+@record
 class Enough:
     """Planned trials that need not run: the speedup of their category is known as well as the plan's `until` asks."""
 
@@ -442,41 +446,6 @@ class Enough:
     category: str
     reason: str
     trials: tuple[str, ...]
-
-
-@_record
-class VerificationPasses:
-    """Requests that made the target work through `positions` positions in each of `passes` forward passes.
-
-    `seconds`: of all passes of a request, one entry a request. `spoilt`: requests whose drafts were not all accepted.
-    """
-
-    positions: int
-    passes: int
-    seconds: tuple[float, ...]
-    spoilt: int = 0
-
-
-@_record
-class HardwareMeasurement:
-    """What `specbench hardware profile` measured: bandwidths in bytes per second, and the verification-cost curve.
-
-    `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.
-    """
-
-    schema_version: Literal[2] = SCHEMA_VERSION
-    specbench_version: str
-    started: float
-    machine: Machine
-    load_average: float | None
-    host_bandwidth: tuple[float, ...]
-    device_bandwidth: dict[str, tuple[float, ...]]
-    contender: Contender
-    opening: Opening
-    model_bytes: int
-    fill: int
-    verification: tuple[VerificationPasses, ...]
-    reasons: dict[str, str] = field(default_factory=dict)
 
 
 Result = Annotated[Generation | Failure | Opening | Skip | Enough | Telemetry, Field(discriminator="kind")]

@@ -144,5 +144,8 @@ def command_line(contender: Contender, *, engines: Path | None = None) -> str:
             engine_args=contender.engine_args,
             streams=contender.streams,
         )
+    if contender.kind == "python":
+        executable, *words = catalog.python_command(contender)
+        argv = tuple(words)
     words = [executable or contender.engine, *(Template(word).safe_substitute(port="8080") for word in argv)]
     return shlex.join(words)

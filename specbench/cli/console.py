@@ -4,6 +4,7 @@ import json as json_text
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,8 @@ from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
 from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
-from specbench.report.formats import FORMATS
+from specbench.report.formats import rendered
+from specbench.report.section import Section
 from specbench.report.text import sections
 from specbench.report.tuned import tuned_sections
 from specbench.store import Run
@@ -111,27 +113,28 @@ class Progress:
         return Group(head, Text(self._now, no_wrap=True, overflow="ellipsis"), table)
 
 
-def show_comparison(run: Run, comparison: Comparison, *, format_: str, output: Path | None = None) -> None:
-    """The conclusions in one of the formats; text is drawn to the terminal's width."""
+def show_comparison(
+    run: Run, comparison: Comparison, *, format_: str, output: Path | None = None, others: Sequence[Section] = ()
+) -> None:
+    """The conclusions in one of the formats, and what `others` measured; text is drawn to the terminal's width."""
     for warning in run.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if format_ != "text" and format_ not in FORMATS:
-        raise InputError(f"unknown format {format_!r}", hint=f"known: text, {', '.join(FORMATS)}")
+    text = None if format_ == "text" else rendered(format_, comparison, others)
     if output is not None:
         try:
             with output.open("w", encoding="utf-8") as file:
-                _write(comparison, format_, Console(file=file, width=160))
+                _write(text, [*sections(comparison), *others], Console(file=file, width=160))
         except OSError as error:
             raise InputError(f"cannot write {output}: {error.strerror}", hint="choose another --output") from error
     else:
-        _write(comparison, format_, Console(width=None if sys.stdout.isatty() else 160))
+        _write(text, [*sections(comparison), *others], Console(width=None if sys.stdout.isatty() else 160))
 
 
-def _write(comparison: Comparison, format_: str, console: Console) -> None:
-    if format_ != "text":
-        console.file.write(FORMATS[format_](comparison))
+def _write(text: str | None, shown: Sequence[Section], console: Console) -> None:
+    if text is not None:
+        console.file.write(text)
         return
-    for section in sections(comparison):
+    for section in shown:
         draw(console, section)
 
 

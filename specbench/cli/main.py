@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import baseline, ci, compare, hardware, inspect, predict, report, run, runs, shelves, tune
+from specbench.cli import baseline, ci, compare, exchange, hardware, inspect, predict, report, run, runs, shelves, tune
 
 app = typer.Typer(
     name="specbench",
@@ -37,6 +37,8 @@ app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("import")(exchange.import_)
+app.command("export")(exchange.export)
 app.command("engines")(shelves.engines)
 app.command("methods")(shelves.methods)
 app.command("doctor")(shelves.doctor)

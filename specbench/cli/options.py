@@ -74,6 +74,10 @@ EngineArg = Annotated[
     list[str] | None,
     _option("--engine-arg", text="Passed to the engine as it is; recorded.", metavar="TEXT"),
 ]
+TrustRemoteCode = Annotated[
+    bool | None,
+    _option("--trust-remote-code", text="Run Python code that lies beside the model's weights; read it first."),
+]
 Methods = Annotated[
     str | None,
     _option("--methods", "-M", text="Comma list; default: all that are possible. A+B tries A first.", metavar="NAMES"),
@@ -185,3 +189,25 @@ Curve = Annotated[
     list[Path] | None,
     _option("--curve", text="A machine's record of `specbench hardware profile`; may be repeated.", metavar="JSON"),
 ]
+ForeignFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Result files of other tools.")]
+ForeignFormat = Annotated[
+    str | None, _option("--format", "-f", text="What the files are; default: told by their content.", metavar="NAME")
+]
+WithPublished = Annotated[
+    bool, _option("--with-published", text="Add what others published about the same hardware and methods.")
+]
+WithImported = Annotated[bool, _option("--with-imported", text="Add what `specbench import` took in.")]
+PromptFormat = Annotated[
+    str,
+    _option("--format", "-f", text="spec-bench, speed-bench, mt-bench, humaneval, gsm8k or jsonl.", metavar="NAME"),
+]
+SuiteFolder = Annotated[Path, _option("--to", text="A new folder for the suite.", metavar="DIR")]
+PromptColumns = Annotated[
+    list[str] | None,
+    _option(
+        "--column", text="prompt=NAME, category=NAME or id=NAME, where they differ; repeatable.", metavar="KEY=NAME"
+    ),
+]
+Licence = Annotated[str | None, _option("--licence", text="Of the prompts; default: what is known.", metavar="TEXT")]
+AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
+ExportFormat = Annotated[str, _option("--format", "-f", text="csv, parquet, llama-bench or aiperf.", metavar="NAME")]

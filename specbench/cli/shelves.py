@@ -1,5 +1,6 @@
 """`specbench suites`, `engines`, `methods`, `doctor`: what there is to choose from."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,28 @@ def suites_validate(suite: _Suite = "core") -> None:
 
     found = pipeline.find_suite(suite)
     typer.echo(f"{found.name} {found.version}: {len(found.prompts)} prompts are valid")
+
+
+@suites.command("import")
+def suites_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A JSON array, or JSON lines.")],
+    *,
+    format_: o.PromptFormat,
+    to: o.SuiteFolder,
+    column: o.PromptColumns = None,
+    licence: o.Licence = None,
+    output_tokens: o.AnswerTokens = 256,
+) -> None:
+    """Make a suite of your own copy of another benchmark's prompts."""
+    from specbench import exchange  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import flags  # noqa: PLC0415
+
+    suite, later = exchange.import_suite(
+        file, to, name=format_, columns=flags.settings(column) or {}, licence=licence, output_tokens=output_tokens
+    )
+    typer.echo(f"{to}: {len(suite.prompts)} prompts in {len(suite.categories)} categories; licence: {suite.licence}")
+    if later:
+        typer.echo(f"left out: {later} later turns; an answer of the model would stand before them")
 
 
 def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:

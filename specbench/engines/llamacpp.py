@@ -106,6 +106,8 @@ class LlamaCppSession:
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
         if (rule := self._rule(request, answer)) is None:
             return answer
+        if answer.draft_seconds is not None:
+            return replace(answer, verification_rule=rule)
         draft_seconds, logged = self._logged()
         return replace(
             answer,
@@ -215,7 +217,7 @@ def read_answer(
         ),
         prefill_seconds=_seconds(timings.get("prompt_ms")),
         decode_seconds=_seconds(timings.get("predicted_ms")),
-        draft_seconds=None,
+        draft_seconds=_seconds(timings.get("draft_ms")),
         first_token=None if first is None else first - sent,
         last_token=last_token - sent if tokens else None,  # of a stream only: the whole answer also carries the text
         total=last_token - sent,

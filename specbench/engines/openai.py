@@ -152,6 +152,7 @@ def body(request: Request, *, model: str) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_token_ids": True,  # vLLM: the ids of each chunk
+        "return_spec_tokens_details": True,  # SGLang: the counts of the request
     }
     if request.top_two:
         asked |= {"logprobs": True, "top_logprobs": 2}

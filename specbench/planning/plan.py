@@ -40,6 +40,11 @@ class _Job:
     suite: Suite
     prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
     warm_ups: Mapping[str, Sequence[Prompt]]
+    without_grammars: Collection[str]  # engines that cannot be held to a schema
+
+    def can(self, contender: Contender, prompt: Prompt) -> bool:
+        """Whether the contender's engine can answer the prompt."""
+        return not (prompt.constrained and contender.engine in self.without_grammars)
 
     def temperatures(self, contender: Contender) -> tuple[float, ...]:
         """Those of the contender's target, or of the run."""
@@ -67,10 +72,12 @@ def make_plan(
     by_category: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in selected:
         by_category[prompt.category].append(prompt)
-    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile))
+    unable = {profile.name for profile in chosen if not profile.grammars}
+    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile), unable)
     sizes = {} if runfile.url else {t.model: _context_size(job, facts.get(t.model)) for t in runfile.targets}
     found: tuple[Contender, ...] = ()
-    left_out: dict[str, str] = {}
+    held = any(prompt.constrained for prompt in selected)
+    left_out = {f"{name}: prompts with a schema": "it has no grammars" for name in sorted(unable) if held}
     for part, profile in per_engine(runfile, chosen, facts):
         more, less = contenders(part, profile=profile, facts=facts, context_sizes=sizes, of_several=len(chosen) > 1)
         found, left_out = (*found, *more), {**left_out, **less}
@@ -196,7 +203,8 @@ def _controls(
     for contender in everyone:
         if contender.baseline is None and 0 in job.temperatures(contender):
             trials = [t for c in categories for t in _trials(job, contender, c, 0, role="control")]
-            yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
+            if trials:
+                yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
 
 
 def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
@@ -207,7 +215,7 @@ def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
 
 def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role: Role = "measured") -> Iterator[Trial]:
     for temperature in (0.0,) if role == "control" else job.temperatures(contender):
-        for prompt in job.prompts[category]:
+        for prompt in (p for p in job.prompts[category] if job.can(contender, p)):
             for fill in job.runfile.fill if prompt.passages else (None,):
                 place = prompt.id if fill is None else f"{prompt.id}@{fill}"
                 ending = "/control" if role == "control" else ""
@@ -232,7 +240,8 @@ def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix
     first = trials[0]
     fill = min(job.runfile.fill)
     place = f"{first.category}/warm-up" + ("" if first.fill is None else f"@{first.fill}")
-    for index, prompt in enumerate(job.warm_ups[first.category]):
+    for index, spare in enumerate(job.warm_ups[first.category]):
+        prompt = spare if job.can(contender, spare) else _SPARE
         yield replace(
             first,
             id=f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",

@@ -70,6 +70,7 @@ class RunFile(_Table):
     text is generated. A list of values is a sweep; each family of engine settings and template has its own baseline.
     `discover`: look for drafters beside the model and in the usual folders. `engine`: NAME, or NAME=PROGRAM; several
     engines share targets, settings and methods as far as each knows them, and each has baselines of its own.
+    `trust_remote_code`: engines may run Python code that lies beside a model's weights.
     `until`: `ci=3%` ends a category for a contender once its speedup is known within 3 % to either side.
     """
 
@@ -81,6 +82,7 @@ class RunFile(_Table):
     url: str | None = None
     engine_settings: dict[str, Values] = {}
     engine_args: tuple[str, ...] = ()
+    trust_remote_code: bool = False
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
     method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
     suite: str = "core"

@@ -37,8 +37,10 @@ class _Answer:
     bar: tuple[float, float, float] | None
 
 
-def page(comparison: Comparison, plan: Plan, machine: Machine, results: Sequence[Result]) -> str:
-    """The whole report. `results` are those that the comparison is of."""
+def page(
+    comparison: Comparison, plan: Plan, machine: Machine, results: Sequence[Result], *, others: Sequence[Section] = ()
+) -> str:
+    """The whole report. `results` are those that the comparison is of; `others`: tables of what others measured."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("specbench.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -50,7 +52,7 @@ def page(comparison: Comparison, plan: Plan, machine: Machine, results: Sequence
         name=comparison.name,
         facts=[*_facts(comparison, results), *machine_in_words(machine)],
         verdicts=[_verdicts(comparison, target) for target in comparison.targets],
-        sections=[_table(section) for section in sections],
+        sections=[_table(section) for section in (*sections, *others)],
         categories=_firsts(sections, 0),
         methods=_firsts(sections, 1),
         why=shown.why,

@@ -1,0 +1,47 @@
+"""`specbench import` and `export`: figures from and for other tools."""
+
+import sys
+from pathlib import Path
+
+from specbench.cli import options as o
+
+
+def import_(
+    files: o.ForeignFiles,
+    *,
+    format_: o.ForeignFormat = None,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Take in what other tools measured, with their own definitions; `report --with-imported` shows it."""
+    from specbench import exchange  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import sections  # noqa: PLC0415
+    from specbench.report.beside import imported_section  # noqa: PLC0415
+
+    found = [exchange.read(path, name=format_) for path in files]
+    for one in found:
+        print(f"kept: {exchange.keep(one, results=results)}", file=sys.stderr)
+    if json:
+        print("[" + ",\n".join(one.model_dump_json(indent=1) for one in found) + "]")
+    else:
+        sections.show(imported_section(one, None) for one in found)
+
+
+def export(
+    run: o.RunPath = None,
+    *,
+    format_: o.ExportFormat = "csv",
+    output: o.Output = None,
+    results: o.Results = Path("results"),
+) -> None:
+    """Write a run's trials for other programs."""
+    from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli import flags  # noqa: PLC0415
+
+    content, left_out = api.export(flags.run_folder(run, results=results), format_, results=results)
+    if left_out:
+        print(left_out, file=sys.stderr)
+    if output is not None:
+        pipeline.write(output, content)
+    else:
+        sys.stdout.buffer.write(content)
