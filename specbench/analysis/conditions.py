@@ -49,8 +49,7 @@ def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Diffe
     for kind, what in sorted(sides[0].keys() | sides[1].keys(), key=lambda key: (key[0] is None, key[0] or "", key[1])):
         one, other = (side.get((kind, what), set()) for side in sides)
         if one != other or (kind is not None and len(one) > 1):
-            shown = (_shown(one, other), _shown(other, one))
-            listed.append(Difference(kind, what, *shown))
+            listed.append(Difference(kind, what, _shown(one, other), _shown(other, one)))
     return listed
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, expm1, log1p
 from statistics import median
@@ -161,29 +161,28 @@ def _changes(name: str, both: Sides, limit: float) -> Iterator[Change]:
     measure = MEASURES[name]
     values = {place: both.values(measure, place) for place in both.places}
     timed = {place: v for place, v in values.items() if isinstance(v, tuple)}
-    noise = {level: _noise(measure, timed, overall=level) for level in (False, True)}
+
+    def noise(*, overall: bool, contender: str | None = None) -> Floor | None:
+        mine = (p for p in timed if (p.category is None) == overall and contender in (None, p.contender))
+        return _noise(measure, [timed[p] for p in mine])
+
+    pooled = {level: noise(overall=level) for level in (False, True)}
     for place, found in values.items():
         change = Change(name, *place, prompts=0, verdict="not comparable", reason="", threshold=limit)
         if isinstance(found, str):
             yield replace(change, reason=found)
         elif found is not None:
-            pooled = noise[place.category is None]
-            own = _noise(
-                measure,
-                {p: v for p, v in timed.items() if p.contender == place.contender},
-                overall=place.category is None,
-            )
-            louder = own is not None and pooled is not None and own.variance > pooled.variance
-            yield _effect(change, measure, found, own if louder else pooled)
+            overall = place.category is None
+            known = [n for n in (pooled[overall], noise(overall=overall, contender=place.contender)) if n is not None]
+            yield _effect(change, measure, found, max(known, key=lambda n: n.variance, default=None))
 
 
-def _noise(measure: Measure, values: Mapping[Place, tuple[Array, Array]], *, overall: bool) -> Floor | None:
+def _noise(measure: Measure, values: Sequence[tuple[Array, Array]]) -> Floor | None:
     groups: dict[tuple[int, int], list[Array]] = defaultdict(list)
-    for place, pair in values.items():
-        if (place.category is None) == overall:
-            for side, starts in enumerate(pair):
-                for number, contrast in enumerate(crossed.contrasts(starts)):
-                    groups[side, number].append(contrast)
+    for pair in values:
+        for side, starts in enumerate(pair):
+            for number, contrast in enumerate(crossed.contrasts(starts)):
+                groups[side, number].append(contrast)
     learnt = crossed.floor(list(groups.values()))
     return Floor(0.0, 0.0, 1.0) if learnt is None and measure.counted else learnt
 
@@ -241,16 +240,13 @@ def _verdict(change: Change) -> Change:
     if -limit < change.low and change.high < limit:
         return replace(change, verdict="equivalent", reason="its interval lies within the threshold", needed=None)
     if change.floor is not None and change.floor >= limit:
-        reason = f"runs that are alike differ by up to {_size(change, change.floor)} here: the threshold is below it"
+        size = signed(change, change.floor).lstrip("+")
+        reason = f"runs that are alike differ by up to {size} here: the threshold is below it"
     elif sure:
         reason = "it changed beyond chance, but perhaps by less than the threshold"
     else:
         reason = "its interval reaches beyond the threshold"
     return replace(change, reason=reason)
-
-
-def _size(change: Change, value: float) -> str:
-    return f"{value * 100:.1f} %" if MEASURES[change.measure].relative else f"{value:.3f}"
 
 
 # ------------------------------------------------------------------------------------------------------- attribution
@@ -303,31 +299,29 @@ def _safe(change: Change, limit: float) -> bool:
     return end is not None and (end > limit if limit < 0 else end < limit)
 
 
+def place_of(change: Change) -> str:
+    """The category and its fill."""
+    return " ".join(str(part) for part in (change.category or "all", change.fill) if part is not None)
+
+
 def describe(change: Change) -> str:
     """One line: where, how much, why, and what would decide."""
-    where = f"{change.contender} {change.category or 'all'}" + (f" {change.fill}" if change.fill is not None else "")
-    where += f", temperature {change.temperature:g}" if change.temperature else ""
-    text = f"{where}: "
-    if change.change is not None:
-        text += f"{signed(change, change.change)}"
-        if change.low is not None and change.high is not None:
-            text += f" ({signed(change, change.low)} to {signed(change, change.high)})"
-        text += ", "
-    text += f"{change.verdict}: {change.reason}"
-    if change.cause is not None:
-        text += f"; {change.cause}"
-    return text + (f"; {needed(change)}" if change.verdict == "inconclusive" else "")
+    at = f", temperature {change.temperature:g}" if change.temperature else ""
+    size = "" if change.change is None else f"{signed(change, change.change)}, "
+    if change.low is not None and change.high is not None:
+        size = f"{size[:-2]} ({signed(change, change.low)} to {signed(change, change.high)}), "
+    cause = "" if change.cause is None else f"; {change.cause}"
+    more = f"; {needed(change)}" if change.verdict == "inconclusive" else ""
+    return f"{change.contender} {place_of(change)}{at}: {size}{change.verdict}: {change.reason}{cause}{more}"
 
 
 def needed(change: Change) -> str:
     """The size of a rerun that would decide, in words."""
     if change.needed is not None:
         return f"{change.needed[0]} runs a side, in turns, over {change.needed[1]} prompts would decide"
-    return (
-        "more prompts would decide"
-        if change.low is None
-        else "no run of up to 30 a side would decide: find a quieter machine"
-    )
+    if change.low is None:
+        return "more prompts would decide"
+    return "no run of up to 30 a side would decide: find a quieter machine"
 
 
 def signed(change: Change, value: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from specbench.analysis.regression import Change, Regression, describe, needed, signed
+from specbench.analysis.regression import Change, Regression, describe, needed, place_of, signed
 from specbench.analysis.sides import MEASURES
 from specbench.report.markdown import blocks, escaped
 from specbench.report.section import MISSING, Column, Section
@@ -19,13 +19,9 @@ def _signed(change: Change, value: float | None) -> str:
     return MISSING if value is None else signed(change, value)
 
 
-def _category(change: Change) -> str:
-    return " ".join(str(p) for p in (change.category or "all", change.fill) if p is not None)
-
-
 _TABLE: tuple[tuple[Column, Callable[[Change], str]], ...] = (
     (Column("contender", "", "left", 0), lambda c: c.contender),
-    (Column("category", "", "left", 0), _category),
+    (Column("category", "", "left", 0), place_of),
     (Column("temp.", "", "right", 4), lambda c: f"{c.temperature:g}"),
     (Column("BASE", "", "right", 2), lambda c: MISSING if c.base is None else significant(c.base)),
     (Column("NEW", "", "right", 2), lambda c: MISSING if c.new is None else significant(c.new)),
@@ -82,7 +78,7 @@ def _measure(found: Regression, name: str) -> Section:
         text = change.cause if change.cause is not None else change.reason
         if change.verdict == "inconclusive":
             text += f"; {needed(change)}"
-        told.setdefault(text, []).append(f"{change.contender} {_category(change)}")
+        told.setdefault(text, []).append(f"{change.contender} {place_of(change)}")
     reasons = [f"{', '.join(places[:3])}{' …' if len(places) > 3 else ''}: {text}" for text, places in told.items()]  # noqa: PLR2004
     title = f"{name.replace('_', ' ')} ({MEASURES[name].unit}), threshold {threshold}"
     rows = tuple(tuple(cell(change) for _, cell in _TABLE) for change in mine)
@@ -135,7 +131,7 @@ def _legal(text: str) -> str:
 
 
 def _name(change: Change) -> str:
-    words = (change.contender, _category(change), f"t{change.temperature:g}", change.measure)
+    words = (change.contender, place_of(change), f"t{change.temperature:g}", change.measure)
     return "/".join(word.replace(" ", "_") for word in words)
 
 
@@ -164,12 +160,7 @@ def bencher(found: Regression) -> str:
 def github_benchmark(found: Regression) -> str:
     """For github-action-benchmark, tool `customBiggerIsBetter`; seconds, where bigger is worse, are left out."""
     value: list[dict[str, Any]] = [
-        {
-            "name": _name(change),
-            "unit": MEASURES[change.measure].unit,
-            "value": new,
-            "extra": describe(change),
-        }
+        {"name": _name(change), "unit": MEASURES[change.measure].unit, "value": new, "extra": describe(change)}
         | ({} if ends is None else {"range": f"{significant(ends[0])} to {significant(ends[1])}"})
         for change, new, ends in _timed(found)
         if change.measure != "step_seconds"
