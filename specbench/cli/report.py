@@ -1,4 +1,4 @@
-"""`specbench report`: a run from disk as text, Markdown, CSV, JSON, HTML or pictures."""
+"""`specbench report`: runs from disk as text, Markdown, CSV, JSON, HTML or pictures; and what machines would cost."""
 
 from pathlib import Path
 
@@ -6,22 +6,42 @@ from specbench.cli import options as o
 
 
 def report(
-    run: o.RunPath = None,
+    runs: o.SeveralRuns = None,
     *,
     results: o.Results = Path("results"),
     format_: o.Format = "text",
     output: o.Output = None,
     html: o.Html = None,
     charts: o.Charts = None,
+    buy: o.Buy = False,
+    model: o.BoughtModel = None,
+    budget: o.Dollars = None,
+    mix: o.Mix = None,
+    context: o.Context = "32k",
+    prices: o.Prices = None,
+    tau_from: o.TauFrom = None,
+    json: o.Json = False,
 ) -> None:
-    """Show a finished (or interrupted) run again."""
+    """Show a finished (or interrupted) run again; with --buy, what machines do with a model and what they cost."""
     from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
+    from specbench.cli.buying import show  # noqa: PLC0415
+    from specbench.errors import InputError  # noqa: PLC0415
 
-    measured, comparison = pipeline.read(flags.run_folder(run, results=results))
+    if buy:
+        folders = [flags.run_folder(run, results=results) for run in runs or ()]
+        tau = None if tau_from is None else flags.run_folder(tau_from, results=results)
+        show(
+            model, folders, budget=budget, mix=flags.shares(mix), context=flags.tokens(context), prices=prices,
+            tau_from=tau, html=html, charts=charts, json=json, output=output,
+        )  # fmt: skip
+        return
+    if model or budget is not None or prices or tau_from or mix:
+        raise InputError("--model, --budget, --mix, --prices and --tau-from belong to --buy", hint="add --buy")
+    measured, comparison = pipeline.read(flags.run_folder(runs[0] if runs else None, results=results))
     if html is not None:
         pipeline.write_page(measured, comparison, html)
     if charts is not None:
         pipeline.write_charts(measured, comparison, charts)
     if output is not None or (html is None and charts is None):
-        console.show_comparison(measured, comparison, format_=format_, output=output)
+        console.show_comparison(measured, comparison, format_="json" if json else format_, output=output)
