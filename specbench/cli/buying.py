@@ -1,4 +1,4 @@
-"""`specbench report --buy`: what machines of a price list do with a model, and what that costs."""
+"""`specbench report` of machines: those of a price list (--buy), and those that several runs are from."""
 
 import json as json_text
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from specbench import buying, pipeline
+from specbench.analysis.conditions import Measured
+from specbench.analysis.machines import machines
 from specbench.cli import flags, sections
 from specbench.errors import InputError
 from specbench.report import buying as report
+from specbench.report import machines as machines_report
+from specbench.report.markdown import blocks
+from specbench.report.page import machine_in_words
 
 
 def show(
@@ -43,3 +48,25 @@ def show(
         flags.write(json_text.dumps([asdict(b) for b in found], ensure_ascii=False, indent=1) + "\n", output)
     elif output is not None or (html is None and charts is None):
         sections.show((section for b in found for section in report.sections(b)), output)
+
+
+def show_machines(runs: Sequence[Path], *, format_: str, html: Path | None, output: Path | None) -> None:
+    """Who is faster at what, and whether drafter or hardware makes the difference."""
+    read = [pipeline.read(run) for run in runs]
+    found = machines(
+        [(Measured(run.path.name, run.plan, run.machine, run.results), comparison) for run, comparison in read],
+        words=[", ".join(machine_in_words(run.machine)) for run, _ in read],
+    )
+    if html is not None:
+        pipeline.write(html, machines_report.page(found).encode())
+    if output is None and html is not None:
+        return
+    parts = machines_report.sections(found)
+    if format_ == "text":
+        sections.show(parts, output)
+    elif format_ == "markdown":
+        flags.write("\n\n".join(block for part in parts for block in blocks(part)) + "\n", output)
+    elif format_ == "json":
+        flags.write(json_text.dumps(asdict(found), ensure_ascii=False, indent=1) + "\n", output)
+    else:
+        raise InputError(f"several runs have no format {format_!r}", hint="known: text, markdown, json; or --html FILE")

@@ -25,7 +25,7 @@ def report(
     """Show a finished (or interrupted) run again; with --buy, what machines do with a model and what they cost."""
     from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
-    from specbench.cli.buying import show  # noqa: PLC0415
+    from specbench.cli.buying import show, show_machines  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
 
     if buy:
@@ -38,6 +38,16 @@ def report(
         return
     if model or budget is not None or prices or tau_from or mix:
         raise InputError("--model, --budget, --mix, --prices and --tau-from belong to --buy", hint="add --buy")
+    if runs and len(runs) > 1:
+        if charts is not None:
+            raise InputError("several runs have no charts", hint="--html FILE, or the charts of one RUN")
+        show_machines(
+            [flags.run_folder(run, results=results) for run in runs],
+            format_="json" if json else format_,
+            html=html,
+            output=output,
+        )
+        return
     measured, comparison = pipeline.read(flags.run_folder(runs[0] if runs else None, results=results))
     if html is not None:
         pipeline.write_page(measured, comparison, html)

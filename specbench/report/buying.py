@@ -169,25 +169,32 @@ def page(found: Sequence[Buying]) -> str:
     first = found[0]
     mix = ", ".join(f"{name} {share:.0%}" for name, share in first.mix.items())
     what = "What machines do" if first.budget is None else f"What {first.budget:,.0f} dollars buy"
+    alarm = (
+        EXAMPLE,
+        "Prices, watts and hours come with specbench to show the form. Do not decide by them: pass your own --prices.",
+    )
+    groups: list[dict[str, Any]] = [
+        {
+            "name": b.model if len(found) > 1 else None,
+            "answers": [a for a in _answers(b) if a],
+            "charts": [(chart.title, bare(chart)) for chart in charts(b)],
+            "sections": [table(section) for section in sections(b, sourced=False)],
+        }
+        for b in found
+    ]
     return rendered(
-        "buying.html",
+        "tables.html",
         title=what,
         facts=[
-            *(b.model for b in found), f"{cells.setting('fill', first.context)} tokens of context", mix,
+            *(b.model for b in found),
+            f"{cells.setting('fill', first.context)} context",
+            mix,
             f"{first.years:g} years",
         ],
-        example=EXAMPLE if first.example else None,
-        models=[
-            {
-                "name": b.model,
-                "answers": [a for a in _answers(b) if a],
-                "charts": [(chart.title, bare(chart)) for chart in charts(b)],
-                "sections": [table(section) for section in sections(b, sourced=False)],
-            }
-            for b in found
-        ],
-        inputs=table(inputs(first)),
-    )  # fmt: skip
+        alarm=alarm if first.example else None,
+        groups=[*groups, {"sections": [table(inputs(first))]}],
+        caption="Bars: 95 % of speeds, low to high of prices and watts. Hollow: predicted. Dashed: beaten by nothing.",
+    )
 
 
 def inputs(b: Buying) -> Section:
@@ -195,7 +202,7 @@ def inputs(b: Buying) -> Section:
     names = (("input", "left"), ("value", "right"), ("source", "left"), ("as of", "left"))
     columns = tuple(Column(name, "", side, 0) for name, side in names)  # type: ignore[arg-type]  # left or right
     rows = tuple((what, band(value, 4), source, date) for what, value, source, date in b.inputs)
-    return Section("Inputs", columns, rows)
+    return Section(f"Prices and other inputs{f' ({EXAMPLE})' if b.example else ''}", columns, rows)
 
 
 def _answers(b: Buying) -> Iterator[dict[str, Any] | None]:

@@ -1,6 +1,7 @@
 """`specbench report --buy`, with the example list and with runs whose figures are invented."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -183,6 +184,23 @@ def test_page_and_charts_are_written(tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "charts").iterdir()) == [
         f"{what}-qwen3.6-27b-q4-k-m.{form}" for what in ("power", "price") for form in ("png", "svg")
     ]
+
+
+def test_several_runs_are_compared_machine_by_machine(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    (other / store.MACHINE).write_bytes(to_json(Machine(system="Synthetic", cpu="another")))
+    text = specbench(run, other)
+    assert text.returncode == 0, text.stderr
+    assert "Who is faster at what: large, greedy" in text.stdout
+    assert "B: other, another" in text.stdout
+    assert specbench(run, other, "--format", "markdown").stdout.startswith("## Who is faster at what: large, greedy")
+    found = json.loads(specbench(run, other, "--json").stdout)
+    assert {s["drafter"] for s in found["standings"] if s["run"] == 1 and s["label"] == "mtp"} == {1.0}
+    assert specbench(run, other, "--html", tmp_path / "m.html").stdout == ""
+    assert "Drafter or hardware" in (tmp_path / "m.html").read_text(encoding="utf-8")
+    wrong = specbench(run, other, "--format", "csv")
+    assert (wrong.returncode, "several runs have no format 'csv'" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
