@@ -55,10 +55,15 @@ def names() -> dict[str, Any]:
     return tomllib.loads((datafiles.path("results/published") / "prediction.toml").read_text(encoding="utf-8"))
 
 
+def csv_rows() -> Iterator[dict[str, str]]:
+    """Every published row, also those that are no reference."""
+    text = (datafiles.path("results/published") / "results.csv").read_text(encoding="utf-8")
+    yield from csv.DictReader(io.StringIO(text))
+
+
 def published_rows() -> Iterator[dict[str, str]]:
     """Published rows of engines that read GGUF; withdrawn, doubtful and unconfirmed ones are left out."""
-    text = (datafiles.path("results/published") / "results.csv").read_text(encoding="utf-8")
-    yield from (r for r in csv.DictReader(io.StringIO(text)) if r["status"] == "ok" and _ENGINES.search(r["engine"]))
+    yield from (row for row in csv_rows() if row["status"] == "ok" and _ENGINES.search(row["engine"]))
 
 
 def quant_of(row: Mapping[str, str]) -> str | None:

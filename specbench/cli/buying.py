@@ -1,11 +1,11 @@
-"""`specbench report` of machines: those of a price list (--buy), and those that several runs are from."""
+"""`specbench report` of machines: of a price list (--buy), of several runs, and of published tables (--like)."""
 
 import json as json_text
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from specbench import buying, pipeline
+from specbench import buying, pipeline, reproduction
 from specbench.analysis.conditions import Measured
 from specbench.analysis.machines import machines
 from specbench.cli import flags, sections
@@ -13,7 +13,8 @@ from specbench.errors import InputError
 from specbench.report import buying as report
 from specbench.report import machines as machines_report
 from specbench.report.markdown import blocks
-from specbench.report.page import machine_in_words
+from specbench.report.page import machine_in_words, rendered, table
+from specbench.report.section import Section
 
 
 def show(
@@ -57,16 +58,30 @@ def show_machines(runs: Sequence[Path], *, format_: str, html: Path | None, outp
         [(Measured(run.path.name, run.plan, run.machine, run.results), comparison) for run, comparison in read],
         words=[", ".join(machine_in_words(run.machine)) for run, _ in read],
     )
+    page = machines_report.page(found) if html is not None else ""
+    _shown(machines_report.sections(found), asdict(found), page, format_=format_, html=html, output=output)
+
+
+def show_like(name: str, runs: Sequence[Path], *, format_: str, html: Path | None, output: Path | None) -> None:
+    """A published table, and the runs in its shape."""
+    section = reproduction.like(name, [pipeline.read(run) for run in runs])
+    facts = [run.name for run in runs]
+    page = rendered("tables.html", title=section.title, facts=facts, groups=[{"sections": [table(section)]}])
+    _shown([section], asdict(section), page, format_=format_, html=html, output=output)
+
+
+def _shown(
+    parts: Sequence[Section], record: object, page: str, *, format_: str, html: Path | None, output: Path | None
+) -> None:
     if html is not None:
-        pipeline.write(html, machines_report.page(found).encode())
-    if output is None and html is not None:
-        return
-    parts = machines_report.sections(found)
+        pipeline.write(html, page.encode())
+        if output is None:
+            return
     if format_ == "text":
         sections.show(parts, output)
     elif format_ == "markdown":
         flags.write("\n\n".join(block for part in parts for block in blocks(part)) + "\n", output)
     elif format_ == "json":
-        flags.write(json_text.dumps(asdict(found), ensure_ascii=False, indent=1) + "\n", output)
+        flags.write(json_text.dumps(record, ensure_ascii=False, indent=1) + "\n", output)
     else:
-        raise InputError(f"several runs have no format {format_!r}", hint="known: text, markdown, json; or --html FILE")
+        raise InputError(f"this report has no format {format_!r}", hint="known: text, markdown, json; or --html FILE")

@@ -201,3 +201,6 @@ BoughtModel = Annotated[
     list[str] | None,
     _option("--model", "-m", text="With --buy: a GGUF, a TOML, or NAME:QUANT; may be repeated.", metavar="MODEL"),
 ]
+Like = Annotated[
+    str | None, _option("--like", text="Lay the run out as a published table, e.g. mtp-quants.", metavar="NAME")
+]

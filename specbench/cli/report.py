@@ -20,12 +20,13 @@ def report(
     context: o.Context = "32k",
     prices: o.Prices = None,
     tau_from: o.TauFrom = None,
+    like: o.Like = None,
     json: o.Json = False,
 ) -> None:
-    """Show a finished (or interrupted) run again; with --buy, what machines do with a model and what they cost."""
+    """Show a run again, or machines: several runs side by side, --like a published table, --buy by price."""
     from specbench import pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
-    from specbench.cli.buying import show, show_machines  # noqa: PLC0415
+    from specbench.cli.buying import show, show_like, show_machines  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
 
     if buy:
@@ -38,15 +39,15 @@ def report(
         return
     if model or budget is not None or prices or tau_from or mix:
         raise InputError("--model, --budget, --mix, --prices and --tau-from belong to --buy", hint="add --buy")
-    if runs and len(runs) > 1:
+    shown = "json" if json else format_
+    if like is not None or (runs and len(runs) > 1):
         if charts is not None:
-            raise InputError("several runs have no charts", hint="--html FILE, or the charts of one RUN")
-        show_machines(
-            [flags.run_folder(run, results=results) for run in runs],
-            format_="json" if json else format_,
-            html=html,
-            output=output,
-        )
+            raise InputError("this report has no charts", hint="--html FILE, or the charts of one RUN")
+        folders = [flags.run_folder(run, results=results) for run in runs or (None,)]
+        if like is not None:
+            show_like(like, folders, format_=shown, html=html, output=output)
+        else:
+            show_machines(folders, format_=shown, html=html, output=output)
         return
     measured, comparison = pipeline.read(flags.run_folder(runs[0] if runs else None, results=results))
     if html is not None:
@@ -54,4 +55,4 @@ def report(
     if charts is not None:
         pipeline.write_charts(measured, comparison, charts)
     if output is not None or (html is None and charts is None):
-        console.show_comparison(measured, comparison, format_="json" if json else format_, output=output)
+        console.show_comparison(measured, comparison, format_=shown, output=output)

@@ -200,7 +200,19 @@ def test_several_runs_are_compared_machine_by_machine(run: Path, tmp_path: Path)
     assert specbench(run, other, "--html", tmp_path / "m.html").stdout == ""
     assert "Drafter or hardware" in (tmp_path / "m.html").read_text(encoding="utf-8")
     wrong = specbench(run, other, "--format", "csv")
-    assert (wrong.returncode, "several runs have no format 'csv'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "this report has no format 'csv'" in wrong.stderr) == (2, True)
+
+
+def test_a_run_is_laid_out_as_a_published_table(run: Path, tmp_path: Path) -> None:
+    found = json.loads(specbench(run, "--like", "mtp-quants", "--json").stdout)
+    assert found["rows"][0][:3] == ["Q4_K_M", "published", "15.1"]
+    assert found["rows"][-2:] == [["F16", "published", "6.6", "17.9", "14.9", "12.6", "11"],
+                                  ["", "run", "100", "200", "—", "—", "—"]]  # fmt: skip
+    assert any("holds F16; none, mtp" in line for line in found["footnotes"])
+    assert specbench(run, "--like", "mtp-quants", "--html", tmp_path / "like.html").returncode == 0
+    assert "froggeric" in (tmp_path / "like.html").read_text(encoding="utf-8")
+    wrong = specbench(run, "--like", "mtp-quant")
+    assert (wrong.returncode, "did you mean 'mtp-quants'?" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
