@@ -45,7 +45,7 @@ class Standing:
     round_cost: Estimate | None
     total: Estimate | None
     plain: Estimate | None
-    drafter: float | None
+    drafter: Estimate | None
     rounds: float | None
 
 
@@ -128,8 +128,8 @@ def _standings(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recor
             total = _faster(base, row, trials) if again else None
             plains = [(n, by_name.get((n, r.baseline or r.contender))) for n, r in (base, row)]
             plain = _faster(plains[0], plains[1], trials) if again else None
-            drafter = _tokens(base, row, trials) if again and row[1].baseline else None
-            rest = total.value / plain.value / drafter if total and plain and drafter else None
+            drafter = _ratio(base, row, trials, LENGTH) if again and row[1].baseline else None
+            rest = total.value / plain.value / drafter.value if total and plain and drafter else None
             found.append(
                 Standing(
                     work=work, label=label, run=number, speed=row[1].decode, tokens_per_round=row[1].metrics[LENGTH],
@@ -139,27 +139,20 @@ def _standings(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recor
     return found
 
 
-def _numbers(
-    base: tuple[int, Row | None], new: tuple[int, Row | None], trials: _Recorded, metric: str
-) -> list[tuple[sides.Numbers, sides.Numbers]]:
-    """Of both, on each prompt that both have."""
+_Side = tuple[int, Row | None]  # the run's number, and what was measured there
+
+
+def _ratio(base: _Side, new: _Side, trials: _Recorded, metric: str) -> Estimate | None:
+    """Geometric mean, over the prompts that both have, of a metric over that of `base`."""
     found = [
-        sides.numbers(METRICS[metric].parts, trials[number].get(_place(row), {})) for number, row in (base, new) if row
+        sides.numbers(METRICS[metric].parts, trials[number].get(place, {}))
+        for number, row in (base, new)
+        if row and (place := sides.Place(row.contender, row.category, row.temperature, row.fill))
     ]
-    return [(found[0][key], found[1][key]) for key in found[0] if key in found[1]] if len(found) == SEVERAL else []
+    if len(found) < SEVERAL:
+        return None
+    return geometric_mean([exp(found[1][key][2] - found[0][key][2]) for key in found[0] if key in found[1]])
 
 
-def _place(row: Row) -> sides.Place:
-    return sides.Place(row.contender, row.category, row.temperature, row.fill)
-
-
-def _faster(base: tuple[int, Row | None], new: tuple[int, Row | None], trials: _Recorded) -> Estimate | None:
-    """Decode speed over that of `base`, prompt by prompt."""
-    metric = new[1].decode_source if new[1] else "decode_engine"
-    return geometric_mean([exp(b[2] - a[2]) for a, b in _numbers(base, new, trials, metric)])
-
-
-def _tokens(base: tuple[int, Row | None], new: tuple[int, Row | None], trials: _Recorded) -> float | None:
-    """Geometric mean of tokens a round over those of `base`, prompt by prompt."""
-    found = geometric_mean([exp(b[2] - a[2]) for a, b in _numbers(base, new, trials, LENGTH)])
-    return None if found is None else found.value
+def _faster(base: _Side, new: _Side, trials: _Recorded) -> Estimate | None:
+    return _ratio(base, new, trials, new[1].decode_source if new[1] else "decode_engine")

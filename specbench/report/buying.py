@@ -114,6 +114,9 @@ def remarks(b: Buying) -> Iterator[str]:
         yield f"API: {b.api_name} at {band(b.api)} dollars a million tokens written, with what is read for them"
     if b.beyond:
         yield f"beyond the budget: {', '.join(b.beyond)}"
+    plain = [o.name for o in b.offers if o.speed and all(f and f.method == "none" for f in o.figures.values())]
+    if plain and len(plain) < len([o for o in b.offers if o.speed]):
+        yield f"plain decoding only, as nothing is known of speculation there (--tau-from RUN): {', '.join(plain)}"
     if any(o.rented for o in b.offers):
         yield "rented: to pay is the rent of all hours of all years, without storage and idle time"
     yield "fits: the room that is left is for buffers and drafters, which are not counted"
@@ -207,6 +210,7 @@ def inputs(b: Buying) -> Section:
 
 def _answers(b: Buying) -> Iterator[dict[str, Any] | None]:
     yield _first("fastest on this work", b, lambda o: o.speed, lambda v: f"{band(v)} tok/s", most=True)
+    yield _first("fastest when plain", b, lambda o: o.plain, lambda v: f"{band(v)} tok/s", most=True)
     yield _first("cheapest a token", b, lambda o: o.costs.per_million, lambda v: f"{band(v)} $/Mtok", most=False)
     yield _first("most from a kWh", b, lambda o: o.costs.per_kwh, lambda v: f"{band(v.times(1e-6))} Mtok", most=True)
     if b.api is not None and (judged := {o.name: against(o, b.api) for o in b.offers if o.speed}):

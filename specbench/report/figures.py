@@ -127,8 +127,8 @@ def _along(curves: Iterable[Curve]) -> Iterator[Chart]:
             drawn = [series for c in chosen if (series := _line(c, ticks, reading)).points]
             for part, some in enumerate(_parts(drawn) if len(ticks) > 1 else ()):
                 yield Chart(
-                    file_name(name, "along", axis, where, str(part or "")), f"{title} along {axis}: {where}", axis, unit,
-                    "lines", tuple(some), ticks=ticks, reference=1.0 if name == "speedup" else None,
+                    file_name(name, "along", axis, where, str(part or "")), f"{title} along {axis}: {where}", axis,
+                    unit, "lines", tuple(some), ticks=ticks, reference=1.0 if name == "speedup" else None,
                 )  # fmt: skip
 
 

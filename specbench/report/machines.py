@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from string import ascii_uppercase
-from typing import Any
 
 from specbench.analysis.machines import Fastest, Machines, Work
-from specbench.analysis.stats import Estimate
 from specbench.report import cells
 from specbench.report.page import rendered, table
 from specbench.report.section import MISSING, Column, Section
@@ -40,11 +38,8 @@ def _who(found: Machines, target: str, temperature: float) -> Section:
 
 
 def _lead(f: Fastest) -> str:
-    return f"{'' if _clear(f) else 'not clear: '}{_letter(f.winner)} × {cells.with_interval(f.lead)}"
-
-
-def _clear(f: Fastest) -> bool:
-    return f.lead is not None and f.lead.low is not None and f.lead.low > 1
+    clear = f.lead is not None and f.lead.low is not None and f.lead.low > 1
+    return f"{'' if clear else 'not clear: '}{_letter(f.winner)} × {cells.with_interval(f.lead)}"
 
 
 def _work(work: Work) -> str:
@@ -69,7 +64,7 @@ def _why(found: Machines, target: str, temperature: float) -> Section:
             (
                 _work(s.work) if new else "", "" if same else s.label, _letter(s.run), cells.rate(s.speed),
                 cells.factor(s.tokens_per_round), cells.factor(s.round_cost), cells.with_interval(s.total),
-                cells.factor(s.plain), cells.steps(s.drafter), cells.steps(s.rounds),
+                cells.factor(s.plain), cells.factor(s.drafter), cells.steps(s.rounds),
             )
         )  # fmt: skip
     return Section(
@@ -100,25 +95,6 @@ def _runs(found: Machines) -> Iterator[str]:
 def page(found: Machines) -> str:
     """One HTML file that needs nothing else."""
     *parts, runs = sections(found)
-    return rendered(
-        "tables.html",
-        title="Machines compared",
-        facts=[f"{_letter(n)}: {machine}" for n, machine in enumerate(found.machines)],
-        groups=[{"answers": [*map(_answer, found.fastest)], "charts": [], "sections": [*map(table, parts)]}],
-        lines=runs.lines,
-    )
-
-
-def _answer(f: Fastest) -> dict[str, Any]:
-    best = f.best[f.winner]
-    return {
-        "question": f"{_work(f.work)}, {cells.temperature(f.work.temperature)}",
-        "look": "use" if _clear(f) else "open",
-        "head": f"{_letter(f.winner)}: {best[0]}" if best else MISSING,
-        "tail": f"{_rate(best)}, × {cells.with_interval(f.lead)} of the next{'' if _clear(f) else ': not clear'}",
-        "others": f.work.target,
-    }
-
-
-def _rate(best: tuple[str, Estimate] | None) -> str:
-    return MISSING if best is None else f"{significant(best[1].value)} tok/s"
+    facts = [f"{_letter(n)}: {machine}" for n, machine in enumerate(found.machines)]
+    groups = [{"sections": [*map(table, parts)]}]
+    return rendered("tables.html", title="Machines compared", facts=facts, groups=groups, lines=runs.lines)

@@ -38,8 +38,8 @@ def test_a_faster_machine_with_dearer_rounds_is_told_from_a_better_drafter() -> 
     assert standing.rounds is not None
     assert standing.total.value == pytest.approx(0.5 / 0.4)
     assert standing.plain.value == pytest.approx(2.0)
-    assert standing.drafter == pytest.approx((100 / 30) / (100 / 40))
-    assert standing.rounds == pytest.approx(0.5 / 0.4 / 2.0 / standing.drafter)
+    assert standing.drafter.value == pytest.approx((100 / 30) / (100 / 40))
+    assert standing.rounds == pytest.approx(0.5 / 0.4 / 2.0 / standing.drafter.value)
     (first,) = [f for f in found.fastest if f.work.category == "code"]
     assert first.winner == 1
     assert first.lead is not None
@@ -51,7 +51,7 @@ def test_the_three_factors_multiply_to_the_whole(plain: float, fast: float, acce
     found = compared(run("one", plain=1.0, fast=0.5), run("two", plain=plain, fast=fast, accepted=accepted))
     for s in found.standings:
         if s.rounds is not None and s.total and s.plain and s.drafter:
-            assert s.plain.value * s.drafter * s.rounds == pytest.approx(s.total.value)
+            assert s.plain.value * s.drafter.value * s.rounds == pytest.approx(s.total.value)
 
 
 def test_prompts_that_take_different_times_do_not_widen_a_ratio_that_is_the_same_on_each() -> None:
