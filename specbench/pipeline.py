@@ -126,11 +126,14 @@ def with_model_files(
             return formats[:1]
         return [form for form in formats if form == "gguf" or model in micro_folders.NAMES] or formats
 
+    def embedded(model: str) -> tuple[str, ...]:  # what is found beside a model is smaller in proportion
+        return ("micro-draft",) if model in micro.NAMES and runfile.discover and not runfile.url else ()
+
     targets = [
         target.model_copy(
             update={
                 "model": file_of(target.model, form),
-                "drafters": tuple(file_of(drafter, form) for drafter in target.drafters),
+                "drafters": tuple(file_of(drafter, form) for drafter in target.drafters or embedded(target.model)),
                 "label": target.label or Path(target.model).name.removesuffix(".gguf"),
                 "note": target.note or (micro.NAMES[target.model].note if target.model in micro.NAMES else None),
             }

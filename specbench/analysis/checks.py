@@ -22,6 +22,7 @@ ADVICE = {
     "DIVERGED": "compare the texts; on a quantised target repeat with F16 to tell rounding from a fault",
     "TIE_FLIP": "nothing: the two tokens were equally likely up to rounding",
     "DEGENERATE_OUTPUT": "judge by temperature 0.8 or by other prompts: acceptance may be inflated by a loop",
+    "UNSOUND_OUTPUT": "do not use its results: the engine verifies drafts wrongly; compare the texts, report them",
     "TEMPLATE_MISSING": "use a model file with its chat template; without it answers are not those of real use",
     "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from specbench.analysis import answers, checks, lossless, pairing, stats, steadiness, telemetry
+from specbench.analysis import answers, checks, lossless, pairing, soundness, stats, steadiness, telemetry
 from specbench.analysis.axes import Curve, curves
 from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
@@ -401,6 +401,8 @@ def _notes(rows: Iterable[Row], overall: Iterable[Row], recorded: _Recorded, mac
             baseline = recorded.contenders[contender.baseline]
             pairs = _nearest(generations, by_prompt[baseline.name])
             yield from checks.of_pair(contender, baseline, pairs, builds=builds)
+            if not contender.synthetic:
+                yield from soundness.notes(name, pairs)
     yield from checks.of_run(
         recorded.contenders.values(),
         (g for gs in recorded.measured.values() for g in gs),

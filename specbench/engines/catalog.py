@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from specbench.engines import profile_files, server, vllm_cpu
+from specbench.engines import profile_files, recipes, server, vllm_cpu
 from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
@@ -198,7 +198,7 @@ def _identity(contender: Contender) -> EngineInfo:
 
 def _executable(contender: Contender) -> Path | None:
     name = os.path.expanduser(contender.executable or contender.engine)  # noqa: PTH111  Path would drop the ./ of ./name
-    found = shutil.which(name)
+    found = shutil.which(name) or recipes.installed(name)
     return None if found is None else Path(found).absolute()
 
 

@@ -3,6 +3,7 @@
 docs/counters.md says what each count means and where it comes from. A missing key stays None: it never becomes 0.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -37,9 +38,14 @@ def parse_metrics(text: str) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name, labels, value in _SAMPLE.findall(text):
+        try:
+            number = float(value)
+        except ValueError:
+            continue
         position = _POSITION.search(labels)
         key = f"{name}[{position[1]}]" if position else name
-        found[key] = found.get(key, 0.0) + float(value)
+        if math.isfinite(number):
+            found[key] = found.get(key, 0.0) + number
     return found
 
 

@@ -49,7 +49,8 @@ class Profile(_Table):
 
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
-    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program.
+    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. `sampling`: the
+    only values with which it drafts above temperature 0.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Profile(_Table):
     doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
     install: str | None = None
+    sampling: dict[Literal["top_k", "top_p", "min_p"], float] = {}
     help: Words = ()
     environment: dict[str, str] = {}
     types: Words = ()

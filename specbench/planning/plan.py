@@ -5,16 +5,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
+from typing import Any
 
 from specbench.engines.profile import Profile, choose
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
 from specbench.planning import suites
-from specbench.planning.contenders import contenders, label_of
+from specbench.planning.contenders import BASELINE, contenders, label_of
 from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
-from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Trial
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial
 
 _SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
 _WARM_UP_TOKENS = 32
@@ -85,7 +86,7 @@ def make_plan(
         contenders=found,
         prompts=tuple(prompts),
         blocks=tuple(Block(index=i, contender=c.name, trials=tuple(t)) for i, (c, t) in enumerate(blocks)),
-        sampling=runfile.sampling,
+        sampling=_sampling(runfile, chosen),
         thinking=runfile.thinking,
         record_steps=runfile.record_steps,
         stream=runfile.stream,
@@ -96,6 +97,22 @@ def make_plan(
         passages_text=suite.passages if any(prompt.passages for prompt in prompts) else None,
         left_out=left_out,
     )
+
+
+def _sampling(runfile: RunFile, profiles: Sequence[Profile]) -> Sampling:
+    """One for all contenders: what was asked for, or what the engines that draft need."""
+    needed: dict[str, Any] = {key: value for profile in profiles for key, value in profile.sampling.items()}
+    asked = {*runfile.temperatures, *(t for target in runfile.targets for t in target.temperatures or ())}
+    if max(asked) == 0 or runfile.methods == (BASELINE,):
+        return runfile.sampling
+    wrong = [key for key, value in needed.items() if getattr(runfile.sampling, key) != value]
+    if wrong and "sampling" in runfile.model_fields_set:
+        names = ", ".join(profile.name for profile in profiles if profile.sampling)
+        fix = ", ".join(f"{key} = {needed[key]:g}" for key in wrong)
+        raise InputError(
+            f"{names} drafts above temperature 0 only with {fix}", hint=f"[sampling] {fix} for all engines"
+        )
+    return replace(runfile.sampling, **needed)
 
 
 def _measured(
