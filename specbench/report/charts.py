@@ -223,7 +223,7 @@ def _offers(axes: "Axes", chart: Chart) -> None:
             if ends and ends[0] is not None:
                 line = (ends[0], ys * 2) if horizontal else (xs * 2, ends[0])
                 axes.plot(*line, color=colour, linewidth=1.6, alpha=0.35, solid_capstyle="butt")
-        axes.plot(xs, ys, "o", color=colour, markerfacecolor="white" if series.hollow else colour, markersize=7)
+        axes.plot(xs, ys, "o", color=colour, markerfacecolor="none" if series.hollow else colour, markersize=7)
     axes.set_xlim(0, 1.25 * max(x for series in chart.series for x, _ in series.points))  # long bars are cut off
     axes.set_ylim(bottom=0)
     axes.grid(color=FAINT, alpha=0.25)
