@@ -59,6 +59,12 @@ def buy(
             notes.append(f"{run.path.name} {what}: it is not used as a measurement")
             continue
         measured.setdefault(where, []).extend(found)
+        if few := dict.fromkeys(
+            r.category or "" for r in found if r.category in wanted and r.decode and not r.decode.low
+        ):
+            notes.append(
+                f"{run.path.name}: no interval in {', '.join(few)}, so not used there: measure 5 prompts or more"
+            )
     work = _tau(facts, tau_from, [c for _, c in runs], assumed)
     why = prediction.refused(facts)
     if why is not None:
@@ -158,8 +164,10 @@ def _measured(given: _Known, where: tuple[str, int], category: str) -> Iterator[
     rows = [r for r in given.measured.get(where, ()) if r.category == category and r.decode and r.right]
     hottest = max((r.temperature for r in rows), default=0.0)
     for row in rows:
-        if row.synthetic or row.temperature != hottest or row.decode is None or not row.speculating:
+        if row.synthetic or row.temperature != hottest or not row.speculating or row.decode is None:
             continue
+        if row.decode.low is None or row.decode_source == "output_throughput":
+            continue  # too few prompts for an interval (a note says so), or several streams at once
         band: Band | None = _band(row.decode)
         if row.fill is not None and row.method == "none":
             band = given.carried(_band(row.decode), category, row.fill)

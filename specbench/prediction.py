@@ -175,7 +175,9 @@ def on_device(
     memory, bandwidth = memory or device.figure("memory"), device.figure("bandwidth")
     lacking = None if memory is None else model.file_bytes + model.kv(context) - memory
     used, slope = predicted(utilisations(rows), device.id), predicted(slopes(rows), device.id)
-    if bandwidth is None or used is None or model.read_bytes is None or (lacking is not None and lacking > 0):
+    if device.kind == "tpu" or (lacking is not None and lacking > 0):  # what is published is about llama.cpp
+        return OnDevice(device.id, device.name, lacking, ())
+    if bandwidth is None or used is None or model.read_bytes is None:
         return OnDevice(device.id, device.name, lacking, ())
     plain = plain_speed(used, bandwidth=bandwidth, read_bytes=model.read_bytes + model.kv(context))
     guesses = [Guess(None, None, "none", None, None, plain)]

@@ -156,6 +156,23 @@ def test_a_run_on_a_machine_is_measured_and_gives_its_tokens_per_round_to_others
     assert plain["notes"] == []
 
 
+def test_a_measurement_without_an_interval_is_told_and_not_used(run: Path, model: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(run, few)
+    lines = (few / store.TRIALS).read_bytes().splitlines(keepends=True)
+    (few / store.TRIALS).write_bytes(b"".join(lines[:4] + lines[6:10]))  # 4 of 6 prompts of each method
+    found = bought("--mix", "code=1", "--model", model, few)
+    assert offer(found, "2 × RTX 3090, used")["figures"]["code"]["basis"] == "predicted"
+    assert "few: no interval in code" in found["notes"][0]
+
+
+def test_nothing_is_predicted_where_llama_cpp_does_not_run(tmp_path: Path) -> None:
+    text = (datafiles.path("prices") / "example.toml").read_text(encoding="utf-8")
+    (tmp_path / "list.toml").write_text(text.replace('device = "h100-pcie"', 'device = "tpu-v6e"'), encoding="utf-8")
+    found = offer(bought("--mix", "code=1", *KNOWN, "--prices", tmp_path / "list.toml"), "H100 PCIe, rented")
+    assert (found["unknown"], found["speed"]) == ("no basis", None)
+
+
 def test_tokens_per_round_of_another_model_are_used_only_when_asked_for_and_said(run: Path) -> None:
     without = bought("--mix", "code=1", *KNOWN, run)
     assert "has no target Qwen3.6-27B Q4_K_M" in without["notes"][0]
