@@ -15,7 +15,7 @@ from specbench.engines import catalog, server, vllm_cpu
 from specbench.engines.base import Answer, OpeningError, Request, TrialError
 from specbench.engines.profile import command
 from specbench.models import micro, micro_folders
-from specbench.records import Contender, Message, Setting
+from specbench.records import Contender, Message, Sampling, Setting
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # vLLM starts in 20 s on two quiet cores
 TOKENS = 48
@@ -98,7 +98,7 @@ def answers(program: Path, member: Callable[[str], str], tmp_path_factory: pytes
         with catalog.open_session(subject, log=log, load_timeout=300) as session:
             assert session.info.version is not None
             prompts = [session.apply_template([Message(role="user", content=p)], thinking=None) for p in PROMPTS]
-            asked = replace(FIXED, temperature=temperature)
+            asked = replace(FIXED, temperature=temperature, sampling=Sampling(min_p=0))  # others are refused
             whole = [session.generate(replace(asked, prompt=prompt)) for prompt in prompts]
             return whole, [session.generate(replace(asked, prompt=p, ignore_eos=False)) for p in prompts]
 
