@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 LLAMA_CPP = .cache/llama.cpp
 VLLM = .cache/vllm
 
-.PHONY: run test check engines engines-vllm crosscheck benchmarks clean
+.PHONY: run test check engines engines-vllm crosscheck benchmarks torture clean
 
 run: $(VENV)/.run
 	$(BIN)/specbench run
@@ -29,6 +29,9 @@ crosscheck: $(VENV)/.dev $(LLAMA_CPP)/bin/llama-server
 
 benchmarks: $(VENV)/.dev
 	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python benchmarks/run.py
+
+torture: $(VENV)/.dev
+	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python benchmarks/torture.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "specbench needs Python 3.11 or newer; try make PYTHON=python3.12 run")'
