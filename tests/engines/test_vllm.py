@@ -201,7 +201,12 @@ def test_a_running_server_is_read_by_its_counters(
     hidden = {"--per-request-spec-decode-metrics", "detailed", "--enable-per-request-metrics"}
     command_line = [str(program), *(word for word in ours.argv if word not in hidden)]
     running = server.started(
-        command_line, environment=ours.environment, port=None, log=tmp_path / "log", load_timeout=300, foreign=True
+        command_line,
+        environment={**ours.environment, "VLLM_API_KEY": ""},
+        port=None,
+        log=tmp_path / "log",
+        load_timeout=300,
+        foreign=True,
     )
     with running as process:
         subject = replace(ours, kind="attach", url=f"{process.wire.url}/v1", target_model=f"{process.wire.url}/v1")
