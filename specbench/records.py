@@ -279,7 +279,7 @@ class DraftCounts:
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
 
     prefill_tokens: those of the prompt pass (R). verification_steps: decode passes of the target (F), drafted_steps
-    those with a draft (S), draft_passes those that only draft. beyond_end: accepted tokens that the answer had no place for.
+    those with a draft (S), draft_passes those that only draft. beyond_end: accepted, without a place in the answer.
     """
 
     emitted: int | None = None
