@@ -25,6 +25,7 @@ from typing import TypeVar
 import psutil
 import rig
 import synthetic
+import until
 
 import specbench
 from specbench import datafiles, pipeline, store, tuning
@@ -481,6 +482,26 @@ def tune(asked: argparse.Namespace) -> Iterator[Figure]:
     )
 
 
+def until_known(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Output tokens of a whole plan against `--until`, for the same widest interval."""
+    found = until.measure(asked.threads)
+    stopped = f"{found.stopped} of {found.cells} methods x categories stopped before {found.prompts} prompts"
+    yield Figure(
+        f"output tokens of a whole run / of `--until ci={found.width:.0%}`",
+        found.whole / found.adaptive,
+        "times",
+        3.0,
+        at_least=True,
+        detail=f"the smallest width that all reach; {found.whole} / {found.adaptive} tokens; {stopped}",
+    )
+    yield Figure(
+        "output tokens of the smallest run of equal parts that has that width everywhere / of `--until`",
+        found.fixed / found.adaptive,
+        "times",
+        detail=f"{found.fixed_prompts} prompts a category, which nobody knows before the run",
+    )
+
+
 class Silent:
     """Shows nothing."""
 
@@ -546,6 +567,7 @@ MEASURES = {
     "inspect": inspect,
     "planning": planning,
     "tune": tune,
+    "until": until_known,
     "durability": durability,
 }
 

@@ -20,10 +20,11 @@ from specbench.faults import did_you_mean
 from specbench.hardware import profiles as hardware_profiles
 from specbench.hardware import telemetry
 from specbench.hardware.profiles import FIGURES, RECALLED
+from specbench.measurements import HardwareMeasurement
 from specbench.models import gguf
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import HardwareMeasurement, Machine, to_json
+from specbench.records import Machine, to_json
 from specbench.units import decimal, duration, significant, size
 
 Rows = list[dict[str, Any]]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import specbench
 from specbench import datafiles, store
+from specbench.analysis import until
 from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.metrics import METRICS
@@ -25,7 +26,7 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
 
 Observer = Callable[[Result | BlockStarted | TrialStarted], None]
 
@@ -205,6 +206,7 @@ def deadline(budget: float | None) -> float | None:
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
     left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
+    before = [] if folder.plan.until is None else store.read(folder.path).results
     stopped = None
     try:
         watched = telemetry.opened(store.machine(folder.path).accelerators) if folder.plan.telemetry else nullcontext()
@@ -212,13 +214,23 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
             if sampler is not None and left:
                 folder.append(sampler.idle())
             with closing(
-                execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline, sampler=sampler)
+                execute(
+                    folder.plan,
+                    done=folder.done,
+                    logs=folder.logs,
+                    deadline=deadline,
+                    sampler=sampler,
+                    enough=lambda block: until.enough(folder.plan, block, before),
+                )
             ) as results:
                 for result in results:
                     if not isinstance(result, BlockStarted | TrialStarted):
                         folder.append(result)
                     if isinstance(result, Generation):
                         left.discard(result.trial.id)
+                        before.append(result)
+                    elif isinstance(result, Enough):
+                        left.difference_update(result.trials)
                     observe(result)
     except KeyboardInterrupt:
         stopped = "interrupted"

@@ -28,9 +28,9 @@ from specbench.analysis.verification import Cost, curve, title
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.hardware.profiles import DeviceProfile, profiles
+from specbench.measurements import HardwareMeasurement
 from specbench.models import gguf
 from specbench.models.facts import KV_BYTES, ModelFacts
-from specbench.records import HardwareMeasurement
 from specbench.units import size
 
 SMALLEST = 2e9  # bytes a token; the published models read 16 to 27 GB

@@ -37,10 +37,12 @@ ADVICE = {
     "BASELINE_STALE": "measure the baseline again in the same session",
     "CPU_OVERSUBSCRIBED": "stop the other programs, or lower the number of threads",
     "CLIENT_BOUND": "read the engine's times; the client or the connection takes a visible part of the whole",
+    "TOO_WIDE": "plan more prompts or repeats, or ask for less",
+    "STOPPED_EARLY": "nothing: the rest of its trials was not needed",
     "UNDERPOWERED": "use at least 5 prompts in each category",
 }
 
-HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP"})  # they say what a number is, not that it is wrong
+HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP", "STOPPED_EARLY"})  # they say what a number is, not that it is wrong
 
 LOOP = 0.5  # share of repeated four-word sequences; prose of this length has below 0.1, lists and code below 0.4
 _WINDOW = 4

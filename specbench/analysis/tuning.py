@@ -11,13 +11,12 @@ from math import exp, inf, log, sqrt
 
 from specbench.analysis import pairing
 from specbench.analysis.metrics import METRICS
-from specbench.analysis.pairing import Tallies
+from specbench.analysis.pairing import CLOCKS, Tallies
 from specbench.analysis.stats import Estimate, geometric_mean, student_quantile
 from specbench.records import Contender, Generation, Result
 
 Ratios = Mapping[str, Mapping[str, float]]  # by candidate and prompt
 
-CLOCKS = ("decode_engine", "decode_client")  # the engine's, where it shows one
 RISK = 0.05  # of dropping the best candidate of a category, over all looks
 MARGIN = 0.02  # an advantage below it is not worth measuring
 GAIN = 1.25  # between a draft length that was tried and the best one next to it
@@ -78,7 +77,7 @@ def ratios(contenders: Iterable[Contender], results: Iterable[Result]) -> dict[s
                 baselines[name, category] = tallies
                 by_category[category][name] = {p: 1.0 for p, t in tallies.items() if t.rates}
             elif any(g.counts.drafted for g in generations):
-                clock = next((name for name in CLOCKS if any(name in t.ratios for t in tallies.values())), CLOCKS[0])
+                clock = pairing.decode_clock(tallies)
                 by_category[category][name] = {p: t.ratios[clock] for p, t in tallies.items() if clock in t.ratios}
     return by_category
 

@@ -114,6 +114,10 @@ Telemetry = Annotated[
 Budget = Annotated[
     str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
 ]
+Until = Annotated[
+    str | None,
+    _option("--until", text="End a category once its speedup is known so closely, e.g. ci=3%.", metavar="ci=PERCENT"),
+]
 Sweep = Annotated[
     list[str] | None,
     _option(

@@ -41,6 +41,7 @@ def run(
     stream: o.Stream = None,
     telemetry: o.Telemetry = None,
     budget: o.Budget = None,
+    until: o.Until = None,
     yes: o.Yes = False,
     dry_run: o.DryRun = False,
     name: o.Name = None,
@@ -85,6 +86,7 @@ def run(
         "record_steps": steps,
         "stream": stream,
         "telemetry": telemetry,
+        "until": until,
         "name": name,
     }
     if resume is None:
@@ -104,7 +106,8 @@ def run(
             outcome = pipeline.resume(path, observe=progress.observe, budget=flags.seconds(budget))
     measured, comparison = pipeline.read(outcome.path)
     if comparison.measured:
-        console.show_comparison(measured, comparison, format_="json" if json else "text")
+        with flags.reader_may_leave():
+            console.show_comparison(measured, comparison, format_="json" if json else "text")
         try:
             pipeline.write_page(measured, comparison, outcome.path / "report.html")
         except InputError as error:  # the records are there; `specbench report` can make it elsewhere

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import lcm
 from typing import Any
 
+from specbench.analysis.stats import MINIMUM
 from specbench.engines.profile import Profile, choose
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
@@ -100,6 +101,7 @@ def make_plan(
         trial_timeout=runfile.trial_timeout,
         load_timeout=runfile.load_timeout,
         budget=runfile.budget,
+        until=runfile.until,
         telemetry=runfile.telemetry,
         passages_text=suite.passages if any(prompt.passages for prompt in prompts) else None,
         left_out=left_out,
@@ -134,18 +136,50 @@ def _measured(
     often = [c for c in everyone if c not in rare]
     categories = list(job.prompts)
     cycle = lcm(len(often), len(categories)) or 1
-    for repeat in range(job.runfile.repeats):
-        for contender in _rotated(rare, repeat):
-            yield from _blocks(job, contender, categories, repeat)
+    for place, (repeat, part) in enumerate(_rounds(job)):
+        for contender in _rotated(rare, place):
+            yield from _blocks(part, contender, list(part.prompts), repeat)
         if hurried := job.runfile.budget is not None and repeat == 0:
-            yield from _controls(job, rare, categories)
+            yield from _controls(part, rare, list(part.prompts))
         for index, category in enumerate(categories):
-            turn = repeat * len(categories) + index
+            if category not in part.prompts:
+                continue
+            turn = place * len(categories) + index
             # After a full cycle one more place, so that a category does not always have the same order.
             for contender in _rotated(often, turn + turn // cycle):
-                yield from _blocks(job, contender, [category], repeat)
+                yield from _blocks(part, contender, [category], repeat)
             if hurried:
-                yield from _controls(job, often, [category])
+                yield from _controls(part, often, [category])
+
+
+def _rounds(job: _Job) -> Iterator[tuple[int, _Job]]:
+    """The number of the repeat, and its prompts: all, but the first one has parts where `until` looks between them.
+
+    Parts are drawn by lot, so that each stands for all.
+    """
+
+    def lot(prompt: Prompt) -> int:
+        return _seed(job.runfile.seed, prompt.id, 0)
+
+    parts = {category: _halved(sorted(prompts, key=lot)) for category, prompts in job.prompts.items()}
+    looks = max(map(len, parts.values()), default=1) if job.runfile.until is not None else 1
+    if job.runfile.until is not None and looks * job.runfile.repeats == 1:
+        raise InputError(
+            f"--until looks between parts of at least {MINIMUM} prompts or between repeats, and there is one part",
+            hint=f"give at least {2 * MINIMUM - 1} --prompts a category, or more --repeats",
+        )
+    if looks > 1:
+        yield from (
+            (0, replace(job, prompts={category: found[look] for category, found in parts.items() if look < len(found)}))
+            for look in range(looks)
+        )
+    yield from ((repeat, job) for repeat in range(looks > 1, job.runfile.repeats))
+
+
+def _halved(prompts: Sequence[Prompt]) -> list[Sequence[Prompt]]:
+    """Parts that each double what there is, the first one still large enough for an interval."""
+    half = -(-len(prompts) // 2)
+    return [prompts] if half < MINIMUM else [*_halved(prompts[:half]), prompts[half:]]
 
 
 def _blocks(

@@ -35,7 +35,7 @@ def candidates(runfile: RunFile, profile: Profile, *, temperature: float | None)
             "tune sweeps methods only", hint="give one fill, one template, one stream and one value of a setting"
         )
     chosen = TEMPERATURE if temperature is None else temperature
-    update = {"method_settings": methods, "temperatures": (chosen,), "control": False, "repeats": 1}
+    update = {"method_settings": methods, "temperatures": (chosen,), "control": False, "repeats": 1, "until": None}
     return runfile.model_copy(update=update)
 
 
