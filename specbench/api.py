@@ -24,7 +24,9 @@ _FACTS = (
     "block", "order", "started", "prompt_tokens", "cached_tokens", "prefilled_tokens", "output_tokens",
     "prefill_seconds", "decode_seconds", "draft_seconds", "first_token", "last_token", "total", "stop_reason",
 )  # fmt: skip
+_RUN = ("run", "target", "engine", "method", "synthetic")
 _COUNTS = ("emitted", "drafted", "accepted", "verification_steps", "drafted_steps")
+_COLUMNS = [*_RUN, *_TRIAL, *_FACTS, *_COUNTS, *METRICS, "failure"]
 
 
 def run(*, results: str | Path = "results", engines: Path | None = None, **runfile: Any) -> Path:
@@ -38,7 +40,7 @@ def load(paths: Paths, *, results: str | Path = "results") -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415  as above
 
     rows = [row for path in history.find(_paths(paths), results=Path(results)) for row in _rows(store.read(path))]
-    return pd.DataFrame(rows).convert_dtypes() if rows else pd.DataFrame(columns=["run", *_TRIAL])
+    return pd.DataFrame(rows, columns=_COLUMNS).convert_dtypes()
 
 
 def _rows(run: store.Run) -> list[dict[str, Any]]:
@@ -48,8 +50,8 @@ def _rows(run: store.Run) -> list[dict[str, Any]]:
         if not isinstance(r, Generation | Failure) or r.trial.role == "warm-up":
             continue
         c = contenders[r.trial.contender]
-        row: dict[str, Any] = {"run": run.path.name, "target": c.target_label, "engine": c.engine, "method": c.method}
-        row |= {"synthetic": c.synthetic} | {key: getattr(r.trial, key) for key in _TRIAL}
+        told = (run.path.name, c.target_label, c.engine, c.method, c.synthetic)
+        row = dict(zip(_RUN, told, strict=True)) | {key: getattr(r.trial, key) for key in _TRIAL}
         if isinstance(r, Generation):
             row |= {key: getattr(r, key) for key in _FACTS} | {key: getattr(r.counts, key) for key in _COUNTS}
             for name, metric in METRICS.items():

@@ -1,7 +1,6 @@
-"""Runs among other runs: what is compared with what, baselines of this machine, the list of runs."""
+"""Runs among other runs: what is compared with what, baselines of this machine, trends."""
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -16,8 +15,9 @@ from specbench.analysis.sides import sides as analysed
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.records import Machine
+from specbench.runindex import PLAN
 
-BASELINES, INDEX, BASELINE = "baselines.json", ".index.json", "baseline"
+BASELINES, BASELINE = "baselines.json", "baseline"
 
 
 def find(names: Sequence[Path], *, results: Path) -> list[Path]:
@@ -26,7 +26,7 @@ def find(names: Sequence[Path], *, results: Path) -> list[Path]:
     for name in names:
         if str(name) == BASELINE:
             found += baseline(results)
-        elif runs := [p for p in (name, results / name) if (p / store.PLAN).is_file()][:1] or store.runs(name):
+        elif runs := [p for p in (name, results / name) if (p / PLAN).is_file()][:1] or store.runs(name):
             found += runs
         else:
             raise InputError(f"there is no run {name}", hint="`specbench runs list` lists them")
@@ -78,7 +78,7 @@ def baseline(results: Path, machine: Machine | None = None) -> list[Path]:
             f"no baseline is set for this machine ({mark}) in {results}", hint="specbench baseline set RUN..."
         )
     paths = [results / str(name) for name in entry["runs"]]
-    if lost := [path for path in paths if not (path / store.PLAN).is_file()]:
+    if lost := [path for path in paths if not (path / PLAN).is_file()]:
         raise InputError(f"the baseline's run {lost[0]} is gone", hint="specbench baseline set RUN...")
     return paths
 
@@ -115,72 +115,39 @@ def _save(path: Path, value: object) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another --results") from error
 
 
-# ----------------------------------------------------------------------------------------------------------- all runs
-
-
-def rows(results: Path) -> list[dict[str, Any]]:
-    """The runs below `results`, oldest first. What is known of a run is kept until its files change."""
-    try:
-        known = json.loads((results / INDEX).read_bytes())
-    except (OSError, ValueError):
-        known = {}
-    fresh: dict[str, list[Any]] = {}
-    for name in sorted(path.name for path in results.iterdir()) if results.is_dir() else ():
-        stamp = [_changed(f"{results}/{name}/{file}") for file in (store.PLAN, store.TRIALS)]
-        if stamp[0]:  # it is a run
-            old = known.get(name) if isinstance(known, dict) else None
-            fresh[name] = old if old and old[0] == stamp else [stamp, _row(results / name)]
-    if fresh != known:
-        with suppress(InputError):  # a folder that cannot be written can still be listed
-            _save(results / INDEX, fresh)
-    return [row for _, row in fresh.values()]
-
-
-def _changed(path: str) -> int:
-    """When a file changed, in nanoseconds; 0 where there is none."""
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116  20,000 of them: a Path takes longer than the answer
-    except OSError:
-        return 0
-
-
-def _row(path: Path) -> dict[str, Any]:
-    """Read without the checks of `store.read`, which take 20 times as long."""
-    try:
-        plan = json.loads((path / store.PLAN).read_bytes())
-        machine = json.loads((path / store.MACHINE).read_bytes())
-        trials = sum(t["role"] != "warm-up" for block in plan["blocks"] for t in block["trials"])
-        lines = (path / store.TRIALS).read_bytes().splitlines() if (path / store.TRIALS).exists() else []
-        done = sum(line.startswith(b'{"kind":"generation"') and b'"role":"warm-up"' not in line[:500] for line in lines)
-        told = [", ".join(dict.fromkeys(c[key] for c in plan["contenders"])) for key in ("target_label", "method")]
-        return dict(zip(("run", "trials", "targets", "methods", "machine"),
-                        (path.name, f"{done}/{trials}", *told, machine["cpu"]), strict=True))  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"run": path.name, "trials": "damaged", "targets": None, "methods": None, "machine": None}
+# ------------------------------------------------------------------------------------------------------ over the runs
 
 
 def trends(
     results: Path, *, measure: str, last: int, contender: str | None = None, category: str | None = None
 ) -> dict[Place, dict[str, float]]:
-    """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place."""
+    """Of the newest runs those that can be compared with the newest, oldest first: a value a run for each place.
+
+    All of a place are over the same prompts; a run with less than half of the newest one's is left out.
+    """
     kept = []
     for path in reversed(store.runs(results)[-last:]):
         with suppress(InputError):  # `runs list` names what is damaged
             kept += measured([path])[0]
     if not kept:
         raise InputError(f"there is no run that can be read in {results}", hint="`specbench runs list` lists them")
-    newest, *older = kept
+    newest = kept[0]
+    runs = {
+        run.name: analysed([newest], [run])
+        for run in reversed(kept)
+        if not any(d.kind for d in differences([newest], [run]))
+    }
     found: dict[Place, dict[str, float]] = {}
-    for run in [*reversed(older), newest]:
-        if any(d.kind for d in differences([newest], [run])):
+    for place in dict.fromkeys(place for both in runs.values() for place in both.places):
+        if contender not in (None, place.contender) or category not in (None, place.category):
             continue
-        both = analysed([newest], [run])
-        for place in both.places:
-            pair = both.values(MEASURES[measure], place)
-            wanted = contender in (None, place.contender) and category in (None, place.category)
-            if wanted and isinstance(pair, tuple):
+        prompts = {name: both.prompts(place) for name, both in runs.items()}
+        enough = {name: own for name, own in prompts.items() if 2 * len(own) >= len(prompts[newest.name]) > 0}
+        for name in enough:
+            pair = runs[name].values(MEASURES[measure], place, only=set.intersection(*enough.values()))
+            if isinstance(pair, tuple):
                 value = float(pair[1].mean())
-                found.setdefault(place, {})[run.name] = exp(value) if MEASURES[measure].relative else value
+                found.setdefault(place, {})[name] = exp(value) if MEASURES[measure].relative else value
     if not found:
         raise InputError("no run has this figure there", hint="see `specbench runs list` and the --contender")
     return found

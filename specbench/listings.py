@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -12,17 +13,18 @@ from typing import Any
 
 from specbench import datafiles
 from specbench.analysis.verification import curve
-from specbench.engines import catalog
+from specbench.engines import catalog, recipes
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.hardware import profiles as hardware_profiles
 from specbench.hardware import telemetry
 from specbench.hardware.profiles import FIGURES, RECALLED
+from specbench.measurements import HardwareMeasurement
 from specbench.models import gguf
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import HardwareMeasurement, Machine, to_json
+from specbench.records import Machine, to_json
 from specbench.units import decimal, duration, significant, size
 
 Rows = list[dict[str, Any]]
@@ -92,7 +94,12 @@ def _found(profile: Profile) -> str | None:
             return metadata.version("xllamacpp")
         except metadata.PackageNotFoundError:
             return None
-    return shutil.which(profile.executable) if profile.executable and profile.kind == "server" else None
+    if profile.kind == "python":
+        return catalog.python_package(Path(sys.executable), profile.argv[0]).version
+    if profile.executable is None or profile.kind != "server":
+        return None
+    found = shutil.which(profile.executable) or recipes.installed(profile.executable)
+    return None if found is None else str(found)
 
 
 def doctor_rows() -> Rows:
@@ -107,7 +114,11 @@ def doctor_rows() -> Rows:
             continue
         here = _found(profile)
         ill = None if here is None or profile.kind != "server" else catalog.ailment(profile, Path(here))
-        if ill is not None:
+        if profile.kind == "python" and here is None:
+            inside = catalog.python_package(Path(sys.executable), profile.argv[0])
+            state = "missing" if "No module named" in inside.fault else "faulty"
+            rows.append(row(name, state, inside.fault, profile.install if state == "missing" else inside.fix))
+        elif ill is not None:
             rows.append(row(name, "faulty", *ill))
         else:
             rows.append(row(name, "missing" if here is None else "ok", here, profile.install if here is None else None))

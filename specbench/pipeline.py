@@ -10,6 +10,7 @@ from pathlib import Path
 
 import specbench
 from specbench import datafiles, store
+from specbench.analysis import until
 from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.metrics import METRICS
@@ -25,7 +26,7 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
 
 Observer = Callable[[Result | BlockStarted | TrialStarted], None]
@@ -127,11 +128,14 @@ def with_model_files(
             return formats[:1]
         return [form for form in formats if form == "gguf" or model in micro_folders.NAMES] or formats
 
+    def embedded(model: str) -> tuple[str, ...]:  # what is found beside a model is smaller in proportion
+        return ("micro-draft",) if model in micro.NAMES and runfile.discover and not runfile.url else ()
+
     targets = [
         target.model_copy(
             update={
                 "model": file_of(target.model, form),
-                "drafters": tuple(file_of(drafter, form) for drafter in target.drafters),
+                "drafters": tuple(file_of(drafter, form) for drafter in target.drafters or embedded(target.model)),
                 "label": target.label or Path(target.model).name.removesuffix(".gguf"),
                 "note": target.note or (micro.NAMES[target.model].note if target.model in micro.NAMES else None),
             }
@@ -203,6 +207,7 @@ def deadline(budget: float | None) -> float | None:
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
     left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
+    before = [] if folder.plan.until is None else store.read(folder.path).results
     stopped = None
     try:
         watched = telemetry.opened(store.machine(folder.path).accelerators) if folder.plan.telemetry else nullcontext()
@@ -210,13 +215,23 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
             if sampler is not None and left:
                 folder.append(sampler.idle())
             with closing(
-                execute(folder.plan, done=folder.done, logs=folder.logs, deadline=deadline, sampler=sampler)
+                execute(
+                    folder.plan,
+                    done=folder.done,
+                    logs=folder.logs,
+                    deadline=deadline,
+                    sampler=sampler,
+                    enough=lambda block: until.enough(folder.plan, block, before),
+                )
             ) as results:
                 for result in results:
                     if not isinstance(result, BlockStarted | TrialStarted):
                         folder.append(result)
                     if isinstance(result, Generation):
                         left.discard(result.trial.id)
+                        before.append(result)
+                    elif isinstance(result, Enough):
+                        left.difference_update(result.trials)
                     observe(result)
     except KeyboardInterrupt:
         stopped = "interrupted"

@@ -29,9 +29,10 @@ from specbench.analysis.verification import Cost, curve, title
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.hardware.profiles import DeviceProfile, match, profiles
+from specbench.measurements import HardwareMeasurement
 from specbench.models import gguf
 from specbench.models.facts import KV_BYTES, ModelFacts
-from specbench.records import HardwareMeasurement, Machine
+from specbench.records import Machine
 from specbench.report.beside import published_section
 from specbench.report.section import Section
 from specbench.units import size

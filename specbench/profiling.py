@@ -18,10 +18,11 @@ from specbench.execution import verification
 from specbench.execution.blocks import opening
 from specbench.hardware import bandwidth
 from specbench.hardware.detect import detect
+from specbench.measurements import HardwareMeasurement, VerificationPasses
 from specbench.models import gguf
 from specbench.planning.contenders import BASELINE, contenders
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Contender, HardwareMeasurement, Opening, Passages, VerificationPasses, to_json
+from specbench.records import Contender, Opening, Passages, to_json
 from specbench.report import charts
 from specbench.units import decimal
 

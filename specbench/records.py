@@ -4,7 +4,7 @@ A missing fact is None. Times are seconds, sizes bytes. Each file carries `schem
 """
 
 from dataclasses import field
-from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -12,28 +12,23 @@ from pydantic.dataclasses import dataclass
 SCHEMA_VERSION: Final = 2
 
 Setting = bool | int | float | str
+Kind = Literal["server", "attach", "xllamacpp", "python"]
 Role = Literal["warm-up", "measured", "control"]
 Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
-
 
 _T = TypeVar("_T")
 _CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def _record(kind: type[_T]) -> type[_T]:
+def record(kind: type[_T]) -> type[_T]:
     """Of everything on disk: frozen, and an unknown key is an error. Slots halve the memory of a large run."""
-    made: Any = dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED)
-    checked: type[_T] = made
-    return checked
+    return cast("type[_T]", dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED))
 
 
-# ------------------------------------------------------------------------------------------------ what is planned
-
-
-@_record
+@record
 class Message:
     """One turn of a conversation."""
 
@@ -41,7 +36,7 @@ class Message:
     content: str
 
 
-@_record
+@record
 class Check:
     """How an answer is judged: it parses (`python`, `json`), or it contains or matches something."""
 
@@ -51,7 +46,7 @@ class Check:
     pattern: str | None = None
 
 
-@_record
+@record
 class Passages:
     """Text that is generated around `needles` until the prompt has the wanted context fill."""
 
@@ -61,7 +56,7 @@ class Passages:
     seed: int
 
 
-@_record
+@record
 class Prompt:
     """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
 
@@ -76,7 +71,7 @@ class Prompt:
     constrained: bool = False
 
 
-@_record
+@record
 class Sampling:
     """How a token is drawn at a temperature above 0; the same for every contender. The defaults are llama.cpp's."""
 
@@ -85,7 +80,7 @@ class Sampling:
     min_p: float = 0.05
 
 
-@_record
+@record
 class Contender:
     """Engine + target model + method + settings: one thing that is measured.
 
@@ -98,7 +93,7 @@ class Contender:
 
     name: str
     engine: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     protocol: Protocol = "llama.cpp"
     target_model: str
     target_label: str
@@ -138,7 +133,7 @@ class Contender:
         return f"{self.target_label}, {self.family}" if self.family else self.target_label
 
 
-@_record
+@record
 class Trial:
     """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
 
@@ -159,7 +154,7 @@ class Trial:
     streams: int = 1
 
 
-@_record
+@record
 class Block:
     """Trials that run on one opened engine, in this order."""
 
@@ -168,11 +163,12 @@ class Block:
     trials: tuple[Trial, ...]
 
 
-@_record
+@record
 class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
     `drafters_found`: files that lay around the models, and what became of each. `model_files`: their fingerprints.
+    `until`: how wide the interval of a speedup may be to either side, as a fraction, for its cell to go on no further.
     `command`: the words that asked for it.
     """
 
@@ -190,6 +186,7 @@ class Plan:
     trial_timeout: float = 600.0
     load_timeout: float = 600.0
     budget: float | None = None
+    until: float | None = None
     telemetry: bool = True
     passages_text: dict[str, Any] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
@@ -202,7 +199,7 @@ class Plan:
         return {c.name: c for c in self.contenders}[name]
 
 
-@_record
+@record
 class Accelerator:
     """A card or chip beside the CPU. Names are not keys: `identity` is.
 
@@ -226,7 +223,7 @@ class Accelerator:
         return self.vendor, self.pci_id, self.target, self.memory, self.units
 
 
-@_record
+@record
 class Link:
     """What a driver reports of the way between two accelerators, named by PCI address. Reported is not measured."""
 
@@ -236,7 +233,7 @@ class Link:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-@_record
+@record
 class Machine:
     """What this machine is, as far as it could be read. `hostname` stays None unless asked for.
 
@@ -270,16 +267,14 @@ class Machine:
         return self.identity() == other.identity()
 
 
-# ------------------------------------------------------------------------------------------------ what was measured
-
-
-@_record
+@record
 class DraftCounts:
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
 
     emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
     verification_steps: target decode forward passes (F). drafted_steps: those with a draft (S).
     beyond_end: accepted tokens of the last step that the answer was too short for; None where that cannot happen.
+    draft_passes: passes that the target itself made to draft (Orthrus); not among the verification steps.
     """
 
     emitted: int | None = None
@@ -290,20 +285,22 @@ class DraftCounts:
     drafted_steps: int | None = None
     accepted_by_position: tuple[int, ...] | None = None
     beyond_end: int | None = None
+    draft_passes: int | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
 
-@_record
+@record
 class Step:
-    """One verification step as seen in the stream; `seconds` is the engine's time."""
+    """One verification step as seen in the stream; `seconds` is the engine's time, `phases` parts of it by name."""
 
     drafted: int
     accepted: int
     emitted: int
     seconds: float
+    phases: dict[str, float] | None = None
 
 
-@_record
+@record
 class Gauge:
     """Readings of one sensor during a trial; their mean is total / count."""
 
@@ -313,7 +310,7 @@ class Gauge:
     high: float
 
 
-@_record
+@record
 class Meter:
     """Readings from which energy follows, with the seconds since the trial began.
 
@@ -326,7 +323,7 @@ class Meter:
     points: tuple[tuple[float, float], ...]
 
 
-@_record
+@record
 class Telemetry:
     """What the machine showed during a trial; `trial` is None for the idle machine before the run.
 
@@ -344,7 +341,7 @@ class Telemetry:
     reasons: dict[str, str]
 
 
-@_record
+@record
 class Generation:
     """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
 
@@ -387,7 +384,7 @@ class Generation:
     telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
 
 
-@_record
+@record
 class Failure:
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
 
@@ -403,7 +400,7 @@ class Failure:
     log_tail: str | None = None
 
 
-@_record
+@record
 class Opening:
     """An engine that was opened for a block: who it is and how it was started."""
 
@@ -426,7 +423,7 @@ class Opening:
     log: str | None = None
 
 
-@_record
+@record
 class Skip:
     """A contender (or all that is left of a block) that cannot run here, with the reason."""
 
@@ -439,52 +436,26 @@ class Skip:
     log_tail: str | None = None
 
 
-@_record
-class VerificationPasses:
-    """Requests that made the target work through `positions` positions in each of `passes` forward passes.
+@record
+class Enough:
+    """Planned trials that need not run: the speedup of their category is known as well as the plan's `until` asks."""
 
-    `seconds`: of all passes of a request, one entry a request. `spoilt`: requests whose drafts were not all accepted.
-    """
-
-    positions: int
-    passes: int
-    seconds: tuple[float, ...]
-    spoilt: int = 0
-
-
-@_record
-class HardwareMeasurement:
-    """What `specbench hardware profile` measured: bandwidths in bytes per second, and the verification-cost curve.
-
-    `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.
-    """
-
+    kind: Literal["enough"] = "enough"
     schema_version: Literal[2] = SCHEMA_VERSION
-    specbench_version: str
-    started: float
-    machine: Machine
-    load_average: float | None
-    host_bandwidth: tuple[float, ...]
-    device_bandwidth: dict[str, tuple[float, ...]]
-    contender: Contender
-    opening: Opening
-    model_bytes: int
-    fill: int
-    verification: tuple[VerificationPasses, ...]
-    reasons: dict[str, str] = field(default_factory=dict)
+    contender: str
+    category: str
+    reason: str
+    trials: tuple[str, ...]
 
 
-Result = Annotated[Generation | Failure | Opening | Skip | Telemetry, Field(discriminator="kind")]
-
+Result = Annotated[Generation | Failure | Opening | Skip | Enough | Telemetry, Field(discriminator="kind")]
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
     """Checks and writes records of that kind; an unknown key is an error."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+    return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
 
 
 def to_json(record: Any, *, indent: int | None = None) -> bytes:
@@ -494,5 +465,4 @@ def to_json(record: Any, *, indent: int | None = None) -> bytes:
 
 def from_json(kind: type[_T], data: bytes) -> _T:
     """The record in `data`. Raises pydantic's ValidationError."""
-    record: _T = adapter(kind).validate_json(data)
-    return record
+    return cast("_T", adapter(kind).validate_json(data))

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from specbench.errors import InputError, SpecbenchError, UnavailableError
 from specbench.records import (
     SCHEMA_VERSION,
+    Enough,
     Failure,
     Generation,
     Machine,
@@ -33,9 +34,8 @@ from specbench.records import (
     from_json,
     to_json,
 )
+from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
 
-PLAN, MACHINE, LOCK, LOGS = "plan.json", "machine.json", "lock", "logs"
-TRIALS, OPENINGS, TELEMETRY = "trials.jsonl", "openings.jsonl", "telemetry.jsonl"
 _FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
 _T = TypeVar("_T")
@@ -54,7 +54,8 @@ class Run:
 
 def done(run: Run) -> frozenset[str]:
     """The ids of trials that need not run again: those that failed do."""
-    return frozenset(r.trial.id for r in run.results if isinstance(r, Generation) and r.trial.role != "warm-up")
+    measured = {r.trial.id for r in run.results if isinstance(r, Generation) and r.trial.role != "warm-up"}
+    return frozenset(measured.union(*(r.trials for r in run.results if isinstance(r, Enough))))
 
 
 @dataclass(frozen=True)
@@ -242,14 +243,17 @@ def _refuse_newer(path: Path, data: bytes) -> None:
 
 
 def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Result]:
-    """Warm-ups, then one result for each trial, then skips; those of what ran later are gone."""
+    """Warm-ups, one result for each trial, what need not run, then skips; those of what ran later are gone."""
     warm_ups: list[Result] = []
     skips: dict[tuple[str, int | None], Skip] = {}
+    enough: dict[tuple[str, ...], Enough] = {}
     by_id: dict[str, Generation | Failure] = {}
     twice = 0
     for result in lines:
         if result.kind == "skip":
             skips[result.contender, result.block] = result
+        elif result.kind == "enough":
+            enough[result.trials] = result
         elif isinstance(result, Generation | Failure) and result.trial.role == "warm-up":
             warm_ups.append(result)
         elif isinstance(result, Generation | Failure):
@@ -261,18 +265,23 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
                 twice += result.kind == "generation"
     if twice:
         warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
+    found = [*warm_ups, *by_id.values(), *enough.values()]
     if not skips:
-        return [*warm_ups, *by_id.values()]
+        return found
+    spared = set().union(*enough)
     open_ = {
         (block.contender, block.index)
         for block in plan.blocks
-        if any(t.role != "warm-up" and not isinstance(by_id.get(t.id), Generation) for t in block.trials)
+        if any(
+            t.role != "warm-up" and t.id not in spared and not isinstance(by_id.get(t.id), Generation)
+            for t in block.trials
+        )
     }
     names = {contender for contender, _ in open_}
     valid = (
         s for (name, block), s in skips.items() if ((name, block) in open_ if block is not None else name in names)
     )
-    return [*warm_ups, *by_id.values(), *valid]
+    return [*found, *valid]
 
 
 # ------------------------------------------------------------------------------------------------ writing

@@ -11,7 +11,7 @@ from typing import Protocol
 from specbench import pipeline, store
 from specbench.analysis import tuning as deciding
 from specbench.analysis.comparison import compare
-from specbench.analysis.tuning import Ratios, Tuned
+from specbench.analysis.tuning import Tuned
 from specbench.engines import catalog
 from specbench.engines.profile import choose, command
 from specbench.errors import InputError
@@ -56,7 +56,12 @@ def tune(
     for trial in (t for block in grid.blocks for t in block.trials if t.role == "measured"):
         prompts.setdefault(trial.category, {})[trial.prompt] = None
     shares = planning.shares(mix, list(prompts))
-    alive = {category: [c.name for c in grid.contenders] for category in prompts}
+    lines = planning.lines(grid.contenders)
+    tried = {
+        category: [name for line in lines for name in deciding.coarse(line, prompts=len(names))]
+        for category, names in prompts.items()
+    }
+    alive = {category: list(names) for category, names in tried.items()}
     deadline, look = pipeline.deadline(grid.budget), 1
     blocks = _round(grid, alive, prompts, look, first=0)
     begun = pipeline.reopened(resume) if resume else store.create(results, replace(grid, blocks=blocks), detect())
@@ -74,10 +79,11 @@ def tune(
                 category: {name: r for name, r in by_name.items() if r and (category, name) not in wrong}
                 for category, by_name in deciding.ratios(grid.contenders, found).items()
             }
-            alive = {
-                category: _survivors(right.get(category, {}), [n for n in names if (category, n) not in wrong], look)
-                for category, names in alive.items()
-            }
+            for category, names in alive.items():
+                left, beside = deciding.decide(right.get(category, {}), names, lines=lines, look=look)
+                new = [name for name in beside if name not in tried[category]]
+                tried[category] += new
+                alive[category] = left + new
             blocks = _round(grid, alive, prompts, look + 1, first=len(folder.plan.blocks))
             if outcome.stopped or not blocks:
                 break
@@ -101,12 +107,6 @@ def tune(
         trials=_trials(folder.plan),
         grid=_trials(grid),
     )
-
-
-def _survivors(measured: Ratios, alive: Collection[str], look: int) -> list[str]:
-    """Those of `alive` that go on. A candidate without a ratio was not measured, or drafted nothing: it does not."""
-    still = {name: by_prompt for name, by_prompt in measured.items() if name in alive}
-    return deciding.survivors(deciding.standings(still, look=look))
 
 
 def _round(
@@ -144,5 +144,8 @@ def command_line(contender: Contender, *, engines: Path | None = None) -> str:
             engine_args=contender.engine_args,
             streams=contender.streams,
         )
+    if contender.kind == "python":
+        executable, *words = catalog.python_command(contender)
+        argv = tuple(words)
     words = [executable or contender.engine, *(Template(word).safe_substitute(port="8080") for word in argv)]
     return shlex.join(words)

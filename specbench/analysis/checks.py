@@ -22,6 +22,7 @@ ADVICE = {
     "DIVERGED": "compare the texts; on a quantised target repeat with F16 to tell rounding from a fault",
     "TIE_FLIP": "nothing: the two tokens were equally likely up to rounding",
     "DEGENERATE_OUTPUT": "judge by temperature 0.8 or by other prompts: acceptance may be inflated by a loop",
+    "UNSOUND_OUTPUT": "do not use its results: the engine verifies drafts wrongly; compare the texts, report them",
     "TEMPLATE_MISSING": "use a model file with its chat template; without it answers are not those of real use",
     "LOSSY_PREFILL": "do not compare it with runs on the whole prompt, and judge the answers by their checks",
     "SYNTHETIC": "use it to see how the method behaves, not to choose a model",
@@ -36,10 +37,12 @@ ADVICE = {
     "BASELINE_STALE": "measure the baseline again in the same session",
     "CPU_OVERSUBSCRIBED": "stop the other programs, or lower the number of threads",
     "CLIENT_BOUND": "read the engine's times; the client or the connection takes a visible part of the whole",
+    "TOO_WIDE": "plan more prompts or repeats, or ask for less",
+    "STOPPED_EARLY": "nothing: the rest of its trials was not needed",
     "UNDERPOWERED": "use at least 5 prompts in each category",
 }
 
-HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP"})  # they say what a number is, not that it is wrong
+HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP", "STOPPED_EARLY"})  # they say what a number is, not that it is wrong
 
 LOOP = 0.5  # share of repeated four-word sequences; prose of this length has below 0.1, lists and code below 0.4
 _WINDOW = 4

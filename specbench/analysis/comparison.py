@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from specbench.analysis import answers, checks, lossless, pairing, stats, steadiness, telemetry
+from specbench.analysis import answers, checks, lossless, pairing, soundness, stats, steadiness, telemetry, until
 from specbench.analysis.axes import Curve, curves
 from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
@@ -83,6 +83,7 @@ class _Recorded:
     controls: Mapping[Cell, list[Generation]]
     openings: Mapping[str, list[Opening]]
     sampling: Sampling
+    parts: Mapping[Cell, tuple[int, int]]
 
     def baseline(self, cell: Cell) -> Cell | None:
         name = self.contenders[cell.contender].baseline
@@ -129,7 +130,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         verdicts=verdicts(rows) + verdicts(overall),
         why=tuple(explain(rows + overall)),
         curves=curves(rows + overall, {c.target_label: c.target_quant for c in plan.contenders}),
-        notes=checks.ordered(_notes(rows, overall, recorded, machine)),
+        notes=checks.ordered([*_notes(rows, overall, recorded, machine), *until.notes(plan, rows, results)]),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),
             *dict.fromkeys(Skipped(r.contender, r.reason, r.hint) for r in results if isinstance(r, Skip)),
@@ -166,7 +167,7 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
     failed: Counter[Cell] = Counter()
     for record in latest.values():
         t = record.trial
-        cell = Cell(t.contender, t.category, t.temperature, t.fill)
+        cell = Cell.of(t)
         if isinstance(record, Failure):
             failed[cell] += t.role == "measured"
         elif t.role != "warm-up":
@@ -183,21 +184,20 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
     for name, method in _methods_seen(contenders, measured).items():
         contenders[name] = replace(contenders[name], method=method)
         labels[name] = f"{method} (observed)"
+    spared = until.spared(results)
     return _Recorded(
         contenders=contenders,
         labels=labels,
         sources=_decode_sources(plan.contenders, measured),
         planned=Counter(
-            Cell(t.contender, t.category, t.temperature, t.fill)
-            for block in plan.blocks
-            for t in block.trials
-            if t.role == "measured"
+            Cell.of(t) for block in plan.blocks for t in block.trials if t.role == "measured" and t.id not in spared
         ),
         failed=failed,
         measured=measured,
         controls=controls,
         openings=openings,
         sampling=plan.sampling,
+        parts=until.parts(plan),
     )
 
 
@@ -312,7 +312,7 @@ def _row(
     contender = recorded.contenders[group[0].contender]
     used = [cell for cell in group if _speculates(contender, recorded.measured.get(cell, ()))]
     generations = [g for cell in used for g in recorded.measured.get(cell, ())]
-    prompts = pairing.grouped({cell: tallies[cell] for cell in used})
+    prompts = pairing.grouped({cell: tallies[cell] for cell in used}, recorded.parts)
     source = recorded.sources[contender.name]
     steps_clock = "decode_engine" if source == "output_throughput" else source
     prefill = pairing.speedup("prefill", prompts)
@@ -331,7 +331,9 @@ def _row(
         temperature=group[0].temperature,
         fill=group[0].fill if category is not None else None,
         categories=(len({c.category for c in used if tallies[c]}), len({c.category for c in group})),
-        prompts=len(prompts) if used else len({g.trial.prompt for c in group for g in recorded.measured.get(c, ())}),
+        prompts=len(prompts.groups)
+        if used
+        else len({g.trial.prompt for c in group for g in recorded.measured.get(c, ())}),
         trials=trials,
         planned=sum(recorded.planned[cell] for cell in group),
         failed=sum(recorded.failed[cell] for cell in group),
@@ -401,6 +403,8 @@ def _notes(rows: Iterable[Row], overall: Iterable[Row], recorded: _Recorded, mac
             baseline = recorded.contenders[contender.baseline]
             pairs = _nearest(generations, by_prompt[baseline.name])
             yield from checks.of_pair(contender, baseline, pairs, builds=builds)
+            if not contender.synthetic:
+                yield from soundness.notes(name, pairs)
     yield from checks.of_run(
         recorded.contenders.values(),
         (g for gs in recorded.measured.values() for g in gs),

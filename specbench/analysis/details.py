@@ -10,7 +10,7 @@ from specbench.analysis.metrics import METRICS
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import geometric_average
 from specbench.analysis.telemetry import slowed
-from specbench.records import Generation, Result
+from specbench.records import Generation, Result, Step
 
 _LEAST_STEPS = 20  # for a distribution
 _BINS = 300  # of a timeline
@@ -31,12 +31,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Steps:
-    """Seconds of verification steps of a contender: the percentiles 1 to 99."""
+    """Seconds of verification steps of a contender: the percentiles 1 to 99. `phases`: shares, where they are known."""
 
     target: str
     label: str
     n: int
     percentiles: tuple[float, ...]
+    phases: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,26 @@ def _pairs(
 
 
 def _steps(overall: Mapping[str, Row], generations: Iterable[Generation]) -> Iterable[Steps]:
-    seconds: dict[str, list[float]] = defaultdict(list)
+    steps: dict[str, list[Step]] = defaultdict(list)
     for g in generations:
-        seconds[g.trial.contender] += [step.seconds for step in g.steps or () if step.seconds > 0]
-    for name, found in seconds.items():
+        steps[g.trial.contender] += [step for step in g.steps or () if step.seconds > 0]
+    for name, found in steps.items():
         if len(found) >= _LEAST_STEPS and name in overall:
+            times = [step.seconds for step in found]
             yield Steps(
                 overall[name].target,
                 overall[name].label,
                 len(found),
-                tuple(quantiles(found, n=100, method="inclusive")),
+                tuple(quantiles(times, n=100, method="inclusive")),
+                _phases(found, sum(times)),
             )
+
+
+def _phases(steps: Iterable[Step], seconds: float) -> tuple[tuple[str, float], ...]:
+    totals: dict[str, float] = {}
+    for phase, share in (item for step in steps for item in (step.phases or {}).items()):
+        totals[phase] = totals.get(phase, 0) + share / seconds
+    return tuple((phase.replace("_", " "), share) for phase, share in totals.items())
 
 
 def _traces(generations: Sequence[Generation]) -> Iterable[Trace]:

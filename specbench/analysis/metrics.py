@@ -96,6 +96,12 @@ def accepted_per_draft(g: Generation) -> Parts | None:
     return None if c.accepted is None or not c.drafted_steps else (c.accepted + c.drafted_steps, c.drafted_steps)
 
 
+def tokens_per_pass(g: Generation) -> Parts | None:
+    """E - R and F with the target's own drafting passes: Orthrus' tokens per forward where those count as forwards."""
+    c, plain = g.counts, mean_acceptance_length(g)
+    return None if c.draft_passes is None or plain is None else (plain[0], plain[1] + c.draft_passes)
+
+
 def drafting_share(g: Generation) -> Parts | None:
     """Seconds spent proposing, as a part of the decode seconds."""
     return None if g.draft_seconds is None or not g.decode_seconds else (g.draft_seconds, g.decode_seconds)
@@ -136,6 +142,7 @@ METRICS: dict[str, Metric] = {
     "draft_acceptance_rate": Metric("accepted", "fraction", draft_acceptance_rate, interval=True, share=True),
     "mean_acceptance_length": Metric("tokens per step", "tokens", mean_acceptance_length, interval=True),
     "accepted_per_draft": Metric("per draft", "tokens", accepted_per_draft),
+    "tokens_per_pass": Metric("tokens per pass, drafting passes too", "tokens", tokens_per_pass),
     "drafting_share": Metric("drafting share", "fraction", drafting_share),
     "drafted_share": Metric("rounds with a draft", "fraction", drafted_share),
     "step_seconds": Metric("seconds per step", "s", step_seconds),

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from specbench.analysis import stats
 from specbench.analysis.metrics import METRICS, Parts
 from specbench.analysis.stats import Estimate
-from specbench.records import Generation
+from specbench.records import Generation, Trial
 
+CLOCKS = ("decode_engine", "decode_client")  # the engine's, where it shows one
 RATES = ("decode_engine", "decode_client", "output_throughput", "end_to_end", "prefill")
 LENGTH = "mean_acceptance_length"
 
@@ -22,13 +23,18 @@ class Cell(NamedTuple):
     temperature: float
     fill: int | None
 
+    @classmethod
+    def of(cls, t: Trial) -> "Cell":
+        """Where the trial belongs."""
+        return cls(t.contender, t.category, t.temperature, t.fill)
+
 
 @dataclass(frozen=True)
 class Tally:
-    """One prompt in one cell: sums per metric, rates (repeats averaged in log space), rates over the baseline's."""
+    """One prompt in one cell: sums per metric, rates by repeat, and rates over the baseline's, of the same repeats."""
 
     sums: Mapping[str, Parts]
-    rates: Mapping[str, float]
+    rates: Mapping[str, Mapping[int, float]]
     ratios: Mapping[str, float]
 
 
@@ -43,56 +49,82 @@ def tallies(generations: Iterable[Generation], baseline: Tallies | None) -> dict
     return {prompt: _tally(gs, (baseline or {}).get(prompt)) for prompt, gs in by_prompt.items()}
 
 
+def decode_clock(tallies: Tallies) -> str:
+    """The one that gives ratios."""
+    return next((name for name in CLOCKS if any(name in t.ratios for t in tallies.values())), CLOCKS[0])
+
+
 def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     sums: dict[str, Parts] = {}
-    rates: dict[str, float] = {}
+    rates: dict[str, dict[int, float]] = {}
+    ratios: dict[str, float] = {}
     for name, metric in METRICS.items():
-        parts = [found for g in generations if (found := metric.parts(g)) is not None]
+        parts = [(g.trial.repeat, *found) for g in generations if (found := metric.parts(g)) is not None]
         if parts:
-            above, below = zip(*parts, strict=True)
+            repeats, above, below = zip(*parts, strict=True)
             sums[name] = sum(above), sum(below)
             if name in RATES:
-                rates[name] = stats.geometric_average([a / b for a, b in parts])
-    shared = rates.keys() & baseline.rates.keys() if baseline is not None else set()
-    ratios = {name: rates[name] / baseline.rates[name] for name in shared} if baseline is not None else {}
+                mine = rates[name] = {r: a / b for r, a, b in parts}
+                theirs = {} if baseline is None else baseline.rates.get(name, {})
+                if among := [theirs[r] for r in repeats if r in theirs] or list(theirs.values()):
+                    ratios[name] = stats.geometric_average(list(mine.values())) / stats.geometric_average(among)
     return Tally(sums, rates, ratios)
 
 
-# A row holds one group of tallies a prompt: one tally in a cell, one for each context fill over all categories.
+@dataclass(frozen=True)
+class Prompts:
+    """What a row is made of: the tallies of each prompt, one in a cell, one for each context fill over all categories.
+
+    A prompt weighs more than 1 where it stands for others that need not run; `looks` as in stats.
+    """
+
+    groups: Sequence[Sequence[Tally]]
+    weights: Sequence[float]
+    looks: int
 
 
-def grouped(cells: Mapping[Cell, Tallies]) -> list[list[Tally]]:
-    """The tallies of each prompt in any of the cells."""
+def grouped(cells: Mapping[Cell, Tallies], parts: Mapping[Cell, tuple[int, int]]) -> Prompts:
+    """The tallies of each prompt in any of the cells. `parts`: looks at cells that may stop early, and prompts."""
     groups: dict[tuple[str, str], list[Tally]] = defaultdict(list)
+    weights: dict[tuple[str, str], list[float]] = defaultdict(list)
+    most = 1
     for cell, by_prompt in cells.items():
+        looks, planned = parts.get(cell, (1, len(by_prompt)))
+        most = max(most, looks)
         for prompt, tally in by_prompt.items():
             groups[cell.category, prompt].append(tally)
-    return list(groups.values())
+            weights[cell.category, prompt].append(planned / len(by_prompt))
+    return Prompts(list(groups.values()), [sum(w) / len(w) for w in weights.values()], most)
 
 
-def metric(name: str, groups: Iterable[Sequence[Tally]]) -> Estimate | None:
-    """Sums over everything, divided once; the interval comes from resampling prompts."""
+def metric(name: str, prompts: Prompts) -> Estimate | None:
+    """Sums over everything, divided once; the interval comes from leaving out prompts."""
     pairs = []
-    for group in groups:
+    for group, weight in zip(prompts.groups, prompts.weights, strict=True):
         parts = [tally.sums[name] for tally in group if name in tally.sums]
         if parts:
-            pairs.append((sum(a for a, _ in parts), sum(b for _, b in parts)))
-    return stats.ratio_of_sums(pairs, interval=METRICS[name].interval, share=METRICS[name].share)
+            pairs.append((weight * sum(a for a, _ in parts), weight * sum(b for _, b in parts)))
+    chosen = METRICS[name]
+    return stats.ratio_of_sums(pairs, interval=chosen.interval, share=chosen.share, looks=prompts.looks)
 
 
-def speedup(rate: str, groups: Iterable[Sequence[Tally]]) -> Estimate | None:
+def speedup(rate: str, prompts: Prompts) -> Estimate | None:
     """Geometric mean over prompts of a rate over the baseline's."""
-    ratios = ([tally.ratios[rate] for tally in group if rate in tally.ratios] for group in groups)
-    return stats.geometric_mean([stats.geometric_average(r) for r in ratios if r])
+    return _mean(prompts, ([tally.ratios[rate] for tally in group if rate in tally.ratios] for group in prompts.groups))
 
 
-def round_cost(rate: str, groups: Iterable[Sequence[Tally]]) -> Estimate | None:
+def round_cost(rate: str, prompts: Prompts) -> Estimate | None:
     """Seconds of a verification step over those of a plain step, whose tokens are 1: tokens per step / speedup."""
-    costs = []
-    for group in groups:
-        found = [
-            a / b / t.ratios[rate] for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a
-        ]
-        if found:
-            costs.append(stats.geometric_average(found))
-    return stats.geometric_mean(costs)
+    return _mean(
+        prompts,
+        (
+            [a / b / t.ratios[rate] for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a]
+            for group in prompts.groups
+        ),
+    )
+
+
+def _mean(prompts: Prompts, found: Iterable[Sequence[float]]) -> Estimate | None:
+    """The geometric mean over prompts; those without a value are left out."""
+    known = [(stats.geometric_average(v), weight) for v, weight in zip(found, prompts.weights, strict=True) if v]
+    return stats.geometric_mean([v for v, _ in known], weights=[weight for _, weight in known], looks=prompts.looks)

@@ -7,6 +7,7 @@ raised false alarms in 17 of 146 comparisons of the same build, and in none of 1
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,10 +75,16 @@ class Sides:
     failed: Mapping[Place, tuple[int, int]]
     baselines: Mapping[str, str | None]
 
-    def values(self, measure: Measure, place: Place) -> tuple[Array, Array] | str | None:
+    def prompts(self, place: Place) -> set[_Key]:
+        """Those that every run has."""
+        return set.intersection(*(set(run.get(place, ())) for run in (*self.base, *self.new)))
+
+    def values(
+        self, measure: Measure, place: Place, *, only: AbstractSet[_Key] | None = None
+    ) -> tuple[Array, Array] | str | None:
         """Of BASE and NEW, (sessions, prompts): logarithms where the measure is relative. Without any, why.
 
-        None where the measure has no meaning: drafts of a baseline.
+        None where the measure has no meaning: drafts of a baseline. `only`: leave out all other prompts.
         """
         runs = (*self.base, *self.new)
         for number, (side, group) in enumerate((("BASE", self.base), ("NEW", self.new))):
@@ -93,7 +100,8 @@ class Sides:
             found = [_parts(METRICS[name].parts, run[place]) for run in runs]
             if measure.over_baseline:
                 found = [_over(f, _parts(METRICS[name].parts, r[baseline])) for f, r in zip(found, runs, strict=True)]
-            if shared := sorted(set.intersection(*(set(f) for f in found)), key=str):
+            shared = sorted(set.intersection(*(set(f) for f in found), *([] if only is None else [only])), key=str)
+            if shared:
                 table = np.array([[f[key] for key in shared] for f in found], dtype=np.float64)
                 base, new = (_scaled(measure, side) for side in np.split(table, [len(self.base)]))
                 return _averaged(base, self.sessions[0]), _averaged(new, self.sessions[1])

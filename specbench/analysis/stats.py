@@ -39,24 +39,34 @@ class Estimate:
         return Estimate(1 / self.value, low, high, self.n, self.reason)
 
 
-def geometric_mean(ratios: Sequence[float]) -> Estimate | None:
-    """Geometric mean of positive ratios with Student's interval of their logarithms. None for an empty list."""
+def geometric_mean(
+    ratios: Sequence[float], *, weights: Sequence[float] | None = None, looks: int = 1
+) -> Estimate | None:
+    """Geometric mean of positive ratios with Student's interval of their logarithms. None for an empty list.
+
+    `weights` are equal by default; unequal ones are worth fewer entries (Kish 1965). `looks`: how often one may look at
+    the interval while entries come in, and stop; it then holds for all looks together (Bonferroni).
+    """
     if not ratios:
         return None
     logs = np.log(np.asarray(ratios, dtype=np.float64))
-    value = exp(float(logs.mean()))
+    mean = float(np.average(logs, weights=weights))
+    share = np.asarray(weights or [1.0] * len(ratios)) / (sum(weights) if weights else len(ratios))
+    alike = float(share @ share)
     if len(ratios) < MINIMUM:
-        return _refused(value, len(ratios))
-    factor = exp(half_width(float(logs.std(ddof=1)) / sqrt(len(ratios)), len(ratios) - 1))
-    return Estimate(value, value / factor, value * factor, len(ratios))
+        return _refused(exp(mean), len(ratios))
+    error = sqrt(float(share**2 @ (logs - mean) ** 2) / (1 - alike))
+    factor = exp(half_width(error, 1 / alike - 1, looks=looks))
+    return Estimate(exp(mean), exp(mean) / factor, exp(mean) * factor, len(ratios))
 
 
 def ratio_of_sums(
-    pairs: Sequence[tuple[float, float]], *, interval: bool = True, share: bool = False
+    pairs: Sequence[tuple[float, float]], *, interval: bool = True, share: bool = False, looks: int = 1
 ) -> Estimate | None:
     """Sum of the first parts / sum of the second; None if the second sum is 0.
 
     `share`: a count out of a count, which lies between 0 and 1; any other value is positive, or has no interval.
+    `looks` as for the geometric mean.
     """
     kept = [pair for pair in pairs if pair[1] > 0]
     if not kept:
@@ -69,10 +79,10 @@ def ratio_of_sums(
         return _refused(value, n)
     without = (above.sum() - above) / (below.sum() - below)
     if share:
-        return Estimate(value, *_beta_interval(value, float(below.sum()), _jackknife(without), n), n)
+        return Estimate(value, *_beta_interval(value, float(below.sum()), _jackknife(without), n, looks), n)
     if without.min() <= 0:
         return Estimate(value, None, None, n, "a prompt alone makes the sum")
-    factor = exp(half_width(_jackknife(np.log(without)), n - 1))
+    factor = exp(half_width(_jackknife(np.log(without)), n - 1, looks=looks))
     return Estimate(value, value / factor, value * factor, n)
 
 
@@ -81,15 +91,16 @@ def _jackknife(without: Array) -> float:
     return float(np.sqrt((len(without) - 1) * without.var()))
 
 
-def _beta_interval(value: float, draws: float, error: float, n: int) -> tuple[float, float]:
+def _beta_interval(value: float, draws: float, error: float, n: int, looks: int) -> tuple[float, float]:
     """Clopper and Pearson's interval of the number of independent draws that has this standard error."""
     from scipy.special import betaincinv  # noqa: PLC0415  0.3 s; commands that compute nothing do not wait for it
 
     alike = min(draws, value * (1 - value) / error**2) if error > 0 else draws
-    alike *= (student_quantile(1 - ALARM / 2, draws) / student_quantile(1 - ALARM / 2, n - 1)) ** 2
+    tail = ALARM / 2 / looks
+    alike *= (student_quantile(1 - tail, draws) / student_quantile(1 - tail, n - 1)) ** 2
     hits, misses = value * alike, (1 - value) * alike
-    low = float(betaincinv(hits, misses + 1, ALARM / 2)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, misses, 1 - ALARM / 2)) if misses > 0 else 1.0
+    low = float(betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
     return low, high
 
 
@@ -140,9 +151,9 @@ def two_sided(difference: float, error: float, degrees: float) -> float:
     return 2 * float(stdtr(degrees, -abs(difference) / error))
 
 
-def half_width(error: float, degrees: float) -> float:
+def half_width(error: float, degrees: float, *, looks: int = 1) -> float:
     """Of Student's interval."""
-    return error * student_quantile(1 - ALARM / 2, degrees) if error > ROUNDING else 0.0
+    return error * student_quantile(1 - ALARM / 2 / looks, degrees) if error > ROUNDING else 0.0
 
 
 def student_quantile(p: float, degrees: float) -> float:

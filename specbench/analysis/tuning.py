@@ -5,21 +5,22 @@ too: its ratio is 1.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
 
 from specbench.analysis import pairing
 from specbench.analysis.metrics import METRICS
-from specbench.analysis.pairing import Tallies
+from specbench.analysis.pairing import CLOCKS, Tallies
 from specbench.analysis.stats import Estimate, geometric_mean, student_quantile
 from specbench.records import Contender, Generation, Result
 
 Ratios = Mapping[str, Mapping[str, float]]  # by candidate and prompt
 
-CLOCKS = ("decode_engine", "decode_client")  # the engine's, where it shows one
 RISK = 0.05  # of dropping the best candidate of a category, over all looks
 MARGIN = 0.02  # an advantage below it is not worth measuring
+GAIN = 1.25  # between a draft length that was tried and the best one next to it
+_SHORT, _MANY = 3, 8  # of a line; of a category's prompts
 _FREEDOM = 4  # degrees; the quantile is known from there on, and fewer tell too little
 
 
@@ -31,6 +32,31 @@ class Standing:
     prompts: int
     speedup: float
     upper: float
+
+
+def coarse(line: Sequence[str], *, prompts: int) -> list[str]:
+    """Those of a line of draft lengths that are tried first: every third, so that nearly each other one is next to one.
+
+    All of a short line, and of any where there are too few prompts for the rounds in which the others would follow.
+    """
+    return list(line[1::3] if len(line) > _SHORT and prompts >= _MANY else line)
+
+
+def decide(
+    measured: Ratios, alive: Collection[str], *, lines: Sequence[Sequence[str]], look: int
+) -> tuple[list[str], list[str]]:
+    """After the `look`-th round: those of `alive` that go on, and the neighbours of the best of each line.
+
+    Speed over draft length is taken to have one peak. A line is refined while one GAIN faster could be the fastest.
+    """
+    found = standings({name: r for name, r in measured.items() if name in alive}, look=look)
+    beside: list[str] = []
+    for line in lines:
+        best = next((name for name in survivors(found, gain=GAIN) if name in line), None)
+        if best is not None:
+            at = line.index(best)
+            beside += [*line[max(at - 1, 0) : at], *line[at + 1 : at + 2]]
+    return survivors(found), beside
 
 
 def ratios(contenders: Iterable[Contender], results: Iterable[Result]) -> dict[str, dict[str, dict[str, float]]]:
@@ -51,7 +77,7 @@ def ratios(contenders: Iterable[Contender], results: Iterable[Result]) -> dict[s
                 baselines[name, category] = tallies
                 by_category[category][name] = {p: 1.0 for p, t in tallies.items() if t.rates}
             elif any(g.counts.drafted for g in generations):
-                clock = next((name for name in CLOCKS if any(name in t.ratios for t in tallies.values())), CLOCKS[0])
+                clock = pairing.decode_clock(tallies)
                 by_category[category][name] = {p: t.ratios[clock] for p, t in tallies.items() if clock in t.ratios}
     return by_category
 
@@ -77,7 +103,7 @@ def standings(measured: Ratios, *, look: int) -> list[Standing]:
     logs = {name: {p: log(r) for p, r in by_prompt.items()} for name, by_prompt in measured.items() if by_prompt}
     if not logs:
         return []
-    means = {name: sum(values.values()) / len(values) for name, values in logs.items()}
+    means = _means(logs)
     leader = max(means, key=lambda name: means[name])
     pooled, freedom = _pooled(logs)
     found = []
@@ -94,6 +120,18 @@ def standings(measured: Ratios, *, look: int) -> list[Standing]:
     return sorted(found, key=lambda s: -s.speedup)
 
 
+def _means(logs: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """By candidate; one that was measured on fewer prompts is set right by what the longest measured had on them."""
+    plain = {name: sum(values.values()) / len(values) for name, values in logs.items()}
+    longest = max(logs, key=lambda name: (len(logs[name]), plain[name]))
+    found = {}
+    for name, values in logs.items():
+        shared = [p for p in values if p in logs[longest]]
+        apart = sum(values[p] - logs[longest][p] for p in shared)
+        found[name] = plain[longest] + apart / len(shared) if shared else plain[name]
+    return found
+
+
 def _pooled(logs: Mapping[str, Mapping[str, float]]) -> tuple[float, int]:
     """Residual standard deviation of the two-way layout, on prompts that all candidates have, and its freedom."""
     shared = set.intersection(*(set(values) for values in logs.values()))
@@ -108,10 +146,13 @@ def _pooled(logs: Mapping[str, Mapping[str, float]]) -> tuple[float, int]:
     return sqrt(sum(squares) / freedom), freedom
 
 
-def survivors(found: Iterable[Standing]) -> list[str]:
-    """Those that may still be faster than the leader by more than MARGIN, and the leader, which comes first."""
+def survivors(found: Iterable[Standing], *, gain: float = 1.0) -> list[str]:
+    """Those that may still be faster than the leader by more than MARGIN, and the leader, which comes first.
+
+    `gain`: how many times as fast each could still become.
+    """
     ordered = list(found)
-    return [s.contender for i, s in enumerate(ordered) if i == 0 or s.upper > 1 + MARGIN]
+    return [s.contender for i, s in enumerate(ordered) if i == 0 or s.upper * gain > 1 + MARGIN]
 
 
 @dataclass(frozen=True)

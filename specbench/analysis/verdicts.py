@@ -16,6 +16,7 @@ Kind = Literal[
     "no clear gain",
     "too few prompts",
     "nothing drafted",
+    "not in all categories",
     "not measured",
     "not credible",
     "judged when sampled",
@@ -81,7 +82,10 @@ def _verdict(
     target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row], *, faster: set[int]
 ) -> Verdict:
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
-        rows = [row for row in rows if row.categories[0] == row.categories[1]]
+        everywhere = [row for row in rows if row.categories[0] == row.categories[1]]
+        if not everywhere and any(row.categories[0] for row in rows):
+            return Verdict(target, category, temperature, fill, "not in all categories")
+        rows = everywhere
     found = [row for row in rows if row.speedup is not None]
     timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.right]
     if not timed:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from specbench.analysis.stats import Estimate, ratio_of_medians
-from specbench.records import HardwareMeasurement
+from specbench.measurements import HardwareMeasurement
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,13 @@ def set_(
 def show(*, results: o.Results = Path("results"), json: o.Json = False) -> None:
     """Show the baselines of all machines."""
     from specbench import history  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     rows = [
         {"fingerprint": mark, "machine": entry.get("machine"), "runs": ", ".join(map(str, entry["runs"]))}
         for mark, entry in history.baselines(results).items()
     ]
-    console.show_rows(f"Baselines in {results}", rows, json=json)
+    show_rows(f"Baselines in {results}", rows, json=json)
 
 
 @baseline.command("clear")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich import box
 from rich.console import Console, Group
@@ -25,7 +25,7 @@ from specbench.cli.sections import draw
 from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
-from specbench.records import Failure, Generation, Plan, Result, Skip
+from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.formats import rendered
 from specbench.report.section import Section
 from specbench.report.text import sections
@@ -67,6 +67,9 @@ class Progress:
             self._tallies[event.trial.contender].add(event)
             if isinstance(event, Failure):
                 self._say(f"[red]failed[/red] {escape(event.trial.id)}: {escape(event.message)}")
+        elif isinstance(event, Enough):
+            self._planned[event.contender] -= len(event.trials)
+            self._say(f"enough {escape(event.contender)}, {event.category}: {event.reason}")
         elif isinstance(event, Skip):
             self._tallies[event.contender].skipped = True
             self._say(
@@ -186,19 +189,3 @@ def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench
             f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {outcome.path}",
             file=sys.stderr,
         )
-
-
-def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
-    """Plain rows as a table, or as JSON."""
-    if json:
-        print(json_text.dumps(rows, indent=2))
-        return
-    if not rows:
-        print(f"{title}: none")
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for key in rows[0]:
-        table.add_column(key, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)

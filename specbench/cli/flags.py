@@ -1,8 +1,11 @@
 """Command-line words -> the values of a run file. Nothing is decided here: the run file's model checks everything."""
 
+import os
 import re
+import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ def runfile(
         base = _toml(path)
     elif model is None and "url" not in given:
         base = _toml(datafiles.path("micro/run.toml"))
+        if "until" in given:
+            del base["prompts_per_category"]  # the rule decides how many
     else:
         base = {}
     if model is not None:
@@ -186,6 +191,16 @@ def write(text: str, path: Path | None, *, append: bool = False) -> None:
             file.write(text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """A reader that has enough, such as `head`, changes no exit status."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the second is how Rich leaves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def shown_words(words: Iterable[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ hardware = typer.Typer(help="What this machine is and can do.", no_args_is_help=
 def show(*, root: o.Root = None, from_capture: o.FromCapture = None, json: o.Json = False) -> None:
     """Show what was detected; a reading that is missing has its reason."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
     from specbench.hardware import capture  # noqa: PLC0415
     from specbench.hardware.detect import detect  # noqa: PLC0415
 
@@ -22,7 +22,7 @@ def show(*, root: o.Root = None, from_capture: o.FromCapture = None, json: o.Jso
     if json:
         typer.echo(listings.machine_json(machine))
     for title, rows in {} if json else listings.machine_rows(machine).items():
-        console.show_rows(title, rows, json=False)
+        show_rows(title, rows, json=False)
 
 
 @hardware.command("capture")
@@ -41,10 +41,10 @@ def hardware_list(
 ) -> None:
     """List the hardware profiles: published figures, each with its source."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     title = name or "Hardware profiles (T: 10^12 dense operations a second; * from memory)"
-    console.show_rows(title, listings.hardware_rows(name, raw=json), json=json)
+    show_rows(title, listings.hardware_rows(name, raw=json), json=json)
 
 
 @hardware.command("profile")
@@ -63,7 +63,8 @@ def hardware_profile(
     """Measure memory bandwidth, and what it costs to verify k tokens at once."""
     from specbench import listings, profiling  # noqa: PLC0415  --help must not wait for it
     from specbench.analysis.verification import title  # noqa: PLC0415
-    from specbench.cli import console, flags  # noqa: PLC0415
+    from specbench.cli import flags  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     asked: dict[str, object] = {
         "targets": [{"model": model}],
@@ -79,6 +80,6 @@ def hardware_profile(
     if json:
         typer.echo(listings.measurement_json(measured))
     else:
-        console.show_rows("Memory bandwidth", listings.bandwidth_rows(measured), json=False)
-        console.show_rows(title(measured), listings.curve_rows(measured), json=False)
+        show_rows("Memory bandwidth", listings.bandwidth_rows(measured), json=False)
+        show_rows(title(measured), listings.curve_rows(measured), json=False)
     typer.echo(f"record: {record}\nchart: {chart}", err=True)

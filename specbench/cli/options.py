@@ -74,6 +74,10 @@ EngineArg = Annotated[
     list[str] | None,
     _option("--engine-arg", text="Passed to the engine as it is; recorded.", metavar="TEXT"),
 ]
+TrustRemoteCode = Annotated[
+    bool | None,
+    _option("--trust-remote-code", text="Run Python code that lies beside the model's weights; read it first."),
+]
 Methods = Annotated[
     str | None,
     _option("--methods", "-M", text="Comma list; default: all that are possible. A+B tries A first.", metavar="NAMES"),
@@ -109,6 +113,10 @@ Telemetry = Annotated[
 ]
 Budget = Annotated[
     str | None, _option("--budget", "-b", text="Stop after this time, e.g. 5m; resumable.", metavar="TIME")
+]
+Until = Annotated[
+    str | None,
+    _option("--until", text="End a category once its speedup is known so closely, e.g. ci=3%.", metavar="ci=PERCENT"),
 ]
 Sweep = Annotated[
     list[str] | None,

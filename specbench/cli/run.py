@@ -21,6 +21,7 @@ def run(
     url: o.Url = None,
     engine_set: o.EngineSetting = None,
     engine_arg: o.EngineArg = None,
+    trust_remote_code: o.TrustRemoteCode = None,
     engines: o.EnginesFolder = None,
     methods: o.Methods = None,
     set_: o.MethodSetting = None,
@@ -40,6 +41,7 @@ def run(
     stream: o.Stream = None,
     telemetry: o.Telemetry = None,
     budget: o.Budget = None,
+    until: o.Until = None,
     yes: o.Yes = False,
     dry_run: o.DryRun = False,
     name: o.Name = None,
@@ -66,6 +68,7 @@ def run(
         "url": url,
         "engine_settings": flags.settings(engine_set),
         "engine_args": engine_arg,
+        "trust_remote_code": trust_remote_code,
         "methods": flags.names(methods),
         "method_settings": flags.method_settings(set_),
         "sweep": sweep,
@@ -83,6 +86,7 @@ def run(
         "record_steps": steps,
         "stream": stream,
         "telemetry": telemetry,
+        "until": until,
         "name": name,
     }
     if resume is None:
@@ -102,7 +106,8 @@ def run(
             outcome = pipeline.resume(path, observe=progress.observe, budget=flags.seconds(budget))
     measured, comparison = pipeline.read(outcome.path)
     if comparison.measured:
-        console.show_comparison(measured, comparison, format_="json" if json else "text")
+        with flags.reader_may_leave():
+            console.show_comparison(measured, comparison, format_="json" if json else "text")
         try:
             pipeline.write_page(measured, comparison, outcome.path / "report.html")
         except InputError as error:  # the records are there; `specbench report` can make it elsewhere

@@ -18,24 +18,23 @@ def list_(
     json: o.Json = False,
 ) -> None:
     """List the newest runs, oldest first."""
-    from specbench import history  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench import runindex  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    rows = history.rows(results)
-    console.show_rows(
-        f"{min(last, len(rows))} of {len(rows)} runs in {results}", rows if json else rows[-last:], json=json
-    )
+    rows = runindex.rows(results)
+    show_rows(f"{min(last, len(rows))} of {len(rows)} runs in {results}", rows if json else rows[-last:], json=json)
 
 
 @runs.command("show")
 def show(run: o.RunPath = None, *, results: o.Results = Path("results"), json: o.Json = False) -> None:
     """Show what a run was: its contenders and what started them."""
     from specbench import store  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console, flags  # noqa: PLC0415
+    from specbench.cli import flags  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     plan = store.read(flags.run_folder(run, results=results)).plan
     rows = [{"contender": c.name, "engine": c.engine, "command": " ".join(c.argv) or c.url} for c in plan.contenders]
-    console.show_rows(f"{plan.name}: specbench {' '.join(plan.command)}", rows, json=json)
+    show_rows(f"{plan.name}: specbench {' '.join(plan.command)}", rows, json=json)
 
 
 @runs.command("trend")
@@ -52,7 +51,7 @@ def trend(
     """Show a figure over the runs that can be compared with the newest, and where its level changed."""
     from specbench import history, pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.analysis.sides import MEASURES  # noqa: PLC0415
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
     from specbench.report import trend as report  # noqa: PLC0415
 
@@ -60,6 +59,6 @@ def trend(
         raise InputError(f"there is no measure {measure!r}", hint=f"known: {', '.join(MEASURES)}")
     store.latest(results)
     found = history.trends(results, measure=measure, last=last, contender=contender, category=category)
-    console.show_rows(f"{measure} ({MEASURES[measure].unit})", report.rows(found), json=json)
+    show_rows(f"{measure} ({MEASURES[measure].unit})", report.rows(found), json=json)
     if png is not None:
         pipeline.write(png, report.picture(found, measure=measure, unit=MEASURES[measure].unit))

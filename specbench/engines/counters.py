@@ -3,6 +3,7 @@
 docs/counters.md says what each count means and where it comes from. A missing key stays None: it never becomes 0.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,18 +16,26 @@ Metrics = Mapping[str, float]
 
 DECODES = "n_decode_total"
 DRAFTED, ACCEPTED = "spec_decode_num_draft_tokens_total", "spec_decode_num_accepted_tokens_total"
+VERIFICATIONS = "spec_verify_calls_total"  # SGLang's
 DRAFTS, POSITIONS = "spec_decode_num_drafts_total", "spec_decode_num_accepted_tokens_per_pos_total"
 
+_PHASES = ("draft", "verify", "catch_up")  # of a step, which our own loops tell apart
 _SAMPLE = re.compile(r"^\w+:(\w+)(?:\{(.*)\})? ([-+.\deE]+)$", re.MULTILINE)
 _POSITION = re.compile(r'\bposition="(\d+)"')
 
-# Where servers with OpenAI's protocol report, by the field of DraftCounts: llama.cpp and mlx-vlm, then vLLM.
+# Where servers with OpenAI's protocol report, by the field of DraftCounts: llama.cpp and mlx-vlm, vLLM, SGLang.
 _VLLM = "metrics.speculative_decoding"
+_SGLANG = "sglext.spec_tokens_details"  # of its meta_info
 _OPENAI = {
     "emitted": ("usage.completion_tokens",),
-    "drafted": ("timings.draft_n", f"{_VLLM}.num_draft_tokens"),
-    "accepted": ("timings.draft_n_accepted", f"{_VLLM}.num_accepted_draft_tokens"),
-    "drafted_steps": ("timings.draft_rounds", f"{_VLLM}.num_spec_steps"),
+    "drafted": ("timings.draft_n", f"{_VLLM}.num_draft_tokens", f"{_SGLANG}.spec_num_proposed_drafts"),
+    "accepted": (
+        "timings.draft_n_accepted",
+        f"{_VLLM}.num_accepted_draft_tokens",
+        f"{_SGLANG}.spec_num_correct_drafts",
+    ),
+    "drafted_steps": ("timings.draft_rounds", f"{_VLLM}.num_spec_steps", f"{_SGLANG}.spec_verify_ct"),
+    "verification_steps": (f"{_SGLANG}.spec_verify_ct",),
 }
 
 
@@ -37,9 +46,14 @@ def parse_metrics(text: str) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name, labels, value in _SAMPLE.findall(text):
+        try:
+            number = float(value)
+        except ValueError:
+            continue
         position = _POSITION.search(labels)
         key = f"{name}[{position[1]}]" if position else name
-        found[key] = found.get(key, 0.0) + float(value)
+        if math.isfinite(number):
+            found[key] = found.get(key, 0.0) + number
     return found
 
 
@@ -76,6 +90,7 @@ def draft_counts(
             why = "the engine shows no speculative type" if types == "none" else ""
         drafted = known("drafted", 0 if why else None, why)
         accepted = known("accepted", 0 if why else None, why)
+    draft_passes = known("draft_passes", timings.get("draft_passes"), "timings.draft_passes")
     drafted_steps, positions = None, None
     if moved is not None and DRAFTS in moved:
         drafted_steps = known("drafted_steps", moved[DRAFTS], f"/metrics {DRAFTS}")
@@ -104,6 +119,7 @@ def draft_counts(
         verification_steps=steps,
         drafted_steps=drafted_steps,
         accepted_by_position=positions,
+        draft_passes=draft_passes,
         sources=sources,
     )
 
@@ -136,7 +152,12 @@ def openai_counts(
             take(name, moved.get(key), f"/metrics {key}")
     if (by_position := _by_position(answer, moved, found)) is not None:
         found["accepted_by_position"], sources["accepted_by_position"] = by_position
+    take("verification_steps", moved.get(VERIFICATIONS) or None, f"/metrics {VERIFICATIONS}")
     take("prefill_tokens", 1 if found.get("emitted") else None, "assumed: the prompt pass yields one token")
+    if sources.get("verification_steps", "").endswith(("spec_verify_ct", VERIFICATIONS)) and "prefill_tokens" in found:
+        beyond = found["prefill_tokens"] + found["verification_steps"] + found.get("accepted", 0) - found["emitted"]
+        take("accepted", -beyond if beyond <= 0 else None, "derived: E - R - F")
+        take("beyond_end", beyond if beyond > 0 else None, "derived: R + F + A - E")
     if (beyond := _beyond_end(found, chunk_tokens)) is not None:
         take("verification_steps", len(chunk_tokens) - 1, "observed: one chunk for each step")
         take("beyond_end", beyond or None, "derived: R + F + A - E")
@@ -150,8 +171,9 @@ def _by_position(
     answer: Mapping[str, Any], moved: Mapping[str, int], found: Mapping[str, Any]
 ) -> tuple[tuple[int, ...], str] | None:
     """Accepted at each position, and where that stands."""
-    if histogram := _at(answer, f"{_VLLM}.acceptance_histogram", list):  # steps by their number of accepted tokens
-        return tuple(sum(histogram[place:]) for place in range(1, len(histogram))), f"{_VLLM}.acceptance_histogram"
+    for path in (f"{_VLLM}.acceptance_histogram", f"{_SGLANG}.spec_correct_drafts_histogram"):
+        if histogram := _at(answer, path, list):  # steps by their number of accepted tokens
+            return tuple(sum(histogram[place:]) for place in range(1, len(histogram))), path
     positions = tuple(moved[key] for key in _positions(moved))
     counted = DRAFTED in moved and moved[DRAFTED] == found.get("drafted")
     return (positions, f"/metrics {POSITIONS}") if counted and (positions or not found.get("accepted")) else None
@@ -204,12 +226,14 @@ def verification_steps(timings: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]
     """
     keys = ("draft_n", "draft_n_accepted", "predicted_n", "predicted_ms")
     groups = [list(group) for _, group in groupby(timings, key=lambda t: t.get("predicted_ms"))]
-    totals = [tuple(group[-1].get(key, 0) for key in keys) for group in groups]
     steps = []
-    for before, after in pairwise(totals):
-        drafted, accepted, emitted, milliseconds = (b - a for a, b in zip(before, after, strict=True))
+    for before, after in pairwise(group[-1] for group in groups):
+        drafted, accepted, emitted, milliseconds = (after.get(key, 0) - before.get(key, 0) for key in keys)
+        keyed = {phase: f"{phase}_ms" for phase in _PHASES if f"{phase}_ms" in after}
+        phases = {phase: (after[key] - before.get(key, 0)) / 1000 for phase, key in keyed.items()} or None
         if emitted:
-            steps.append(Step(drafted=drafted, accepted=accepted, emitted=emitted, seconds=milliseconds / 1000))
+            seconds = milliseconds / 1000
+            steps.append(Step(drafted=drafted, accepted=accepted, emitted=emitted, seconds=seconds, phases=phases))
     return tuple(steps)
 
 

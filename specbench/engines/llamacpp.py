@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from specbench.engines import counters, logs
-from specbench.engines.base import Answer, EngineInfo, Request, Rule, StopReason, TrialError
+from specbench.engines.base import Answer, EngineInfo, Request, Rule, StopReason, TrialError, bad_answer, understood
 from specbench.engines.server import Running
-from specbench.engines.stream import events
+from specbench.engines.stream import decoded, events
 from specbench.engines.wire import Exchange
 from specbench.records import Message, Setting, Step
 
@@ -77,7 +77,7 @@ class LlamaCppSession:
     def tokenize(self, text: str) -> list[int]:
         tokens = self._ask("/tokenize", {"content": text, "add_special": True, "parse_special": True}).get("tokens")
         if not isinstance(tokens, list):
-            raise _bad_answer("/tokenize gave no tokens")
+            raise bad_answer("/tokenize gave no tokens")
         return tokens
 
     def count_tokens(self, text: str) -> int:
@@ -89,7 +89,7 @@ class LlamaCppSession:
             body["chat_template_kwargs"] = {"enable_thinking": thinking}
         prompt = self._ask("/apply-template", body).get("prompt")
         if not isinstance(prompt, str):
-            raise _bad_answer("/apply-template gave no prompt")
+            raise bad_answer("/apply-template gave no prompt")
         return prompt
 
     def generate(self, request: Request) -> Answer:
@@ -106,6 +106,8 @@ class LlamaCppSession:
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
         if (rule := self._rule(request, answer)) is None:
             return answer
+        if answer.draft_seconds is not None:
+            return replace(answer, verification_rule=rule)
         draft_seconds, logged = self._logged()
         return replace(
             answer,
@@ -171,6 +173,7 @@ class LlamaCppSession:
         return _json(exchange)
 
 
+@understood()
 def read_answer(
     chunks: Sequence[tuple[float, dict[str, Any]]],
     *,
@@ -214,7 +217,7 @@ def read_answer(
         ),
         prefill_seconds=_seconds(timings.get("prompt_ms")),
         decode_seconds=_seconds(timings.get("predicted_ms")),
-        draft_seconds=None,
+        draft_seconds=_seconds(timings.get("draft_ms")),
         first_token=None if first is None else first - sent,
         last_token=last_token - sent if tokens else None,  # of a stream only: the whole answer also carries the text
         total=last_token - sent,
@@ -231,29 +234,30 @@ def read_answer(
     )
 
 
+@understood()
 def read_chunks(exchange: Exchange, *, stream: bool) -> list[tuple[float, dict[str, Any]]]:
     """The decoded chunks of an answer, the last one with `stop`. TrialError for an error, and when it breaks off."""
     if not stream:
         whole = _json(exchange)
         if not isinstance(whole.get("timings"), dict):
-            raise _bad_answer("no timings")
+            raise bad_answer("no timings")
         return [(exchange.parts[-1][0], whole)]
     if exchange.status != 200:  # noqa: PLR2004  HTTP OK
         _json(exchange)
-        raise _bad_answer(f"status {exchange.status} without an error")
+        raise bad_answer(f"status {exchange.status} without an error")
     chunks = []
     for event in events(exchange.parts):
         try:
-            chunk = json.loads(event.data)
+            chunk = decoded(event.data)
         except ValueError as error:
-            raise _bad_answer(f"not JSON: {event.data[:80]!r}") from error
+            raise bad_answer(f"not JSON: {event.data[:80]!r}") from error
         if event.name == "error" or (isinstance(chunk, dict) and "error" in chunk):
             raise _refused(chunk)
         if not isinstance(chunk, dict):
-            raise _bad_answer(f"not an object: {event.data[:80]!r}")
+            raise bad_answer(f"not an object: {event.data[:80]!r}")
         chunks.append((event.at, chunk))
     if not chunks or not chunks[-1][1].get("stop") or not isinstance(chunks[-1][1].get("timings"), dict):
-        raise _bad_answer("the stream ended without the engine's timings")
+        raise bad_answer("the stream ended without the engine's timings")
     return chunks
 
 
@@ -300,11 +304,11 @@ def _observed(settings: Mapping[str, Any]) -> dict[str, Setting]:
 
 def _json(exchange: Exchange) -> dict[str, Any]:
     try:
-        value = json.loads(exchange.body)
+        value = decoded(exchange.body)
     except ValueError as error:
-        raise _bad_answer(f"status {exchange.status}, not JSON: {exchange.body[:80]!r}") from error
+        raise bad_answer(f"status {exchange.status}, not JSON: {exchange.body[:80]!r}") from error
     if not isinstance(value, dict):
-        raise _bad_answer(f"not an object: {exchange.body[:80]!r}")
+        raise bad_answer(f"not an object: {exchange.body[:80]!r}")
     if "error" in value or exchange.status >= 400:  # noqa: PLR2004  HTTP errors begin there
         raise _refused(value)
     return value
@@ -316,10 +320,6 @@ def _refused(answer: Any) -> TrialError:
     if "context size" in message.lower():
         return TrialError("context-exceeded", message, hint="raise context_size, or shorten the prompt")
     return TrialError("refused", f"the engine refused: {message}", hint="change what the message names")
-
-
-def _bad_answer(what: str) -> TrialError:
-    return TrialError("bad-answer", f"the engine's answer is not understood: {what}", hint="read the engine's log")
 
 
 def _seconds(milliseconds: float | None) -> float | None:

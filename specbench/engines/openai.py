@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from specbench.engines import counters, logs
-from specbench.engines.base import Answer, EngineInfo, Reason, Request, StopReason, TrialError
+from specbench.engines.base import Answer, EngineInfo, Reason, Request, StopReason, TrialError, bad_answer, understood
 from specbench.engines.server import Running
-from specbench.engines.stream import events
+from specbench.engines.stream import decoded, events
 from specbench.engines.wire import Exchange
 from specbench.records import Message
 
@@ -83,7 +83,7 @@ class OpenAISession:
         request = Request(prompt=text, output_tokens=1, temperature=0, seed=0, ignore_eos=True, timeout=_TIMEOUT)
         tokens = self.generate(request).prompt_tokens
         if tokens is None:
-            raise _bad_answer("usage without prompt_tokens")
+            raise bad_answer("usage without prompt_tokens")
         return tokens
 
     def generate(self, request: Request) -> Answer:
@@ -108,7 +108,7 @@ class OpenAISession:
         with self._running.faults(_TIMEOUT):
             exchange = self._running.wire.exchange(path, body, timeout=_TIMEOUT)
         try:
-            answer = json.loads(exchange.body)
+            answer = decoded(exchange.body)
         except ValueError:
             return {}
         return answer if isinstance(answer, dict) and exchange.status == 200 else {}  # noqa: PLR2004  HTTP OK
@@ -152,6 +152,7 @@ def body(request: Request, *, model: str) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_token_ids": True,  # vLLM: the ids of each chunk
+        "return_spec_tokens_details": True,  # SGLang: the counts of the request
     }
     if request.top_two:
         asked |= {"logprobs": True, "top_logprobs": 2}
@@ -161,6 +162,7 @@ def body(request: Request, *, model: str) -> dict[str, Any]:
     return asked
 
 
+@understood()
 def read_chunks(exchange: Exchange) -> list[tuple[float, dict[str, Any]]]:
     """The decoded chunks with their times of arrival. TrialError for an error, and without an answer."""
     if exchange.status != 200:  # noqa: PLR2004  HTTP OK
@@ -168,17 +170,18 @@ def read_chunks(exchange: Exchange) -> list[tuple[float, dict[str, Any]]]:
     chunks = []
     for event in events(exchange.parts):
         try:
-            chunk = json.loads(event.data)
+            chunk = decoded(event.data)
         except ValueError as error:
-            raise _bad_answer(f"not JSON: {event.data[:80]!r}") from error
+            raise bad_answer(f"not JSON: {event.data[:80]!r}") from error
         if not isinstance(chunk, dict) or event.name == "error" or chunk.get("error"):
             raise _refused(exchange.status, event.data)
         chunks.append((event.at, chunk))
     if not any(_choice(chunk).get("finish_reason") for _, chunk in chunks):
-        raise _bad_answer("the stream ended without a finish_reason")
+        raise bad_answer("the stream ended without a finish_reason")
     return chunks
 
 
+@understood()
 def read_answer(
     chunks: Sequence[tuple[float, dict[str, Any]]],
     *,
@@ -246,10 +249,6 @@ def _refused(status: int, said: str) -> TrialError:
     reason: Reason = "context-exceeded" if "context" in said.lower() and "token" in said.lower() else "refused"
     hint = "shorten the prompt" if reason == "context-exceeded" else "change what the message names"
     return TrialError(reason, f"the server refused ({status}): {said[:300]}", hint=hint)
-
-
-def _bad_answer(what: str) -> TrialError:
-    return TrialError("bad-answer", f"the server's answer is not understood: {what}", hint="read the server's log")
 
 
 def _first_chunk(pieces: Sequence[tuple[float, Sequence[Any]]], first: float | None) -> int | None:

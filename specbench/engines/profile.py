@@ -10,10 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
-from specbench.records import Doubt, Protocol, Setting
+from specbench.records import Doubt, Kind, Protocol, Setting
 
 Words = tuple[str, ...]
-Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp"]
+Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp", "domino", "orthrus"]
+_WITHIN: tuple[Drafter | None, ...] = (None, "mtp", "orthrus")  # what needs no file of its own
 Fragment = Words | dict[str, Words]  # words with $placeholders, or one list of words for each allowed value
 
 _OPEN = {"port": "$port"}  # filled in when the engine starts
@@ -34,7 +35,8 @@ class Method(_Table):
 
     `type`: its name in the profile's `types`; methods that have one can be combined. Its words may use every setting
     that has a default: `"mtp:n_max=$draft_tokens_max"`. `needs`: the kind of drafter file; for `mtp`, heads in the
-    target's own file. `settings_of`: another method whose settings this one has too.
+    target's own file. `settings_of`: another method whose settings this one has too. `custom_code`: it runs code that
+    lies beside the weights.
     """
 
     type: str | None = None
@@ -42,6 +44,7 @@ class Method(_Table):
     argv_with_file: Words = ()
     settings_of: str | None = None
     learns: bool = False
+    custom_code: bool = False
 
 
 class Profile(_Table):
@@ -49,18 +52,24 @@ class Profile(_Table):
 
     `types`: the words that switch methods on, `$types` being a comma list; `$type` where the engine takes only one.
     `defaults` are settings that every start has. `doubts`: flags that need a note beside the result, with the note's
-    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program.
+    code and the reason. `protocol`: how it is asked once it runs. `install`: what gets the program. `sampling`: the
+    only values with which it drafts above temperature 0. Of the kind `python` the first word is a script of
+    `engines/children`, and the executable the interpreter that has the engine's package; without one, ours. `trust`:
+    the words that allow code from a model's folder. Without `grammars` no answer can be held to a schema.
     """
 
     name: str
     title: str
-    kind: Literal["server", "attach", "xllamacpp"]
+    kind: Kind
     reads: Literal["gguf", "safetensors"] = "gguf"
     protocol: Protocol = "llama.cpp"
     doubts: dict[str, tuple[Doubt, str]] = {}
     executable: str | None = None
     install: str | None = None
+    sampling: dict[Literal["top_k", "top_p", "min_p"], float] = {}
     help: Words = ()
+    trust: Words = ()
+    grammars: bool = True
     environment: dict[str, str] = {}
     types: Words = ()
     methods: dict[str, Method]
@@ -155,19 +164,29 @@ def command(
     engine_settings: Mapping[str, Setting],
     engine_args: Iterable[str],
     streams: int = 1,
+    trust_remote_code: bool = False,
 ) -> tuple[Words, dict[str, str]]:
     """The words after the executable, `$port` still open, and the environment. Both empty for kind `attach`."""
     chosen = find_method(profile, method)
-    if chosen.needs not in {None, "mtp"} and draft_model is None and profile.kind != "attach":
+    if chosen.needs not in _WITHIN and draft_model is None and profile.kind != "attach":
         raise InputError(
             f"{method} needs a drafter file ({chosen.needs})",
             hint="name it with --draft-model, or leave the method out",
+        )
+    if trust_remote_code and not profile.trust:
+        raise InputError(f"{profile.name} runs no code from a model's folder", hint="leave out --trust-remote-code")
+    if chosen.custom_code and not trust_remote_code:
+        raise InputError(
+            f"{method} runs Python code that lies beside the model's weights",
+            hint="read that code, then allow it with --trust-remote-code",
         )
     effective = effective_settings(profile, method, settings)
     if profile.kind == "attach":
         return (), {}
     of_engine = {**profile.defaults, **engine_settings}
     if streams > 1:
+        if "parallel_slots" not in profile.settings:
+            raise InputError(f"{profile.name} works on one request at a time", hint="leave streams out")
         of_engine["parallel_slots"] = streams
     fixed = {**_OPEN, "target_model": target_model, "draft_model": draft_model or ""}
     fixed |= {"types": chosen.type or "", "type": chosen.type or ""}
@@ -178,6 +197,7 @@ def command(
         fixed["whole_context"] = str(int(size) * streams)
     words = [
         *_filled(profile.argv, fixed),
+        *(profile.trust if trust_remote_code else ()),
         *_words(profile.settings, of_engine, fixed, what=f"engine setting of {profile.name}"),
         *_filled(profile.types if chosen.type else (), fixed),
         *_filled(chosen.argv, {**fixed, **{key: _shown(value) for key, value in effective.items()}}),

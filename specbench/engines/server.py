@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+import secrets
 import socket
 import subprocess
 import time
@@ -108,9 +109,13 @@ def started(
     load_timeout: float,
     foreign: bool,
 ) -> Iterator[Running]:
-    """Start `command` with its `$port` filled in (a free one for None) and wait until it answers, or OpeningError."""
+    """Start `command` with its `$port` filled in (a free one for None) and wait until it answers, or OpeningError.
+
+    `$key` in `environment` is a key made for this start: nobody else on this machine can ask an engine that heeds it.
+    """
     inherited = {key: value for key, value in os.environ.items() if not _matches(key, _REMOVED)}
-    whole = {**inherited, **environment}
+    made = secrets.token_urlsafe(24)
+    whole = {**inherited, **{name: made if value == "$key" else value for name, value in environment.items()}}
     if port is not None and not _is_free(port):
         raise OpeningError(
             f"port {port} is taken",
@@ -123,12 +128,12 @@ def started(
         argv = [_with_port(word, url.rpartition(":")[2]) for word in command]
         process = _start(argv, whole, sink, foreign=foreign)
         try:
-            wire = Wire(url)
+            wire = Wire(url, key=made)
             _wait_until_ready(wire, process, log, began=began, timeout=load_timeout)
             recorded = {
                 key: value
                 for key, value in whole.items()
-                if key in environment or (_matches(key, _RECORDED) and not _matches(key, _SECRET))
+                if not _matches(key, _SECRET) and (key in environment or _matches(key, _RECORDED))
             }
             yield Running(wire, process, log, tuple(argv), recorded, time.perf_counter() - began)
         finally:

@@ -65,6 +65,8 @@ def main(pairs: list[str]) -> None:
             assign(params, pair)
     except ValueError as error:
         sys.exit(f"error: {error}")
+    if key := os.environ.get("SPECBENCH_ENGINE_KEY"):
+        params.api_keys = [key]
     try:
         _serving = xllamacpp.Server(params)
     except RuntimeError as error:

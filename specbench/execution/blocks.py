@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from specbench.execution.prompts import Prompts
 from specbench.execution.streams import run_wave, waves
 from specbench.execution.trials import Place, run_trial
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Block, Contender, Failure, Generation, Opening, Plan, Result, Skip, Trial
+from specbench.records import Block, Contender, Enough, Failure, Generation, Opening, Plan, Result, Skip, Trial
 
 _FATAL = {"engine-died", "timeout"}  # failures after which the engine is not used again
 _DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up
@@ -55,18 +55,25 @@ def execute(
     monotonic: Callable[[], float] = time.monotonic,
     deadline: float | None = None,
     sampler: Sampler | None = None,
+    enough: Callable[[Block], Iterable[Enough]] = lambda _: (),
 ) -> Generator[Event]:
     """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
 
     Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has
     seen what the plan says; what is recorded already is not yielded again. After `deadline` (on the clock `monotonic`)
-    no further trial begins. With a `sampler` the telemetry of a trial comes before its result.
+    no further trial begins. With a `sampler` the telemetry of a trial comes before its result. `enough` is asked before
+    each block which trials need not run.
     """
     run = _Run(plan, set(done), logs, open_session, clock, lambda: deadline is not None and monotonic() >= deadline)
     run.sampler = sampler
     for block in plan.blocks:
         contender = plan.contender(block.contender)
         if contender.name in run.given_up or not run.pending(block):
+            continue
+        for found in enough(block):
+            run.finished.update(found.trials)
+            yield found
+        if not run.pending(block):
             continue
         if run.late():
             return

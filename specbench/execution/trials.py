@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specbench.engines.base import Request, Session, TrialError
+from specbench.engines.base import Request, Session, TrialError, understood
 from specbench.execution.prompts import Prompts
 from specbench.records import Contender, Failure, Generation, Prompt, Trial
 
@@ -51,6 +51,17 @@ def run_trial(
                 stream=plan.stream or plan.record_steps or trial.role != "measured",
             )
         )
+        with understood():
+            return Generation(
+                trial=trial,
+                block=place.block,
+                order=place.order,
+                started=started,
+                prompt_sha256=hashlib.sha256(text.encode()).hexdigest(),
+                load_average=load,
+                asked=asked,
+                **{name: getattr(answer, name) for name in answer.__dataclass_fields__},
+            )
     except TrialError as error:
         return Failure(
             trial=trial,
@@ -62,16 +73,6 @@ def run_trial(
             hint=error.hint,
             log_tail=session.log_tail(),
         )
-    return Generation(
-        trial=trial,
-        block=place.block,
-        order=place.order,
-        started=started,
-        prompt_sha256=hashlib.sha256(text.encode()).hexdigest(),
-        load_average=load,
-        asked=asked,
-        **{name: getattr(answer, name) for name in answer.__dataclass_fields__},
-    )
 
 
 def _schema(prompt: Prompt) -> str | None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from specbench.engines import catalog
 from specbench.engines.base import Answer, EngineInfo, Request, Session
 from specbench.errors import EngineError, InputError
-from specbench.records import Contender, VerificationPasses
+from specbench.measurements import VerificationPasses
+from specbench.records import Contender
 
 DRAFTER = "ngram-mod"
 POSITIONS = (1, 2, 3, 4, 5, 8, 9, 16, 32)

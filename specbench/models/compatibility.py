@@ -15,6 +15,7 @@ KINDS: dict[DrafterKind | None, str] = {
     "medusa": "set of Medusa heads",
     "dflash": "DFlash drafter",
     "dspark": "DSpark drafter",
+    "domino": "Domino drafter",
     "mtp": "file of MTP heads",
 }
 _MOST_SIZE_DIFFERENCE = 128  # SPEC_VOCAB_MAX_SIZE_DIFFERENCE in llama.cpp's common/speculative.cpp

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # "mtp": heads in a file of their own: a Gemma 4 assistant, or what llama.cpp's converter writes with --mtp
-DrafterKind = Literal["eagle", "eagle3", "medusa", "dflash", "dspark", "mtp"]
+DrafterKind = Literal["eagle", "eagle3", "medusa", "dflash", "dspark", "mtp", "domino"]
 Role = Literal["lookup", "expert", "head", "other"]
 
 KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # of one element

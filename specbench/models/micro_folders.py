@@ -70,7 +70,7 @@ def _write(folder: Path, source: Path, target: Path) -> None:
     if kind == "eagle3":
         embedding = next(t for t in gguf.GGUFReader(target).tensors if t.name == "token_embd.weight")
         tensors["lm_head.weight"] = gguf.dequantize(embedding.data, embedding.tensor_type)
-    _save(tensors, folder / "model.safetensors")
+    save(tensors, folder / "model.safetensors")
     if kind == "qwen3":
         _write_tokenizer(folder, reader)
 
@@ -139,7 +139,7 @@ def _values(tensor: "gguf.ReaderTensor", kind: str, values: Mapping[str, Any]) -
     return found
 
 
-def _save(tensors: Mapping[str, "np.ndarray[Any, Any]"], path: Path) -> None:
+def save(tensors: Mapping[str, "np.ndarray[Any, Any]"], path: Path) -> None:
     """The safetensors format: the header's length, a JSON header, the values."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     parts = [values.astype("<f4").tobytes() for values in tensors.values()]

@@ -22,7 +22,9 @@ _PACKED = re.compile(r"\.(?:qweight|weight_packed)$")
 _SIDE = re.compile(r"\.(?:qzeros|scales|g_idx|weight_scale\w*|weight_zero_point|weight_shape|input_scale)$")
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _MTP = re.compile(r"(?:^|\.)mtp(?:\.|_)")
+_NUMBERED = re.compile(r"(?:^|\.)mtp\.(\d+)\.")  # DeepSeek-V4
 _DRAFTERS: tuple[tuple[str, DrafterKind], ...] = (
+    ("domino", "domino"),
     ("dspark", "dspark"),
     ("dflash", "dflash"),
     ("eagle3", "eagle3"),
@@ -163,12 +165,14 @@ def _is_head(name: str, trunk: int | None) -> bool:
 def _nextn_present(tensors: Iterable[str], trunk: int | None) -> int:
     """MTP blocks by their own numbers; heads that are not numbered are one."""
     heads = [name for name in tensors if _is_head(name, trunk)]
-    numbers = {int(match[1]) for name in heads if (match := _LAYER.search(name))}
+    numbers = {int(match[1]) for name in heads if (match := _LAYER.search(name) or _NUMBERED.search(name))}
     return len(numbers) or int(bool(heads))
 
 
 def _drafter(architecture: str, config: Mapping[str, Any]) -> DrafterKind | None:
-    named = f"{architecture} {config.get('speculators_model_type', '')}".lower().replace("-", "").replace("_", "")
+    own = config.get("dflash_config") or {}  # a Domino drafter has the architecture of a DFlash one
+    words = (architecture, config.get("speculators_model_type", ""), own.get("projector_type", ""))
+    named = " ".join(map(str, words)).lower().replace("-", "").replace("_", "")
     return next((kind for word, kind in _DRAFTERS if word in named), None)
 
 

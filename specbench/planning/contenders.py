@@ -21,6 +21,8 @@ _NEEDED = {
     "medusa": ("Medusa heads, and none were given or found", _FILE),
     "dflash": ("a DFlash drafter, and none was given or found", _FILE),
     "dspark": ("a DSpark drafter, and none was given or found", _FILE),
+    "domino": ("a Domino drafter, and none was given or found", _FILE),
+    "orthrus": ("a target with Orthrus' diffusion path, and this one has none", "take an Orthrus model"),
     "mtp": (
         "MTP heads that the engine drafts with, and the target has none",
         "take a conversion that keeps the nextn tensors, give a file of heads, or leave the method out",
@@ -83,6 +85,7 @@ def contenders(
                     engine_settings=settings,
                     engine_args=runfile.engine_args,
                     streams=family.streams,
+                    trust_remote_code=runfile.trust_remote_code,
                 )
                 known = facts.get(target.model)
                 found.append(
@@ -124,6 +127,8 @@ def _drafters(target: Target, facts: Mapping[str, ModelFacts]) -> dict[str | Non
     found: dict[str | None, str | None] = {None: None}
     if (known := facts.get(target.model)) is not None and known.nextn_layers and known.nextn_drafts:
         found["mtp"] = None
+    if known is not None and "orthrus" in known.architecture.lower():
+        found["orthrus"] = None
     for file in target.drafters:
         kind = (facts[file].drafter if file in facts else None) or "draft-model"
         if (other := found.get(kind)) is not None:
@@ -156,8 +161,13 @@ def _methods(
     wanted = target.methods or runfile.methods
     possible = [BASELINE] if BASELINE in profile.methods else []
     for method in wanted or profile.methods:
-        needs = find_method(profile, method).needs
-        if needs not in drafters:
+        entry = find_method(profile, method)
+        needs = entry.needs
+        if entry.custom_code and wanted is None and not runfile.trust_remote_code and needs in drafters:
+            left_out[prefix + method] = (
+                "it runs Python code that lies beside the weights: allow it with --trust-remote-code"
+            )
+        elif needs not in drafters:
             what, hint = _NEEDED[needs or ""]
             # Of several targets, those that can do what was asked for the run do it.
             if wanted is not None and (target.methods or method not in elsewhere):

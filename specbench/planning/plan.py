@@ -5,16 +5,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
+from typing import Any
 
+from specbench.analysis.stats import MINIMUM
 from specbench.engines.profile import Profile, choose
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
 from specbench.planning import suites
-from specbench.planning.contenders import contenders, label_of
+from specbench.planning.contenders import BASELINE, contenders, label_of
 from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
-from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Trial
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial
 
 _SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
 _WARM_UP_TOKENS = 32
@@ -38,6 +40,11 @@ class _Job:
     suite: Suite
     prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
     warm_ups: Mapping[str, Sequence[Prompt]]
+    without_grammars: Collection[str]  # engines that cannot be held to a schema
+
+    def can(self, contender: Contender, prompt: Prompt) -> bool:
+        """Whether the contender's engine can answer the prompt."""
+        return not (prompt.constrained and contender.engine in self.without_grammars)
 
     def temperatures(self, contender: Contender) -> tuple[float, ...]:
         """Those of the contender's target, or of the run."""
@@ -65,10 +72,12 @@ def make_plan(
     by_category: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in selected:
         by_category[prompt.category].append(prompt)
-    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile))
+    unable = {profile.name for profile in chosen if not profile.grammars}
+    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile), unable)
     sizes = {} if runfile.url else {t.model: _context_size(job, facts.get(t.model)) for t in runfile.targets}
     found: tuple[Contender, ...] = ()
-    left_out: dict[str, str] = {}
+    held = any(prompt.constrained for prompt in selected)
+    left_out = {f"{name}: prompts with a schema": "it has no grammars" for name in sorted(unable) if held}
     for part, profile in per_engine(runfile, chosen, facts):
         more, less = contenders(part, profile=profile, facts=facts, context_sizes=sizes, of_several=len(chosen) > 1)
         found, left_out = (*found, *more), {**left_out, **less}
@@ -85,17 +94,34 @@ def make_plan(
         contenders=found,
         prompts=tuple(prompts),
         blocks=tuple(Block(index=i, contender=c.name, trials=tuple(t)) for i, (c, t) in enumerate(blocks)),
-        sampling=runfile.sampling,
+        sampling=_sampling(runfile, chosen),
         thinking=runfile.thinking,
         record_steps=runfile.record_steps,
         stream=runfile.stream,
         trial_timeout=runfile.trial_timeout,
         load_timeout=runfile.load_timeout,
         budget=runfile.budget,
+        until=runfile.until,
         telemetry=runfile.telemetry,
         passages_text=suite.passages if any(prompt.passages for prompt in prompts) else None,
         left_out=left_out,
     )
+
+
+def _sampling(runfile: RunFile, profiles: Sequence[Profile]) -> Sampling:
+    """One for all contenders: what was asked for, or what the engines that draft need."""
+    needed: dict[str, Any] = {key: value for profile in profiles for key, value in profile.sampling.items()}
+    asked = {*runfile.temperatures, *(t for target in runfile.targets for t in target.temperatures or ())}
+    if max(asked) == 0 or runfile.methods == (BASELINE,):
+        return runfile.sampling
+    wrong = [key for key, value in needed.items() if getattr(runfile.sampling, key) != value]
+    if wrong and "sampling" in runfile.model_fields_set:
+        names = ", ".join(profile.name for profile in profiles if profile.sampling)
+        fix = ", ".join(f"{key} = {needed[key]:g}" for key in wrong)
+        raise InputError(
+            f"{names} drafts above temperature 0 only with {fix}", hint=f"[sampling] {fix} for all engines"
+        )
+    return replace(runfile.sampling, **needed)
 
 
 def _measured(
@@ -110,18 +136,50 @@ def _measured(
     often = [c for c in everyone if c not in rare]
     categories = list(job.prompts)
     cycle = lcm(len(often), len(categories)) or 1
-    for repeat in range(job.runfile.repeats):
-        for contender in _rotated(rare, repeat):
-            yield from _blocks(job, contender, categories, repeat)
+    for place, (repeat, part) in enumerate(_rounds(job)):
+        for contender in _rotated(rare, place):
+            yield from _blocks(part, contender, list(part.prompts), repeat)
         if hurried := job.runfile.budget is not None and repeat == 0:
-            yield from _controls(job, rare, categories)
+            yield from _controls(part, rare, list(part.prompts))
         for index, category in enumerate(categories):
-            turn = repeat * len(categories) + index
+            if category not in part.prompts:
+                continue
+            turn = place * len(categories) + index
             # After a full cycle one more place, so that a category does not always have the same order.
             for contender in _rotated(often, turn + turn // cycle):
-                yield from _blocks(job, contender, [category], repeat)
+                yield from _blocks(part, contender, [category], repeat)
             if hurried:
-                yield from _controls(job, often, [category])
+                yield from _controls(part, often, [category])
+
+
+def _rounds(job: _Job) -> Iterator[tuple[int, _Job]]:
+    """The number of the repeat, and its prompts: all, but the first one has parts where `until` looks between them.
+
+    Parts are drawn by lot, so that each stands for all.
+    """
+
+    def lot(prompt: Prompt) -> int:
+        return _seed(job.runfile.seed, prompt.id, 0)
+
+    parts = {category: _halved(sorted(prompts, key=lot)) for category, prompts in job.prompts.items()}
+    looks = max(map(len, parts.values()), default=1) if job.runfile.until is not None else 1
+    if job.runfile.until is not None and looks * job.runfile.repeats == 1:
+        raise InputError(
+            f"--until looks between parts of at least {MINIMUM} prompts or between repeats, and there is one part",
+            hint=f"give at least {2 * MINIMUM - 1} --prompts a category, or more --repeats",
+        )
+    if looks > 1:
+        yield from (
+            (0, replace(job, prompts={category: found[look] for category, found in parts.items() if look < len(found)}))
+            for look in range(looks)
+        )
+    yield from ((repeat, job) for repeat in range(looks > 1, job.runfile.repeats))
+
+
+def _halved(prompts: Sequence[Prompt]) -> list[Sequence[Prompt]]:
+    """Parts that each double what there is, the first one still large enough for an interval."""
+    half = -(-len(prompts) // 2)
+    return [prompts] if half < MINIMUM else [*_halved(prompts[:half]), prompts[half:]]
 
 
 def _blocks(
@@ -145,7 +203,8 @@ def _controls(
     for contender in everyone:
         if contender.baseline is None and 0 in job.temperatures(contender):
             trials = [t for c in categories for t in _trials(job, contender, c, 0, role="control")]
-            yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
+            if trials:
+                yield contender, [*_warm_up(job, contender, trials, suffix="/control"), *trials]
 
 
 def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
@@ -156,7 +215,7 @@ def _rotated(items: Sequence[Contender], turn: int) -> list[Contender]:
 
 def _trials(job: _Job, contender: Contender, category: str, repeat: int, *, role: Role = "measured") -> Iterator[Trial]:
     for temperature in (0.0,) if role == "control" else job.temperatures(contender):
-        for prompt in job.prompts[category]:
+        for prompt in (p for p in job.prompts[category] if job.can(contender, p)):
             for fill in job.runfile.fill if prompt.passages else (None,):
                 place = prompt.id if fill is None else f"{prompt.id}@{fill}"
                 ending = "/control" if role == "control" else ""
@@ -181,7 +240,8 @@ def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix
     first = trials[0]
     fill = min(job.runfile.fill)
     place = f"{first.category}/warm-up" + ("" if first.fill is None else f"@{first.fill}")
-    for index, prompt in enumerate(job.warm_ups[first.category]):
+    for index, spare in enumerate(job.warm_ups[first.category]):
+        prompt = spare if job.can(contender, spare) else _SPARE
         yield replace(
             first,
             id=f"{place}/{contender.name}/t{_short(first.temperature)}/r{first.repeat}/w{index}{suffix}",

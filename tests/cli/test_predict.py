@@ -11,7 +11,8 @@ from analysis.synthetic import contender, counts, drafted, generation, opening, 
 from tiny_models import trunk, write
 
 from specbench import store
-from specbench.records import HardwareMeasurement, Machine, VerificationPasses, to_json
+from specbench.measurements import HardwareMeasurement, VerificationPasses
+from specbench.records import Machine, to_json
 
 
 def specbench(*argv: object) -> subprocess.CompletedProcess[str]:

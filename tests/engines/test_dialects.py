@@ -94,7 +94,8 @@ def test_a_setting_that_the_engine_does_not_have_is_refused(engine: str) -> None
 
 
 @pytest.mark.parametrize(
-    "engine", [name for name in STARTED if "parallel_slots" in PROFILES[name].settings and name != "vllm"]
+    "engine",
+    [n for n in STARTED if "parallel_slots" in PROFILES[n].settings and PROFILES[n].protocol == "llama.cpp"],
 )
 def test_there_is_one_slot_unless_another_number_replaces_it(engine: str) -> None:
     for asked, shown in (({}, "1"), ({"parallel_slots": 4}, "4")):

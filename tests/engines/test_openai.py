@@ -6,6 +6,7 @@ chats/llama-server-draft-model is recorded; the first line of the others says ho
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,7 @@ def test_an_answer_that_is_none_has_a_reason(status: int, answer: bytes, reason:
 @pytest.mark.engine
 def test_llama_server_counts_the_same_in_both_protocols(known_answer_models: KnownAnswer, tmp_path: Path) -> None:
     native = contender(find_engine("llama-server"), known_answer_models, DRAFTERS["draft-model"])
+    native = replace(native, environment={})  # without a key
     with catalog.open_session(native, log=tmp_path / "engine.log", load_timeout=60) as session:
         prompt = session.apply_template(HELLO, thinking=None)
         request = Request(prompt=prompt, output_tokens=100, temperature=0, seed=1, ignore_eos=True, timeout=60)

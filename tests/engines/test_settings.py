@@ -176,6 +176,7 @@ def test_a_draft_length_that_the_attached_server_does_not_have_is_told(
     tmp_path: Path,
 ) -> None:
     subject = contender(engine, known_answer_models, DRAFTERS["draft-model"], settings={"draft_tokens_max": 3})
+    subject = replace(subject, environment={})  # without a key
     with catalog.open_session(subject, log=tmp_path / "engine.log", load_timeout=60) as session:
         url = session._running.wire.url  # type: ignore[attr-defined]
         claimed = replace(subject, kind="attach", url=url, settings={"draft_tokens_max": 8})

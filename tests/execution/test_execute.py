@@ -13,7 +13,7 @@ from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.execution.blocks import Event
 from specbench.hardware.sensors import Engine, Source
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Failure, Generation, Opening, Plan, Skip, Telemetry
+from specbench.records import Block, Enough, Failure, Generation, Opening, Plan, Skip, Telemetry
 
 T = TypeVar("T")
 
@@ -188,3 +188,19 @@ def test_telemetry_comes_before_the_trial_that_it_is_of_and_not_for_warm_ups(
         assert (seen.trial, seen.started) == (result.trial.id, result.started)
         assert seen.gauges["own.memory"].high == 5.0
     assert [t for t in threading.enumerate() if t.name == "telemetry"] == []
+
+
+def test_what_need_not_run_is_told_before_its_block_and_opens_no_engine(engine: FakeEngine, tmp_path: Path) -> None:
+    plan = make_plan([("a", ["p"]), ("b", ["p"]), ("a", ["q"]), ("b", ["q", "s"])])
+    seen: list[int] = []
+
+    def enough(block: Block) -> list[Enough]:
+        seen.append(block.index)
+        names = {2: ("2.0",), 3: ("3.0",)}.get(block.index)
+        return [Enough(contender=block.contender, category="c", reason="known", trials=names)] if names else []
+
+    logs, check = tmp_path, lambda _: None
+    events = list(execute(plan, done=(), logs=logs, open_session=engine.open, check=check, enough=enough))
+    assert seen == [0, 1, 2, 3]
+    assert engine.calls == ["open a", "p", "close a", "open b", "p", "close b", "open b", "s", "close b"]
+    assert [e.trials for e in of(events, Enough)] == [("2.0",), ("3.0",)]

@@ -14,6 +14,7 @@ from specbench.engines.base import Answer, Request
 from specbench.engines.profile import command, doubts, effective_settings
 from specbench.records import Contender, DraftCounts, Setting
 
+ROOT = Path(__file__).parents[2]
 PROMPT_TOKENS = 20
 Engine = tuple[str, str | None]  # name and executable
 
@@ -48,6 +49,13 @@ def find_engine(name: str) -> Engine:
     """xllamacpp is a dependency, so it is never skipped."""
     if name == "xllamacpp":
         return name, None
+    if name == "llama-cpp-python":
+        python = os.environ.get("SPECBENCH_LLAMA_CPP_PYTHON") or str(ROOT / ".cache/llama-cpp-python/bin/python")
+        if not Path(python).is_file():
+            pytest.skip(
+                "no llama-cpp-python: run `make engines`, or let SPECBENCH_LLAMA_CPP_PYTHON name a Python with it"
+            )
+        return name, python
     executable = os.environ.get("SPECBENCH_LLAMA_SERVER") or shutil.which("llama-server")
     if executable is None:
         pytest.skip("no llama-server: set SPECBENCH_LLAMA_SERVER, or put it on PATH")

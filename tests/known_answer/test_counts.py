@@ -24,6 +24,7 @@ from known_answer.rig import (
 from known_answer.simulator import generate, simulate
 
 from specbench.engines import catalog
+from specbench.engines.wire import Wire
 from specbench.records import Setting
 
 pytestmark = pytest.mark.engine
@@ -211,11 +212,27 @@ def test_n_gram_drafters_give_the_recorded_counts(
     assert got.counts.accepted_by_position == accepted_by_position
 
 
+def test_nobody_else_on_the_machine_can_ask_an_engine_and_its_key_is_recorded_nowhere(
+    engine: Engine, known_answer_models: KnownAnswer, tmp_path: Path
+) -> None:
+    subject = contender(engine, known_answer_models)
+    assert "$key" in subject.environment.values()
+    log = tmp_path / "engine.log"
+    with catalog.open_session(subject, log=log, load_timeout=60.0) as session:
+        session.generate(asked(known_answer_models, 4))
+        running = session._running  # type: ignore[attr-defined]
+        key = running.wire._client.headers["Authorization"].removeprefix("Bearer ")
+        assert Wire(running.wire.url).exchange("/props", timeout=10).status == 401
+        assert Wire(running.wire.url, key=key).exchange("/props", timeout=10).status == 200
+    for kept in (repr(session.info), log.read_text(errors="replace")):
+        assert key not in kept
+
+
 def test_an_attached_server_counts_our_requests_and_nobody_elses(
     engine: Engine, known_answer_models: KnownAnswer, tmp_path: Path
 ) -> None:
     models, request = known_answer_models, asked(known_answer_models, 100)
-    drafting = contender(engine, models, DRAFTERS["draft-model"])
+    drafting = replace(contender(engine, models, DRAFTERS["draft-model"]), environment={})  # without a key
     with catalog.open_session(drafting, log=tmp_path / "engine.log", load_timeout=60.0) as other:
         port = re.search(r"port[= ](\d+)", " ".join(other.info.argv))
         assert port is not None

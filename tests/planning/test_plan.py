@@ -373,3 +373,21 @@ def test_engines_share_what_each_of_them_knows_and_read_their_own_format() -> No
     ):
         with pytest.raises(InputError, match=text):
             made(**wrong)
+
+
+def test_an_engine_that_drafts_with_one_sampling_only_gives_it_to_all_contenders() -> None:
+    picky = parse_profile("picky", 'extends = "own"\nsampling = { min_p = 0 }', bases={"own": ENGINE})
+    profiles = {**PROFILES, "picky": picky}
+
+    def sampled(**more: Any) -> float:
+        runfile = validate_runfile({"engine": "picky", "targets": [{"model": "big.gguf"}], **more})
+        made = make_plan(
+            runfile, suite=SUITES[1], profiles=profiles, facts={"big.gguf": facts("big.gguf")}, version="1"
+        )
+        return made.sampling.min_p
+
+    assert sampled() == 0
+    assert sampled(temperatures=[0]) == sampled(methods=["none"]) == 0.05
+    assert sampled(sampling={"min_p": 0, "top_k": 20}) == 0
+    with pytest.raises(InputError, match="picky drafts above temperature 0 only with min_p = 0"):
+        sampled(sampling={"top_k": 20})

@@ -72,3 +72,13 @@ def test_a_mix_becomes_shares_and_must_name_what_is_measured() -> None:
     for wrong in ({"cod": 1.0}, {"code": 0.0}):
         with pytest.raises(InputError):
             tuning.shares(wrong, ["code"])
+
+
+def test_candidates_that_differ_in_a_draft_length_are_a_line_from_the_shortest_on() -> None:
+    lengths = {"draft_tokens_max": [16, 1, 4, 2, 8], "p_min": [0, 0.5]}
+    methods = ["draft-model", "ngram-simple"]
+    grid = plan(methods=methods, control=False, temperatures=[0], method_settings={"draft-model": lengths})
+    lines = tuning.lines(grid.contenders)
+    assert sorted(map(len, lines)) == [1, 1, 5, 5]
+    (line,) = (line for line in lines if len(line) == 5 and "p_min=0.5" in line[0])
+    assert [grid.contender(name).settings["draft_tokens_max"] for name in line] == [1, 2, 4, 8, 16]

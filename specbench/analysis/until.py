@@ -1,0 +1,96 @@
+"""When the speedup of a category is known well enough, so that the rest of its planned trials need not run.
+
+One looks before each block, at what the blocks before it measured. The looks are as many as the plan says, and every
+interval of the run is made for all of them together (Bonferroni's bound: whatever stops a category, and however looks
+depend on each other, the last interval misses the truth in at most 5 % of runs). Simulations: docs/compare.md.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import sqrt
+
+from specbench.analysis import pairing
+from specbench.analysis.checks import Note, note
+from specbench.analysis.pairing import Cell
+from specbench.analysis.rows import Row
+from specbench.analysis.stats import Estimate
+from specbench.records import Block, Enough, Generation, Plan, Result
+
+
+def parts(plan: Plan) -> dict[Cell, tuple[int, int]]:
+    """Of each cell, the blocks in which it is measured and its prompts; empty for a plan that runs to its end."""
+    blocks: dict[Cell, set[int]] = defaultdict(set)
+    prompts: dict[Cell, set[str]] = defaultdict(set)
+    for block in plan.blocks if plan.until is not None else ():
+        for t in block.trials:
+            if t.role == "measured":
+                blocks[Cell.of(t)].add(block.index)
+                prompts[Cell.of(t)].add(t.prompt)
+    return {cell: (len(blocks[cell]), len(found)) for cell, found in prompts.items()}
+
+
+def half_width(e: Estimate | None) -> float | None:
+    """Of an interval of a ratio, as a fraction of its value."""
+    return None if e is None or e.low is None or e.high is None else sqrt(e.high / e.low) - 1
+
+
+def enough(plan: Plan, block: Block, results: Iterable[Result]) -> Iterator[Enough]:
+    """The cells that `block` would go on with although the blocks before it have shown enough.
+
+    A baseline goes on for as long as a contender that it is compared to. One that has measured nothing does not ask.
+    """
+    if plan.until is None:
+        return
+    measured: dict[Cell, list[Generation]] = defaultdict(list)
+    for r in results:
+        if isinstance(r, Generation) and r.trial.role == "measured" and r.block < block.index:
+            measured[Cell.of(r.trial)].append(r)
+    planned = parts(plan)
+    own = plan.contender(block.contender)
+    for cell in dict.fromkeys(Cell.of(t) for t in block.trials if t.role == "measured"):
+        known: list[Estimate | None] = []
+        for c in plan.contenders:
+            other = cell._replace(contender=c.name)
+            if c.baseline is not None and own.name in (c.name, c.baseline) and measured.get(other):
+                known.append(_speedup(measured[other], measured[cell._replace(contender=c.baseline)], planned))
+        widths = [width for e in known if (width := half_width(e)) is not None]
+        if known and len(widths) == len(known) and max(widths) <= plan.until:
+            prompts = len({g.trial.prompt for g in measured[cell]})
+            speedup = "" if own.baseline is None or known[0] is None else f" {known[0].value:.3g}"
+            reason = f"speedup{speedup} known within {max(widths):.1%} after {prompts} prompts"
+            trials = tuple(_rest(plan, cell, block.index))
+            yield Enough(contender=cell.contender, category=cell.category, reason=reason, trials=trials)
+
+
+def _speedup(
+    mine: Sequence[Generation], baseline: Sequence[Generation], planned: Mapping[Cell, tuple[int, int]]
+) -> Estimate | None:
+    tallies = pairing.tallies(mine, pairing.tallies(baseline, None))
+    return pairing.speedup(pairing.decode_clock(tallies), pairing.grouped({Cell.of(mine[0].trial): tallies}, planned))
+
+
+def _rest(plan: Plan, cell: Cell, first: int) -> Iterator[str]:
+    """Ids of the cell's trials from the block `first` on, and of controls of prompts that no earlier block has."""
+    trials = [(b.index, t) for b in plan.blocks for t in b.trials if t.role != "warm-up" and Cell.of(t) == cell]
+    before = {t.prompt for index, t in trials if index < first and t.role == "measured"}
+    yield from (t.id for index, t in trials if index >= first and (t.role == "measured" or t.prompt not in before))
+
+
+def spared(results: Iterable[Result]) -> set[str]:
+    """Ids of the trials that need not run."""
+    return {name for r in results if isinstance(r, Enough) for name in r.trials}
+
+
+def notes(plan: Plan, rows: Iterable[Row], results: Iterable[Result]) -> Iterator[Note]:
+    """What was not run, and what is not known as well as was asked for although everything was."""
+    if plan.until is None:
+        return
+    for r in results:
+        if isinstance(r, Enough):
+            text = f"{r.reason}: {len(r.trials)} trials were not run"
+            yield note("STOPPED_EARLY", text, contender=r.contender, category=r.category)
+    for row in rows:
+        width = half_width(row.speedup)
+        if row.baseline is not None and width is not None and width > plan.until and row.trials == row.planned:
+            text = f"speedup known within {width:.0%} only after all {row.prompts} prompts, not within {plan.until:.1%}"
+            yield note("TOO_WIDE", text, contender=row.contender, category=row.category)

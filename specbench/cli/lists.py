@@ -1,0 +1,26 @@
+"""Plain rows on standard output. Imports nothing that takes time: lists are asked for often."""
+
+import json as json_text
+import sys
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
+    """Plain rows as a table, or as JSON."""
+    if json:
+        print(json_text.dumps(rows, indent=2))
+        return
+    if not rows:
+        print(f"{title}: none")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for key in rows[0]:
+        table.add_column(key, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
