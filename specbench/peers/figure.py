@@ -4,8 +4,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from specbench.records import Setting
-
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,7 +27,7 @@ class Figure(_Record):
     model: str | None = None
     method: str | None = None
     category: str | None = None
-    conditions: dict[str, Setting] = {}
+    conditions: dict[str, str] = {}
 
 
 class Imported(_Record):

@@ -13,11 +13,9 @@ from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.peers.documents import decode
 from specbench.peers.figure import Figure
-from specbench.records import Setting
 
 FORMATS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("formats.toml").read_text(encoding="utf-8"))
 _WORDS = 200  # characters of a name that are kept
-_EXACT = 2**53  # integers below it are whole as floats
 _SHARES = ("fraction", "%")  # units in which 0 is a value; a time or a rate of 0 is how tools write none
 
 Row = Mapping[str, Any]
@@ -88,7 +86,7 @@ def _figures(row: Row, document: Any, form: Mapping[str, Any]) -> Iterator[Figur
         return next((text for v in (row, document) for place in places if (text := _word(_at(v, place)))), None)
 
     where = {key: named(places) for key, places in form.get("where", {}).items()}
-    given = {key.rpartition(".")[2]: _setting(_at(row, key), _at(document, key)) for key in form.get("conditions", ())}
+    given = {key.rpartition(".")[2]: named([key]) for key in form.get("conditions", ())}
     conditions = {key: value for key, value in given.items() if value is not None}
     for metric, term in form["terms"].items():
         found = _at(row, term.get("at", metric))
@@ -107,18 +105,6 @@ def _word(value: Any) -> str | None:
     text = " ".join(str(value).split())[:_WORDS] if isinstance(value, str | int | float) else ""
     text = PureWindowsPath(text).name if text.endswith(".gguf") else text  # splits at both kinds of slash
     return "".join(c for c in text if c.isprintable()).strip(" *\\") or None
-
-
-def _setting(*values: Any) -> Setting | None:
-    """The first that is something: a number, also one that is written as text, or a word."""
-    for value in values:
-        if isinstance(value, bool):
-            return value
-        if (found := number(value)) is not None:
-            return int(found) if found.is_integer() and abs(found) < _EXACT else found
-        if (word := _word(value)) is not None:
-            return word
-    return None
 
 
 def _with_median(rows: Sequence[Row]) -> Sequence[Row]:

@@ -10,41 +10,33 @@ from specbench.report.section import MISSING, Column, Section
 from specbench.units import significant
 
 _DIGITS = 4
+_NAMES = ("tool", "engine", "machine", "model", "method", "category")
+_PRIORITIES = {"engine": 3, "machine": 3, "model": 1, "method": 1, "conditions": 4}  # the higher, the sooner left out
+_IMPORTED = tuple(
+    Column(name, "", "right" if name in ("value", "here") else "left", _PRIORITIES.get(name, 0))
+    for name in (*_NAMES, "conditions", "metric", "value", "unit", "here")
+)
+_HERE = "here: from the lowest to the highest of this run's contenders, where the definition is the same, in that unit"
+_SIZED = re.compile(r"\d[bm]")  # a name without a size is that of a family
 
 
 def imported_section(found: Imported, comparison: Comparison | None) -> Section:
     """The figures of one file. With a comparison, its own where a tool's definition is the same."""
-    columns = (
-        Column("tool", "", "left", 0),
-        Column("engine", "", "left", 3),
-        Column("machine", "", "left", 3),
-        Column("model", "", "left", 1),
-        Column("method", "", "left", 1),
-        Column("category", "", "left", 0),
-        Column("conditions", "", "left", 4),
-        Column("metric", "", "left", 0),
-        Column("value", "", "right", 0),
-        Column("unit", "", "left", 0),
-        Column("here", "", "right", 0),
-    )
     rows = [
         (
-            f.tool, *(word or MISSING for word in (f.engine, f.machine, f.model, f.method, f.category)),
+            *(getattr(f, name) or MISSING for name in _NAMES),
             ", ".join(f"{key}={value}" for key, value in f.conditions.items()) or MISSING,
             f.metric, significant(f.value, _DIGITS), f.unit, _here(f, comparison),
         )
         for f in found.figures
     ]  # fmt: skip
-    told = [i for i in range(len(columns)) if any(row[i] != MISSING for row in rows)]
+    told = [i for i in range(len(_IMPORTED)) if any(row[i] != MISSING for row in rows)]
     return Section(
         f"Imported, not measured by specbench: {found.file} ({found.format})",
-        tuple(columns[i] for i in told),
+        tuple(_IMPORTED[i] for i in told),
         tuple(tuple(row[i] for i in told) for row in rows),
-        footnotes=(*_definitions(found.figures), *([_HERE] if len(columns) - 1 in told else [])),
+        footnotes=(*_definitions(found.figures), *([_HERE] if len(_IMPORTED) - 1 in told else [])),
     )
-
-
-_HERE = "here: from the lowest to the highest of this run's contenders, where the definition is the same, in that unit"
 
 
 _PUBLISHED = {  # column: of results.csv, its unit and priority
@@ -54,9 +46,6 @@ _PUBLISHED = {  # column: of results.csv, its unit and priority
     "speed": ("tok_s", "tok/s", 0), "speedup": ("speedup", "×", 0), "accept": ("acceptance_rate", "", 1),
     "tok": ("mean_accept_len", "/step", 3), "status": ("status", "", 1), "source": ("source", "", 5),
 }  # fmt: skip
-
-
-_SIZED = re.compile(r"\d[bm]")  # a name without a size is that of a family
 
 
 def published_section(card: str, rows: Sequence[Mapping[str, str]], comparison: Comparison) -> Section:
