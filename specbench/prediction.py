@@ -30,8 +30,7 @@ from specbench.errors import InputError
 from specbench.faults import did_you_mean
 from specbench.hardware.profiles import DeviceProfile, match, profiles
 from specbench.measurements import HardwareMeasurement
-from specbench.models import gguf
-from specbench.models.facts import KV_BYTES, ModelFacts
+from specbench.models.described import Described, described
 from specbench.records import Machine
 from specbench.report.beside import published_section
 from specbench.report.section import Section
@@ -43,14 +42,14 @@ _ENGINES = re.compile(r"llama|Luce|PTI|dflash_server|buun", re.IGNORECASE)  # th
 _MANY = re.compile(r"^\d+x (?=[a-z0-9-]+$)")
 _LENGTH = re.compile(r"n[_-]max[ =](\d+)")
 _PROJECT = re.compile(r"https?://github\.com/[^/ ]+/[^/ ]+(?:/pull/\d+)?|(?:https?://)?[^/ ]*")
-_QUANT = re.compile(r"\b(UD[-_])?(Q\d_K_(?:M|S|XL)|Q\d_K|Q\d_\d)\b")
+_QUANT = re.compile(r"(?<![\w-])(UD[-_])?(Q\d_K_(?:M|S|XL)|Q\d_K|Q\d_\d)\b")
 
 
 def published() -> tuple[list[Published], list[tuple[Published, str]]]:
     """Rows that a roofline can be held against, and those left out because they break a bound, with the bound."""
-    table, known, found = _table(), profiles(), list[Published]()
-    for row in _rows():
-        if row["status"] == "ok" and row["baseline_tok_s"] and _ENGINES.search(row["engine"]):
+    table, known, found = names(), profiles(), list[Published]()
+    for row in published_rows():
+        if row["baseline_tok_s"]:
             found += _published(row, table, known)
     broken = [(row, why) for row in found if (why := row.impossible) is not None]
     return [row for row in found if row.impossible is None], broken
@@ -60,34 +59,52 @@ def published_beside(machine: Machine, comparison: Comparison) -> Section:
     """What is published about the machine's card or cards and the run's methods, or why that is not known."""
     known = profiles()
     found = [match(card, known) for card in machine.accelerators]
-    names = Counter(profile.id for profile, _ in found if profile is not None)
-    if len(names) != 1 or names.total() != len(found):
-        why = "; ".join(why for _, why in found if why) or f"it has {' and '.join(names) or 'no card'}"
+    cards = Counter(profile.id for profile, _ in found if profile is not None)
+    if len(cards) != 1 or cards.total() != len(found):
+        why = "; ".join(why for _, why in found if why) or f"it has {' and '.join(cards) or 'no card'}"
         return Section("Published figures", lines=(f"no row is about this machine: {why}",))
-    ((name, many),) = names.items()
-    card, table = name if many == 1 else f"{many}x {name}", _table()
+    ((name, many),) = cards.items()
+    card, table = name if many == 1 else f"{many}x {name}", names()
     named, methods = {**table["cards"], **table["devices"]}, table["methods"]
-    about = [row for row in _rows() if row["status"] != "retracted" and named.get(row["hardware"]) == card]
+    about = [row for row in csv_rows() if row["status"] != "retracted" and named.get(row["hardware"]) == card]
     begin = re.compile(f"({'|'.join(map(re.escape, methods))})(?![^ ,])")
     rows = [row | {"ours": methods[m[1]]} for row in about if (m := begin.match(row["method"]))]
     return published_section(card, rows, comparison)
 
 
-def _table() -> dict[str, Any]:
+def names() -> dict[str, Any]:
+    """What published rows call devices, models and kinds of work (prediction.toml)."""
     return tomllib.loads((datafiles.path("results/published") / "prediction.toml").read_text(encoding="utf-8"))
 
 
-def _rows() -> Iterator[dict[str, str]]:
+def csv_rows() -> Iterator[dict[str, str]]:
+    """Every published row, also those that are no reference."""
     text = (datafiles.path("results/published") / "results.csv").read_text(encoding="utf-8")
     yield from csv.DictReader(io.StringIO(text))
+
+
+def published_rows() -> Iterator[dict[str, str]]:
+    """Published rows of engines that read GGUF; withdrawn, doubtful and unconfirmed ones are left out."""
+    yield from (row for row in csv_rows() if row["status"] == "ok" and _ENGINES.search(row["engine"]))
+
+
+def quant_of(row: Mapping[str, str]) -> str | None:
+    """The quantisation, which some sources write beside the device."""
+    found = _QUANT.search(f"{row['quant']} {row['hardware']}")
+    return found[0].replace("UD_", "UD-") if found else None
+
+
+def project(row: Mapping[str, str]) -> str:
+    """Who reports: the repository, or the site."""
+    return _PROJECT.match(row["source"])[0]  # type: ignore[index]  # matches everything
 
 
 def _published(row: Mapping[str, str], table: Mapping[str, Any], known: Mapping[str, DeviceProfile]) -> list[Published]:
     """One row, or none where it has nothing that can be predicted."""
     device = table["devices"].get(row["hardware"])
-    quant = _QUANT.search(f"{row['quant']} {row['hardware']}")
-    sizes = table["bytes"] if row["model"] in table["bytes"]["models"] else {}
-    bytes_read = sizes.get(quant[0].replace("UD_", "UD-")) if quant else None
+    quant = quant_of(row)
+    sizes = table["bytes"] if row["model"] in table["sizes"]["models"] else {}
+    bytes_read = sizes.get(quant) if quant else None
     drafting = _LENGTH.search(row["method"]) if "MTP" in row["method"] and "streams" not in row["method"] else None
     length = int(drafting[1]) if drafting and "p_min" not in row["method"] and "lookup" not in row["method"] else None
     tau = float(row["mean_accept_len"]) if row["mean_accept_len"] else None
@@ -102,8 +119,8 @@ def _published(row: Mapping[str, str], table: Mapping[str, Any], known: Mapping[
     return [
         Published(
             device=device or _MANY.sub("", table["cards"].get(row["hardware"], row["hardware"])),
-            source=_PROJECT.match(row["source"])[0],  # type: ignore[index]  # matches everything
-            label=f"{row['model']} {quant[0] if quant else ''}".strip(),
+            source=project(row),
+            label=f"{row['model']} {quant or ''}".strip(),
             plain=float(row["baseline_tok_s"]),
             bandwidth=known[device].figure("bandwidth") if roofline else None,
             read_bytes=bytes_read if roofline else None,
@@ -115,55 +132,76 @@ def _published(row: Mapping[str, str], table: Mapping[str, Any], known: Mapping[
 
 
 def predict(
-    model: Path, comparison: Comparison | None, target: str, *, on: Sequence[str] | None, context: int
-) -> Predicted:
-    """What the devices (None: all but CPUs) do with a model file, and with what a run found out about the target."""
+    models: Mapping[str, str], comparison: Comparison | None, *, on: Sequence[str] | None, context: int
+) -> tuple[list[Predicted], list[str]]:
+    """What the devices (None: all but CPUs) do with targets, and with what a run found out about each.
+
+    Also why targets were left out; InputError when none can be predicted.
+    """
     known = profiles()
     for name in on or ():
         if name not in known:
             raise InputError(f"there is no hardware profile {name!r}", hint=did_you_mean(name, known))
-    if not model.is_file():
-        raise InputError(f"{model} is not there", hint="predictions need the header of a GGUF model")
-    facts = gguf.read_facts(model)
-    if facts.read_bytes is None or facts.experts:
-        raise InputError(
-            "nothing that could be tested is published for mixtures of experts", hint="predict a dense model"
-        )
-    if facts.read_bytes < SMALLEST:
-        raise InputError(
-            f"{target} reads {size(facts.read_bytes)} a token: so small a model is not bound by memory",
-            hint=f"predict a model of {size(SMALLEST)} or more",
-        )
-    kv = 0.0 if facts.kv is None else facts.kv.elements * KV_BYTES["f16"] * context
-    rows, _ = published()
     chosen = [known[name] for name in on] if on else [p for p in known.values() if p.kind != "cpu"]
-    work = [row for row in (*comparison.rows, *comparison.overall) if row.target == target] if comparison else []
-    return Predicted(
-        target=target,
-        context=context,
-        read_bytes=facts.read_bytes + kv,
-        kv_known=facts.kv is not None,
-        devices=tuple(_on(device, work, facts, kv=kv, rows=rows) for device in chosen),
-    )
+    facts = {target: described(model) for target, model in models.items()}
+    left_out = [f"{target}: {why}" for target, model in facts.items() if (why := refused(model)) is not None]
+    if len(left_out) == len(facts):
+        raise InputError("; ".join(left_out), hint=f"predict a dense GGUF that reads {size(SMALLEST)} a token or more")
+    rows, _ = published()
+    measured = (*comparison.rows, *comparison.overall) if comparison else ()
+    return [
+        Predicted(
+            target=target,
+            context=context,
+            read_bytes=(model.read_bytes or 0) + model.kv(context),
+            kv_known=model.kv_bytes is not None,
+            devices=tuple(
+                on_device(device, [r for r in measured if r.target == target], model, context=context, rows=rows)
+                for device in chosen
+            ),
+        )
+        for target, model in facts.items()
+        if refused(model) is None
+    ], left_out
 
 
-def targets(run: store.Run) -> dict[str, Path]:
+def refused(model: Described) -> str | None:
+    """Why nothing that is published says how fast a model is elsewhere; None where something does."""
+    if model.format != "gguf":
+        return f"{model.name} is a folder of safetensors: what is published is about GGUF"
+    if model.read_bytes is None or not model.dense:
+        return f"{model.name}: nothing that could be tested is published for mixtures of experts"
+    if model.read_bytes < SMALLEST:
+        return f"{model.name} reads {size(model.read_bytes)} a token: so small a model is not bound by memory"
+    return None
+
+
+def targets(run: store.Run) -> dict[str, str]:
     """The model files of a run by target."""
-    found = {c.group: Path(c.target_model) for c in run.plan.contenders if c.kind != "attach"}
+    found = {c.group: c.target_model for c in run.plan.contenders if c.kind != "attach"}
     if not found:
         raise InputError("this run has no model file", hint="name one: --model MODEL.gguf")
     return found
 
 
-def _on(
-    device: DeviceProfile, work: Sequence[Row], facts: ModelFacts, *, kv: float, rows: Sequence[Published]
+def on_device(
+    device: DeviceProfile,
+    work: Sequence[Row],
+    model: Described,
+    *,
+    context: int,
+    rows: Sequence[Published],
+    memory: float | None = None,
 ) -> OnDevice:
-    memory, bandwidth = device.figure("memory"), device.figure("bandwidth")
-    lacking = None if memory is None else facts.file_bytes + kv - memory
+    """Plain decoding, and the run's MTP rows, on a device. `memory`: bytes in place of the profile's."""
+    memory, bandwidth = memory or device.figure("memory"), device.figure("bandwidth")
+    lacking = None if memory is None else model.file_bytes + model.kv(context) - memory
     used, slope = predicted(utilisations(rows), device.id), predicted(slopes(rows), device.id)
-    if bandwidth is None or used is None or facts.read_bytes is None or (lacking is not None and lacking > 0):
+    if device.kind == "tpu" or (lacking is not None and lacking > 0):  # what is published is about llama.cpp
         return OnDevice(device.id, device.name, lacking, ())
-    plain = plain_speed(used, bandwidth=bandwidth, read_bytes=facts.read_bytes + kv)
+    if bandwidth is None or used is None or model.read_bytes is None:
+        return OnDevice(device.id, device.name, lacking, ())
+    plain = plain_speed(used, bandwidth=bandwidth, read_bytes=model.read_bytes + model.kv(context))
     guesses = [Guess(None, None, "none", None, None, plain)]
     for row in work:
         tau, length = row.metrics["mean_acceptance_length"], row.axes.get("draft_tokens_max")

@@ -271,10 +271,8 @@ class Machine:
 class DraftCounts:
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
 
-    emitted: tokens emitted. prefill_tokens: tokens that the prompt pass yields (R, 1 in llama.cpp).
-    verification_steps: target decode forward passes (F). drafted_steps: those with a draft (S).
-    beyond_end: accepted tokens of the last step that the answer was too short for; None where that cannot happen.
-    draft_passes: passes that the target itself made to draft (Orthrus); not among the verification steps.
+    prefill_tokens: those of the prompt pass (R). verification_steps: decode passes of the target (F), drafted_steps
+    those with a draft (S), draft_passes those that only draft. beyond_end: accepted, without a place in the answer.
     """
 
     emitted: int | None = None

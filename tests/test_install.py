@@ -30,6 +30,8 @@ def test_the_wheel_carries_every_data_folder(wheel: Path) -> None:
         "specbench/data/micro/weights/draft-q8_0.gguf",
         "specbench/data/micro/CARD.md",
         "specbench/data/results/published/README.md",
+        "specbench/data/prices/example.toml",
+        "specbench/data/results/published/tables/mtp-quants.toml",
         "specbench/engines/profiles/llama-server.toml",
         "specbench/py.typed",
     ):

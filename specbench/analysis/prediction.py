@@ -17,7 +17,7 @@ from specbench.analysis.stats import Estimate, student_quantile
 from specbench.analysis.verification import Cost
 
 LEAST = 4  # devices, or degrees of freedom within them, for an interval
-Basis = Literal["published for this device", "other devices", "its own curve"]
+Basis = Literal["published for this device", "other devices"]
 Kind = Literal["plain speed", "speedup"]
 
 
@@ -155,6 +155,15 @@ def predicted(known: Spread, device: str) -> Prediction | None:
     return _interval(centre, squared, min(known.degrees, len(known.means) - 1), "published for this device")
 
 
+def reported(known: Spread, key: str) -> Prediction | None:
+    """For one more report on what `key` names, from those on it and what the sources on one thing differ by."""
+    if key not in known.means or known.degrees < LEAST:
+        return None
+    centre, n = known.means[key]
+    squared = known.sources * (1 + 1 / n) + known.rows
+    return _interval(centre, squared, known.degrees, "published for this device")
+
+
 def _interval(centre: float, squared: float, degrees: int, basis: Basis) -> Prediction:
     half = student_quantile(0.975, degrees) * sqrt(squared)
     return Prediction(exp(centre), exp(centre - half), exp(centre + half), basis)
@@ -174,9 +183,7 @@ def speedup(slope: Prediction, *, tokens_per_round: Estimate, draft_tokens: int)
     return own.over(cost, inverse=True)
 
 
-def on_curve(
-    costs: Sequence[Cost], *, drafting: float, tokens_per_round: float, draft_tokens: int
-) -> Prediction | None:
+def on_curve(costs: Sequence[Cost], *, drafting: float, tokens_per_round: float, draft_tokens: int) -> Estimate | None:
     """The speedup on a machine whose verification-cost curve was measured: tau / (drafting + cost of g + 1 positions).
 
     `drafting`: plain steps that drafting takes in a round, as in the run. Between two measured lengths the cost lies on
@@ -189,7 +196,7 @@ def on_curve(
         return None
     share = (positions - below.positions) / (above.positions - below.positions) if above is not below else 0.0
     value = tokens_per_round / (drafting + (1 - share) * below.cost.value + share * above.cost.value)
-    return Prediction(value, value, value, "its own curve")
+    return Estimate(value, None, None, above.requests, "the noise of the curve is not all of it")
 
 
 @dataclass(frozen=True)
@@ -261,13 +268,16 @@ def slopes(rows: Iterable[Published]) -> Spread:
 
 @dataclass(frozen=True)
 class Guess:
-    """One kind of work (None: plain decoding) on a device. `tokens_per_round` was measured in the run."""
+    """One kind of work (None: plain decoding) on a device. `tokens_per_round` was measured in the run.
+
+    A speedup without an interval is from the device's own curve.
+    """
 
     category: str | None
     temperature: float | None
     method: str
     tokens_per_round: float | None
-    speedup: Prediction | None
+    speedup: Prediction | Estimate | None
     speed: Prediction | None
 
 

@@ -18,8 +18,8 @@ from specbench.analysis.metrics import METRICS, Parts
 from specbench.analysis.stats import Array
 from specbench.records import Failure, Generation
 
-_Key = tuple[str, str, int | None]  # category, prompt, fill
-_Trials = Mapping[_Key, Sequence[Generation]]
+Key = tuple[str, str, int | None]  # category, prompt, fill
+Trials = Mapping[Key, Sequence[Generation]]
 
 
 class Place(NamedTuple):
@@ -68,19 +68,19 @@ MEASURES: dict[str, Measure] = {
 class Sides:
     """The measured trials of each run of BASE and of NEW, by place."""
 
-    base: tuple[Mapping[Place, _Trials], ...]
-    new: tuple[Mapping[Place, _Trials], ...]
+    base: tuple[Mapping[Place, Trials], ...]
+    new: tuple[Mapping[Place, Trials], ...]
     sessions: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
     places: tuple[Place, ...]
     failed: Mapping[Place, tuple[int, int]]
     baselines: Mapping[str, str | None]
 
-    def prompts(self, place: Place) -> set[_Key]:
+    def prompts(self, place: Place) -> set[Key]:
         """Those that every run has."""
         return set.intersection(*(set(run.get(place, ())) for run in (*self.base, *self.new)))
 
     def values(
-        self, measure: Measure, place: Place, *, only: AbstractSet[_Key] | None = None
+        self, measure: Measure, place: Place, *, only: AbstractSet[Key] | None = None
     ) -> tuple[Array, Array] | str | None:
         """Of BASE and NEW, (sessions, prompts): logarithms where the measure is relative. Without any, why.
 
@@ -97,15 +97,15 @@ class Sides:
         if measure.drafts and self.baselines.get(place.contender) is None:
             return None
         for name in measure.metrics:
-            found = [_parts(METRICS[name].parts, run[place]) for run in runs]
+            found = [numbers(METRICS[name].parts, run[place]) for run in runs]
             if measure.over_baseline:
-                found = [_over(f, _parts(METRICS[name].parts, r[baseline])) for f, r in zip(found, runs, strict=True)]
+                found = [_over(f, numbers(METRICS[name].parts, r[baseline])) for f, r in zip(found, runs, strict=True)]
             shared = sorted(set.intersection(*(set(f) for f in found), *([] if only is None else [only])), key=str)
             if shared:
                 table = np.array([[f[key] for key in shared] for f in found], dtype=np.float64)
                 base, new = (_scaled(measure, side) for side in np.split(table, [len(self.base)]))
                 return _averaged(base, self.sessions[0]), _averaged(new, self.sessions[1])
-        if measure.drafts and not any(_parts(METRICS[name].parts, r[place]) for name in measure.metrics for r in runs):
+        if measure.drafts and not any(numbers(METRICS[name].parts, r[place]) for name in measure.metrics for r in runs):
             return None  # a method that never drafts there
         return "no prompt has this figure in every run"
 
@@ -120,7 +120,7 @@ def sides(base: Sequence[Measured], new: Sequence[Measured]) -> Sides:
     """Warm-ups and controls take no part, nor do contenders whose acceptance is by dice."""
     failed: dict[Place, list[int]] = defaultdict(lambda: [0, 0])
     order: set[Place] = set()
-    groups = [[_by_place(run, failed, number) for run in side] for number, side in enumerate((base, new))]
+    groups = [[trials_by_place(run, failed, number) for run in side] for number, side in enumerate((base, new))]
     for group in groups:
         for run in group:
             order.update(run.keys())
@@ -172,8 +172,11 @@ def _averaged(runs: Array, sessions: Sequence[Sequence[int]]) -> Array:
     return np.stack([runs[list(session)].mean(axis=0) for session in sessions])
 
 
-def _by_place(run: Measured, failed: dict[Place, list[int]], side: int) -> dict[Place, dict[_Key, list[Generation]]]:
-    found: dict[Place, dict[_Key, list[Generation]]] = defaultdict(lambda: defaultdict(list))
+def trials_by_place(
+    run: Measured, failed: dict[Place, list[int]], side: int
+) -> dict[Place, dict[Key, list[Generation]]]:
+    """The measured trials of contenders whose acceptance is not by dice; failures are counted in `failed`."""
+    found: dict[Place, dict[Key, list[Generation]]] = defaultdict(lambda: defaultdict(list))
     synthetic = {c.name for c in run.plan.contenders if c.synthetic}
     for r in run.results:
         if not isinstance(r, Generation | Failure) or r.trial.role != "measured" or r.trial.contender in synthetic:
@@ -187,11 +190,12 @@ def _by_place(run: Measured, failed: dict[Place, list[int]], side: int) -> dict[
     return {place: dict(trials) for place, trials in found.items()}
 
 
-_Numbers = tuple[float, float, float]  # sums of the two parts, mean logarithm of their ratio (0 where one is 0)
+Numbers = tuple[float, float, float]  # sums of the two parts, mean logarithm of their ratio (0 where one is 0)
 
 
-def _parts(parts: Callable[[Generation], Parts | None], trials: _Trials) -> dict[_Key, _Numbers]:
-    found: dict[_Key, _Numbers] = {}
+def numbers(parts: Callable[[Generation], Parts | None], trials: Trials) -> dict[Key, Numbers]:
+    """Of each prompt, over its repeats."""
+    found: dict[Key, Numbers] = {}
     for key, repeats in trials.items():
         if pairs := [pair for g in repeats if (pair := parts(g)) is not None]:
             above, below = np.asarray(pairs, dtype=np.float64).T
@@ -200,7 +204,7 @@ def _parts(parts: Callable[[Generation], Parts | None], trials: _Trials) -> dict
     return found
 
 
-def _over(mine: Mapping[_Key, _Numbers], baseline: Mapping[_Key, _Numbers]) -> dict[_Key, _Numbers]:
+def _over(mine: Mapping[Key, Numbers], baseline: Mapping[Key, Numbers]) -> dict[Key, Numbers]:
     return {key: (a, b, log - baseline[key][2]) for key, (a, b, log) in mine.items() if key in baseline}
 
 

@@ -92,6 +92,14 @@ def token_counts(text: str | None) -> list[int] | None:
     return counts
 
 
+def tokens(text: str) -> int:
+    """One token count, 0 or more; `32k` is 32768."""
+    (count, *more) = token_counts(text) or [-1]
+    if count < 0 or more:
+        raise InputError(f"a context of {text} tokens cannot be", hint="--context 0 or more, e.g. 32k")
+    return count
+
+
 def _number(word: str) -> float:
     try:
         number = float(word)

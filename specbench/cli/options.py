@@ -23,6 +23,9 @@ ModelPath = Annotated[
         metavar="MODEL", help="A GGUF, a folder with config.json and safetensors, `micro`, or ORG/REPO:QUANT."
     ),
 ]
+SeveralRuns = Annotated[
+    list[Path] | None, typer.Argument(metavar="[RUN...]", help="Run folders, or their names; default: the newest run.")
+]
 Model = Annotated[
     list[str] | None,
     _option(
@@ -177,11 +180,16 @@ ComparedFormat = Annotated[
         "--format", "-f", text="text, markdown, json, junit, bencher, github-benchmark or benchstat.", metavar="NAME"
     ),
 ]
-PredictedModel = Annotated[Path | None, _option("--model", "-m", text="A GGUF file, instead of a run.", metavar="GGUF")]
+PredictedModel = Annotated[
+    str | None,
+    _option(
+        "--model", "-m", text="Instead of a run: a GGUF, NAME:QUANT that is published, or a TOML.", metavar="MODEL"
+    ),
+]
 On = Annotated[
     str | None, _option("--on", text="Comma list of hardware profiles; default: all that are known.", metavar="NAMES")
 ]
-Context = Annotated[int, _option("--context", text="Tokens in the KV cache.", metavar="N")]
+Context = Annotated[str, _option("--context", text="Tokens in the KV cache, e.g. 32k.", metavar="N")]
 Backtest = Annotated[
     bool, _option("--backtest", text="How well published rows are predicted without their own source.")
 ]
@@ -211,3 +219,18 @@ PromptColumns = Annotated[
 Licence = Annotated[str | None, _option("--licence", text="Of the prompts; default: what is known.", metavar="TEXT")]
 AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
 ExportFormat = Annotated[str, _option("--format", "-f", text="csv, parquet, llama-bench or aiperf.", metavar="NAME")]
+Buy = Annotated[bool, _option("--buy", text="What machines of a price list do with --model, and what that costs.")]
+Dollars = Annotated[float | None, _option("--budget", text="With --buy: dollars at most.", metavar="DOLLARS")]
+Prices = Annotated[
+    Path | None, _option("--prices", text="With --buy: your price list; default: an EXAMPLE.", metavar="TOML")
+]
+TauFrom = Annotated[
+    Path | None, _option("--tau-from", text="With --buy: the run that says how drafts are accepted.", metavar="RUN")
+]
+BoughtModel = Annotated[
+    list[str] | None,
+    _option("--model", "-m", text="With --buy: a GGUF, a TOML, or NAME:QUANT; may be repeated.", metavar="MODEL"),
+]
+Like = Annotated[
+    str | None, _option("--like", text="Lay the run out as a published table, e.g. mtp-quants.", metavar="NAME")
+]

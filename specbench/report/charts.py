@@ -32,11 +32,16 @@ _ENDS = 1.0  # powers of two at which the colours of a matrix end
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one label; `ends` are their intervals, None where there is none."""
+    """Points of one label; `ends` are their intervals, None where there is none, and `spans` those of x.
+
+    `hollow`: nobody measured it.
+    """
 
     label: str
     points: tuple[tuple[float, float], ...]
     ends: tuple[tuple[float, float] | None, ...] = ()
+    spans: tuple[tuple[float, float] | None, ...] = ()
+    hollow: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Chart:
     title: str
     x: str
     y: str
-    kind: Literal["lines", "points", "ranked"]
+    kind: Literal["lines", "points", "ranked", "offers"]
     series: tuple[Series, ...]
     ticks: tuple[str, ...] = ()
     reference: float | Literal["diagonal"] | None = None
@@ -94,8 +99,8 @@ def _figure(chart: Chart | Matrix, caption: str | None, card: tuple[float, float
     from matplotlib.figure import Figure  # noqa: PLC0415  0.3 s; most commands draw nothing
 
     rows = len(chart.rows) if isinstance(chart, Matrix) else len(chart.ticks) if chart.kind == "ranked" else 0
-    legend = 0 if isinstance(chart, Matrix) or chart.kind == "ranked" else len(chart.series)
-    height = 1.3 + 0.34 * rows if rows else 3.6
+    legend = 0 if isinstance(chart, Matrix) or chart.kind in {"ranked", "offers"} else len(chart.series)
+    height = 1.3 + 0.34 * rows if rows else 4.6 if isinstance(chart, Chart) and chart.kind == "offers" else 3.6
     width = min(8.0, 2.2 + 1.2 * len(chart.columns)) if isinstance(chart, Matrix) and caption is None else 8
     size = (width, height + (0.7 if caption is not None else 0)) if card is None else card
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
@@ -103,7 +108,7 @@ def _figure(chart: Chart | Matrix, caption: str | None, card: tuple[float, float
     if isinstance(chart, Matrix):
         _matrix(axes, chart)
     else:
-        {"lines": _lines, "points": _lines, "ranked": _ranked}[chart.kind](axes, chart)
+        {"lines": _lines, "points": _lines, "ranked": _ranked, "offers": _offers}[chart.kind](axes, chart)
         axes.set_xlabel(chart.x, color=INK)
         axes.set_ylabel(chart.y, color=INK)
     if caption is not None:
@@ -117,6 +122,8 @@ def _figure(chart: Chart | Matrix, caption: str | None, card: tuple[float, float
     if legend:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK, handlelength=1.6)
     _quiet(axes)
+    if isinstance(chart, Chart) and chart.kind == "offers":
+        _name_points(axes, [(s.label, *s.points[0]) for s in chart.series if len(s.points) == 1])
     return figure
 
 
@@ -202,6 +209,48 @@ def _ranked(axes: "Axes", chart: Chart) -> None:
     axes.set_ylim(len(chart.ticks) - 0.5, -0.5)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.9), high + 0.45 * (high - low))  # room for the names
+
+
+def _offers(axes: "Axes", chart: Chart) -> None:
+    """Points with both intervals and their names; a series of several points is a line."""
+    for number, series in enumerate(chart.series):
+        colour = COLOURS[number % len(COLOURS)]
+        xs, ys = zip(*series.points, strict=True)
+        if len(series.points) > 1:
+            axes.plot(xs, ys, color=FAINT, linestyle="--", linewidth=1, drawstyle="steps-post", zorder=1)
+            continue
+        for ends, horizontal in ((series.spans, True), (series.ends, False)):
+            if ends and ends[0] is not None:
+                line = (ends[0], ys * 2) if horizontal else (xs * 2, ends[0])
+                axes.plot(*line, color=colour, linewidth=1.6, alpha=0.35, solid_capstyle="butt")
+        axes.plot(xs, ys, "o", color=colour, markerfacecolor="none" if series.hollow else colour, markersize=7)
+    axes.set_xlim(0, 1.25 * max(x for series in chart.series for x, _ in series.points))  # long bars are cut off
+    axes.set_ylim(bottom=0)
+    axes.grid(color=FAINT, alpha=0.25)
+
+
+def _name_points(axes: "Axes", named: Sequence[tuple[str, float, float]]) -> None:
+    """Each name beside its point, where no other name or point is."""
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]  # now the axes know where they are
+    points = [axes.transData.transform((x, y)) for _, x, y in named]
+    taken: list[Any] = []
+    for label, x, y in named:
+        for dx, dy, side in [(8, dy, "left") for dy in (7, -8, 17, -18)] + [(-8, dy, "right") for dy in (7, -8)]:
+            text = axes.annotate(
+                _short(label), (x, y), xytext=(dx, dy), textcoords="offset points", ha=side, va="center", fontsize=8,
+                color=INK,
+            )  # fmt: skip
+            box = text.get_window_extent()
+            inside = axes.get_window_extent().contains(box.x0, box.y0) and box.x1 < axes.get_window_extent().x1
+            if (
+                inside
+                and not any(box.overlaps(other) for other in taken)
+                and not any(map(box.contains, *zip(*points, strict=True)))
+            ):
+                break
+            if (dx, dy) != (-8, -8):
+                text.remove()
+        taken.append(box)
 
 
 def _matrix(axes: "Axes", chart: Matrix) -> None:

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
+from typing import TypeVar
 
 from specbench.analysis.axes import Curve, Point
 from specbench.analysis.comparison import Comparison
@@ -14,6 +15,7 @@ from specbench.analysis.verdicts import Verdict
 from specbench.report import cells
 from specbench.report.charts import Chart, Matrix, Series
 
+_T = TypeVar("_T")
 _LINES = 10  # in one chart; more cannot be told apart
 _READINGS: dict[str, tuple[str, float]] = {  # of a timeline, with the unit that is shown and what it is in base units
     "power": ("W", 1),
@@ -104,7 +106,7 @@ def _positions(where: str, rows: list[Row]) -> Iterator[Chart]:
         )
 
 
-def _parts(shown: list[Row]) -> Iterator[list[Row]]:
+def _parts(shown: list[_T]) -> Iterator[list[_T]]:
     yield from (shown[i : i + _LINES] for i in range(0, len(shown), _LINES))
 
 
@@ -122,11 +124,11 @@ def _along(curves: Iterable[Curve]) -> Iterator[Chart]:
             ("speedup", "Decode speedup", "× the baseline", lambda p: p.speedup),
             ("acceptance", "Acceptance", "accepted / drafted, %", _acceptance),
         ):
-            drawn = [series for c in chosen if (series := _line(c, ticks, reading)).points][:_LINES]
-            if drawn and len(ticks) > 1:
+            drawn = [series for c in chosen if (series := _line(c, ticks, reading)).points]
+            for part, some in enumerate(_parts(drawn) if len(ticks) > 1 else ()):
                 yield Chart(
-                    file_name(name, "along", axis, where), f"{title} along {axis}: {where}", axis, unit, "lines",
-                    tuple(drawn), ticks=ticks, reference=1.0 if name == "speedup" else None,
+                    file_name(name, "along", axis, where, str(part or "")), f"{title} along {axis}: {where}", axis,
+                    unit, "lines", tuple(some), ticks=ticks, reference=1.0 if name == "speedup" else None,
                 )  # fmt: skip
 
 
@@ -153,7 +155,7 @@ def _prompts(details: Details) -> Iterator[Chart]:
         groups[pair.target, pair.temperature][pair.label].append((pair.baseline, pair.speed))
     for (target, temperature), methods in groups.items():
         where = f"{target}, {cells.temperature(temperature)}"
-        for part, names in enumerate([[*methods][i : i + _LINES] for i in range(0, len(methods), _LINES)]):
+        for part, names in enumerate(_parts([*methods])):
             yield Chart(
                 file_name("prompts", where, str(part or "")),
                 f"Each prompt, method against baseline: {where}",
@@ -168,19 +170,21 @@ def _prompts(details: Details) -> Iterator[Chart]:
 
 def _steps(details: Details) -> Iterator[Chart]:
     for target, group in groupby(sorted(details.steps, key=lambda s: s.target), key=lambda s: s.target):
-        yield Chart(
-            file_name("steps", target),
-            f"Seconds of a step, all categories and temperatures: {target}",
-            "share of the steps that take at most so long, %",
-            "ms",
-            "lines",
-            tuple(
-                Series(
-                    _with_phases(s), tuple((float(p), value * 1000) for p, value in enumerate(s.percentiles, start=1))
-                )
-                for s in list(group)[:_LINES]
-            ),
-        )
+        for part, some in enumerate(_parts(list(group))):
+            yield Chart(
+                file_name("steps", target, str(part or "")),
+                f"Seconds of a step, all categories and temperatures: {target}",
+                "share of the steps that take at most so long, %",
+                "ms",
+                "lines",
+                tuple(
+                    Series(
+                        _with_phases(s),
+                        tuple((float(p), value * 1000) for p, value in enumerate(s.percentiles, start=1)),
+                    )
+                    for s in some
+                ),
+            )
 
 
 def _with_phases(steps: Steps) -> str:

@@ -41,33 +41,37 @@ def page(
     comparison: Comparison, plan: Plan, machine: Machine, results: Sequence[Result], *, others: Sequence[Section] = ()
 ) -> str:
     """The whole report. `results` are those that the comparison is of; `others`: tables of what others measured."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("specbench.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    source = jinja2.PackageLoader("specbench.report").get_source(environment, "page.js")[0]
     shown = parts(comparison)
     sections = [*shown.figures, *shown.curves]
     drawn = [*figures(comparison, details(comparison, results))]
-    text = environment.get_template("page.html").render(
+    return rendered(
+        "page.html",
         name=comparison.name,
         facts=[*_facts(comparison, results), *machine_in_words(machine)],
         verdicts=[_verdicts(comparison, target) for target in comparison.targets],
-        sections=[_table(section) for section in (*sections, *others)],
+        sections=[table(section) for section in (*sections, *others)],
         categories=_firsts(sections, 0),
         methods=_firsts(sections, 1),
         why=shown.why,
-        overviews=[(c.title, _bare(c)) for c in drawn if isinstance(c, Matrix)],
-        charts=[(c.title, _bare(c)) for c in drawn if isinstance(c, Chart) and c.kind != "ranked"],
+        overviews=[(c.title, bare(c)) for c in drawn if isinstance(c, Matrix)],
+        charts=[(c.title, bare(c)) for c in drawn if isinstance(c, Chart) and c.kind != "ranked"],
         notes=shown.notes.lines if shown.notes else (),
         contenders=_contenders(plan, results),
         machine=_machine(machine),
         plan=_plan(plan),
         command=shlex.join(["specbench", *plan.command]) if plan.command else None,
-        script=source,
-        script_hash=base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
         missing=MISSING,
     )
-    return _clean(text)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page from its template, with the one script, whose hash its policy names."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("specbench.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    source = jinja2.PackageLoader("specbench.report").get_source(environment, "page.js")[0]
+    mark = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    return clean(environment.get_template(template).render(script=source, script_hash=mark, **values))
 
 
 def pictures(comparison: Comparison, machine: Machine, results: Sequence[Result]) -> Iterator[tuple[str, bytes]]:
@@ -76,7 +80,7 @@ def pictures(comparison: Comparison, machine: Machine, results: Sequence[Result]
     drawn, taken = [*figures(comparison, details(comparison, results))], Counter[str]()
     notes = {t.label: f"{t.label}: {t.note.removeprefix(f'{t.label}: ')}" for t in comparison.targets if t.note}
     captions = [
-        _clean("\n".join([caption, *(note for label, note in notes.items() if f" {label}, " in chart.title)]))
+        clean("\n".join([caption, *(note for label, note in notes.items() if f" {label}, " in chart.title)]))
         for chart in drawn
     ]
     for chart, words in zip(drawn, captions, strict=True):
@@ -150,7 +154,7 @@ def _answer(v: Verdict, top: float) -> _Answer:
     return _Answer(look, head, tail, bar)
 
 
-def _table(section: Section) -> dict[str, Any]:
+def table(section: Section) -> dict[str, Any]:
     """Rows with every cell filled, so that they can be sorted and filtered by the first two."""
     rows: list[tuple[str, ...]] = []
     for row in section.rows:
@@ -161,10 +165,10 @@ def _table(section: Section) -> dict[str, Any]:
 
 def _firsts(sections: Iterable[Section], column: int) -> list[str]:
     """The distinct words of the columns by which tables are filtered."""
-    return [*dict.fromkeys(row[column] for s in sections for row in _table(s)["rows"])]
+    return [*dict.fromkeys(row[column] for s in sections for row in table(s)["rows"])]
 
 
-def _bare(chart: Chart | Matrix) -> Markup:
+def bare(chart: Chart | Matrix) -> Markup:
     """Safe: matplotlib escapes what it writes. Names of groups are left out, they would repeat from chart to chart."""
     return Markup(  # noqa: S704  no word of a run gets here unescaped
         re.sub(r'<g id="[^"]*"', "<g", svg(chart, None))
@@ -212,6 +216,6 @@ def _plan(plan: Plan) -> dict[str, str]:
     }
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without control characters, which no reader wants and SVG forbids."""
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

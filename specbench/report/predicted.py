@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from specbench.analysis.prediction import Backtest, Guess, OnDevice, Predicted, Prediction, Published
+from specbench.analysis.stats import Estimate
 from specbench.report import cells
 from specbench.report.section import MISSING, Column, Section
 from specbench.units import percent, significant, size
@@ -76,8 +77,8 @@ def _speed(device: OnDevice) -> float:
     return max((g.speed.value for g in device.guesses if g.speed), default=0.0)
 
 
-def _interval(p: Prediction, value: str) -> str:
-    if p.basis == "its own curve":
+def _interval(p: Prediction | Estimate, value: str) -> str:
+    if p.low is None or p.high is None:
         return value
     return f"{value} ({significant(p.low, 2)}\N{EN DASH}{significant(p.high, 2)})"
 
@@ -90,4 +91,6 @@ def _why_not(device: OnDevice) -> str:
 
 def _basis(guess: Guess) -> str:
     found = guess.speed or guess.speedup
-    return found.basis if found is not None else "beyond its curve"
+    if isinstance(found, Prediction):
+        return found.basis
+    return "its own curve" if found is not None else "beyond its curve"

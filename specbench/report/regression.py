@@ -13,18 +13,32 @@ from specbench.report.section import MISSING, Column, Section
 from specbench.units import significant
 
 SCHEMA_VERSION = 1
-_COLUMNS = (
-    Column("contender", "", "left", 0),
-    Column("category", "", "left", 0),
-    Column("temp.", "", "right", 4),
-    Column("BASE", "", "right", 2),
-    Column("NEW", "", "right", 2),
-    Column("change", "", "right", 0),
-    Column("95 % interval", "", "right", 1),
-    Column("p", "Holm", "right", 3),
-    Column("A/A", "floor", "right", 5),
-    Column("n", "", "right", 6),
-    Column("verdict", "", "left", 0),
+
+
+def _signed(change: Change, value: float | None) -> str:
+    return MISSING if value is None else signed(change, value)
+
+
+def _category(change: Change) -> str:
+    return " ".join(str(p) for p in (change.category or "all", change.fill) if p is not None)
+
+
+_TABLE: tuple[tuple[Column, Callable[[Change], str]], ...] = (
+    (Column("contender", "", "left", 0), lambda c: c.contender),
+    (Column("category", "", "left", 0), _category),
+    (Column("temp.", "", "right", 4), lambda c: f"{c.temperature:g}"),
+    (Column("BASE", "", "right", 2), lambda c: MISSING if c.base is None else significant(c.base)),
+    (Column("NEW", "", "right", 2), lambda c: MISSING if c.new is None else significant(c.new)),
+    (Column("change", "", "right", 0), lambda c: _signed(c, c.change)),
+    (
+        Column("95 % interval", "", "right", 1),
+        lambda c: MISSING if c.low is None else f"{_signed(c, c.low)} to {_signed(c, c.high)}",
+    ),
+    (Column("p", "Holm", "right", 3), lambda c: MISSING if c.p is None else "<0.001" if c.p < 0.001 else f"{c.p:.3f}"),  # noqa: PLR2004
+    (Column("A/A", "floor", "right", 5), lambda c: _signed(c, c.floor).lstrip("+")),
+    (Column("found", "least", "right", 6), lambda c: _signed(c, c.detectable).lstrip("+")),
+    (Column("n", "", "right", 7), lambda c: str(c.prompts)),
+    (Column("verdict", "", "left", 0), lambda c: c.verdict),
 )
 _MANY = 3  # lines of one kind below a table
 
@@ -71,31 +85,8 @@ def _measure(found: Regression, name: str) -> Section:
         told.setdefault(text, []).append(f"{change.contender} {_category(change)}")
     reasons = [f"{', '.join(places[:3])}{' …' if len(places) > 3 else ''}: {text}" for text, places in told.items()]  # noqa: PLR2004
     title = f"{name.replace('_', ' ')} ({MEASURES[name].unit}), threshold {threshold}"
-    return Section(title, _COLUMNS, tuple(map(_row, mine)), footnotes=tuple(reasons))
-
-
-def _category(change: Change) -> str:
-    return (
-        "all" if change.category is None else " ".join(str(p) for p in (change.category, change.fill) if p is not None)
-    )
-
-
-def _row(change: Change) -> tuple[str, ...]:
-    ends = (change.low, change.high)
-    low, high = (MISSING if end is None else signed(change, end) for end in ends)
-    return (
-        change.contender,
-        _category(change),
-        f"{change.temperature:g}",
-        MISSING if change.base is None else significant(change.base),
-        MISSING if change.new is None else significant(change.new),
-        MISSING if change.change is None else signed(change, change.change),
-        MISSING if change.low is None else f"{low} to {high}",
-        MISSING if change.p is None else "<0.001" if change.p < 0.001 else f"{change.p:.3f}",  # noqa: PLR2004
-        MISSING if change.floor is None else signed(change, change.floor).lstrip("+"),
-        str(change.prompts),
-        change.verdict,
-    )
+    rows = tuple(tuple(cell(change) for _, cell in _TABLE) for change in mine)
+    return Section(title, tuple(column for column, _ in _TABLE), rows, footnotes=tuple(reasons))
 
 
 def markdown(found: Regression) -> str:

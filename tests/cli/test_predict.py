@@ -1,6 +1,7 @@
 """`specbench predict` on a run with invented figures and a model whose weights are a hole in the file."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -70,6 +71,30 @@ def test_a_table_says_that_it_is_no_measurement(run: Path, model: Path) -> None:
         assert "does not fit" in done.stdout
 
 
+def test_a_target_that_is_a_folder_does_not_stop_the_others(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "large-folder"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}))
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    there = tmp_path / "both"
+    shutil.copytree(run, there)
+    plan_now = store.read(run).plan
+    other = contender("other", target_model=str(folder), target_label="folder")
+    (there / store.PLAN).write_bytes(to_json(replace(plan_now, contenders=(*plan_now.contenders, other))))
+    done = specbench("predict", there, "--on", "rtx3090", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [found["target"] for found in json.loads(done.stdout)] == ["large"]
+    assert "warning: folder: large-folder is a folder of safetensors" in done.stderr
+
+
+def test_a_model_that_is_published_needs_no_file() -> None:
+    done = specbench("predict", "--model", "Qwen3.6-27B:Q4_K_M", "--on", "rtx3090", "--context", "32k", "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["read_bytes"] == 16.0e9 + 65536 * 32768
+
+
 def test_the_backtest_is_a_command() -> None:
     done = specbench("predict", "--backtest")
     assert done.returncode == 0, done.stderr
@@ -106,6 +131,7 @@ def test_a_machine_with_a_curve_is_predicted_from_it_and_only_for_its_own_model(
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     guess = found["devices"][0]["guesses"][0]
+    assert (guess["speedup"]["low"], guess["speedup"]["high"]) == (None, None)
     drafting = 0.1 / 0.5 * guess["tokens_per_round"] / 2.0  # share of the round x its cost, at twice the speed
     assert guess["speedup"]["value"] == pytest.approx(guess["tokens_per_round"] / (drafting + 4))
     record.write_bytes(to_json(replace(measured, contender=replace(target, target_label="other"))))

@@ -178,6 +178,9 @@ def test_the_templates_are_in_the_wheel() -> None:
     assert sorted(p.name for p in (Path(pipeline.__file__).parent / "report" / "templates").iterdir()) == [
         "page.html",
         "page.js",
+        "parts.html",
+        "style.css",
+        "tables.html",
     ]
 
 

@@ -1,0 +1,158 @@
+"""Runs on different machines side by side: who is faster at what, and whether drafter or hardware makes the difference.
+
+speed = plain speed x tokens a round / round cost. Tokens a round belong to drafter and work, plain speed and round cost
+to hardware and engine; each factor is compared with that of the first run, on the prompts that both have.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+
+from specbench.analysis import sides
+from specbench.analysis.comparison import Comparison
+from specbench.analysis.conditions import Difference, Measured, differences
+from specbench.analysis.metrics import METRICS
+from specbench.analysis.pairing import LENGTH
+from specbench.analysis.rows import Row
+from specbench.analysis.stats import Estimate, geometric_mean
+
+SEVERAL = 2  # runs that can be compared
+
+
+@dataclass(frozen=True)
+class Work:
+    """A kind of work (None: all) on a target."""
+
+    target: str
+    category: str | None
+    temperature: float
+    fill: int | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method in one run (a number), and the factors over the first run that has it: `total` is their product.
+
+    `drafter` and `rounds` are None for plain decoding, and all are in the first run itself.
+    """
+
+    work: Work
+    label: str
+    run: int
+    speed: Estimate | None
+    tokens_per_round: Estimate | None
+    round_cost: Estimate | None
+    total: Estimate | None
+    plain: Estimate | None
+    drafter: Estimate | None
+    rounds: float | None
+
+
+@dataclass(frozen=True)
+class Fastest:
+    """The fastest method of each run (None: not measured there), the winner, and its speed over the next run's."""
+
+    work: Work
+    best: tuple[tuple[str, Estimate] | None, ...]
+    winner: int
+    lead: Estimate | None
+
+
+@dataclass(frozen=True)
+class Machines:
+    """`differs`: what each later run (a number) does not share with the first, beside the machine."""
+
+    names: tuple[str, ...]
+    machines: tuple[str, ...]
+    fastest: tuple[Fastest, ...]
+    standings: tuple[Standing, ...]
+    differs: tuple[tuple[int, Difference], ...]
+    same: tuple[str, ...]
+
+
+def machines(runs: Sequence[tuple[Measured, Comparison]], *, words: Sequence[str]) -> Machines:
+    """Of two runs or more; what only one of them holds is left out. `words`: each machine as it is shown."""
+    rows: dict[Work, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    for number, (_, comparison) in enumerate(runs):
+        for row in (*comparison.rows, *comparison.overall):
+            if row.decode is not None and row.speculating and not row.synthetic:
+                rows[Work(row.target, row.category, row.temperature, row.fill)][row.label][number] = row
+    trials = [sides.trials_by_place(measured, defaultdict(lambda: [0, 0]), 0) for measured, _ in runs]
+    first = runs[0][0]
+    return Machines(
+        names=tuple(measured.name for measured, _ in runs),
+        machines=tuple(words),
+        fastest=tuple(f for work, found in rows.items() if (f := _fastest(work, found, trials)) is not None),
+        standings=tuple(s for work, found in rows.items() for s in _standings(work, found, trials)),
+        differs=tuple(
+            (number, difference)
+            for number, (measured, _) in enumerate(runs[1:], start=1)
+            for difference in differences([first], [measured])
+            if difference.kind not in {None, "machine"}
+        ),
+        same=tuple(measured.name for measured, _ in runs[1:] if measured.machine.same(first.machine)),
+    )
+
+
+_Recorded = Sequence[Mapping[sides.Place, sides.Trials]]
+
+
+def _fastest(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recorded) -> Fastest | None:
+    best: list[Row | None] = [None] * len(trials)
+    for found in rows.values():
+        for number, row in found.items():
+            mine = best[number]
+            if (
+                row.decode
+                and row.right
+                and (mine is None or mine.decode is None or row.decode.value > mine.decode.value)
+            ):
+                best[number] = row
+    ranked = sorted(((row.decode.value, -n) for n, row in enumerate(best) if row and row.decode), reverse=True)
+    if len(ranked) < SEVERAL:
+        return None
+    winner, other = (-n for _, n in ranked[:SEVERAL])
+    told = tuple((row.label, row.decode) if row and row.decode else None for row in best)
+    return Fastest(work, told, winner, _faster((other, best[other]), (winner, best[winner]), trials))
+
+
+def _standings(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recorded) -> list[Standing]:
+    found = []
+    by_name = {(number, row.contender): row for mine in rows.values() for number, row in mine.items()}
+    for label, mine in rows.items():
+        start, *others = sorted(mine)
+        for number in (start, *others) if others else ():
+            row, base = (number, mine[number]), (start, mine[start])
+            again = number != start
+            total = _faster(base, row, trials) if again else None
+            plains = [(n, by_name.get((n, r.baseline or r.contender))) for n, r in (base, row)]
+            plain = _faster(plains[0], plains[1], trials) if again else None
+            drafter = _ratio(base, row, trials, LENGTH) if again and row[1].baseline else None
+            rest = total.value / plain.value / drafter.value if total and plain and drafter else None
+            found.append(
+                Standing(
+                    work=work, label=label, run=number, speed=row[1].decode, tokens_per_round=row[1].metrics[LENGTH],
+                    round_cost=row[1].round_cost, total=total, plain=plain, drafter=drafter, rounds=rest,
+                )
+            )  # fmt: skip
+    return found
+
+
+_Side = tuple[int, Row | None]  # the run's number, and what was measured there
+
+
+def _ratio(base: _Side, new: _Side, trials: _Recorded, metric: str) -> Estimate | None:
+    """Geometric mean, over the prompts that both have, of a metric over that of `base`."""
+    found = [
+        sides.numbers(METRICS[metric].parts, trials[number].get(place, {}))
+        for number, row in (base, new)
+        if row and (place := sides.Place(row.contender, row.category, row.temperature, row.fill))
+    ]
+    if len(found) < SEVERAL:
+        return None
+    return geometric_mean([exp(found[1][key][2] - found[0][key][2]) for key in found[0] if key in found[1]])
+
+
+def _faster(base: _Side, new: _Side, trials: _Recorded) -> Estimate | None:
+    return _ratio(base, new, trials, new[1].decode_source if new[1] else "decode_engine")
