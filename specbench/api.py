@@ -26,7 +26,7 @@ _FACTS = (
 )  # fmt: skip
 _RUN = ("run", "target", "engine", "method", "synthetic")
 _COUNTS = ("emitted", "drafted", "accepted", "verification_steps", "drafted_steps")
-_COLUMNS = [*_RUN, *_TRIAL, *_FACTS, *_COUNTS, *METRICS, "failure"]
+_COLUMNS = [*dict.fromkeys((*_RUN, *_TRIAL, *_FACTS, *_COUNTS, *METRICS, "failure"))]  # first_token is in two
 
 
 def run(*, results: str | Path = "results", engines: Path | None = None, **runfile: Any) -> Path:

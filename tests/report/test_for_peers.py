@@ -110,6 +110,12 @@ def test_a_run_on_disk_is_exported(form: str, run: Path) -> None:
     assert left_out is None
 
 
+def test_no_column_stands_twice(run: Path) -> None:
+    header = api.export(run, "csv")[0].decode().splitlines()[0].split(",")
+    assert len(set(header)) == len(header)
+    assert "first_token" in header
+
+
 def test_a_parquet_file_holds_the_table_of_trials(run: Path, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet", reason="pip install 'specbench[sql]'")
     (tmp_path / "x.parquet").write_bytes(api.export(run, "parquet")[0])
