@@ -4,6 +4,7 @@ import io
 import sys
 
 from specbench.errors import SpecbenchError
+from specbench.units import printable
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     try:
         app()
     except SpecbenchError as error:
-        print(f"error: {error.message}\n  fix: {error.hint}", file=sys.stderr)
+        print(printable(f"error: {error.message}\n  fix: {error.hint}"), file=sys.stderr)
         sys.exit(error.exit_status)
 
 

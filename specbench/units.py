@@ -1,4 +1,6 @@
-"""Scaling for display. Inside the program everything is in seconds, bytes, tokens, joules and fractions."""
+"""Numbers and text for display. Inside the program everything is in seconds, bytes, tokens, joules and fractions."""
+
+import unicodedata
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECOND, _MINUTE, _HOUR = 1.0, 60.0, 3600.0
@@ -10,6 +12,13 @@ def significant(value: float, digits: int = 3) -> str:
         return "0"
     text = f"{value:.{digits}g}"
     return f"{float(text):.0f}" if "e+" in text else text
+
+
+def printable(text: str) -> str:
+    """Without control and format characters: on a terminal they act, and SVG and XML forbid them."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == "\n" or not unicodedata.category(c).startswith("C") else "\ufffd" for c in text)
 
 
 def duration(seconds: float) -> str:

@@ -31,7 +31,7 @@ from specbench.report.section import Section
 from specbench.report.text import sections
 from specbench.report.tuned import tuned_sections
 from specbench.store import Run
-from specbench.units import duration, percent, significant
+from specbench.units import duration, percent, printable, significant
 
 _PLAIN_EVERY = 10.0  # seconds between lines when there is no terminal
 
@@ -80,7 +80,7 @@ class Progress:
             self._say(f"{self._done()} of {self._total()} trials, {self._eta()}; now {escape(self._now)}")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, soft_wrap=True)
 
     def _done(self) -> int:
         return sum(tally.trials for tally in self._tallies.values())
@@ -102,7 +102,7 @@ class Progress:
             tally = self._tallies[name]
             speed, accepted = tally.decode_speed(), tally.acceptance()
             table.add_row(
-                Text(name),
+                Text(printable(name)),
                 "skipped" if tally.skipped else f"{tally.trials}/{self._planned[name]}",
                 "" if speed is None else significant(speed),
                 "" if accepted is None else percent(accepted),
@@ -110,7 +110,7 @@ class Progress:
         done, total = self._done(), max(1, self._total())
         head = Table.grid(padding=(0, 1))
         head.add_row(ProgressBar(total=total, completed=done, width=30), f"{done}/{total}", self._eta())
-        return Group(head, Text(self._now, no_wrap=True, overflow="ellipsis"), table)
+        return Group(head, Text(printable(self._now), no_wrap=True, overflow="ellipsis"), table)
 
 
 def show_comparison(
@@ -163,26 +163,26 @@ def show_plan(plan: Plan, extent: Extent) -> None:
     """The contenders, how each is started, and how much will be measured."""
     print(extent)
     for contender in plan.contenders:
-        print(f"\n{contender.name}")
-        print("  " + " ".join([contender.url or contender.executable or contender.engine, *contender.argv]))
+        print(printable(f"\n{contender.name}"))
+        print(printable("  " + " ".join([contender.url or contender.executable or contender.engine, *contender.argv])))
     for method, reason in plan.left_out.items():
-        print(f"\n{method}: left out, {reason}")
+        print(printable(f"\n{method}: left out, {reason}"))
     for name, remark in plan.drafters_found.items():
-        print(f"\n{name}: {remark}")
+        print(printable(f"\n{name}: {remark}"))
 
 
 def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench run") -> None:
     """Where the records are, what went wrong, and the command that goes on; on standard error."""
     for warning in outcome.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(printable(f"warning: {warning}"), file=sys.stderr)
     for result in run.results:
         if isinstance(result, Failure):
-            print(f"failed: {result.trial.id}: {result.message} ({result.hint})", file=sys.stderr)
+            print(printable(f"failed: {result.trial.id}: {result.message} ({result.hint})"), file=sys.stderr)
         elif isinstance(result, Skip):
-            print(f"skipped: {result.contender}: {result.reason} ({result.hint})", file=sys.stderr)
-    print(f"records: {outcome.path}", file=sys.stderr)
+            print(printable(f"skipped: {result.contender}: {result.reason} ({result.hint})"), file=sys.stderr)
+    print(printable(f"records: {outcome.path}"), file=sys.stderr)
     if (outcome.path / "report.html").exists():
-        print(f"report: {outcome.path / 'report.html'}", file=sys.stderr)
+        print(printable(f"report: {outcome.path / 'report.html'}"), file=sys.stderr)
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
         print(

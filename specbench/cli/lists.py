@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from specbench.units import printable
+
 
 def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
     """Plain rows as a table, or as JSON."""
@@ -22,5 +24,5 @@ def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
     for key in rows[0]:
         table.add_column(key, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row.values()))
+        table.add_row(*(Text("—" if cell is None else printable(str(cell))) for cell in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from specbench.cli import flags
 from specbench.report.section import GAP, Section
+from specbench.units import printable
 
 
 def show(sections: Iterable[Section], path: Path | None = None) -> None:
@@ -26,9 +27,9 @@ def show(sections: Iterable[Section], path: Path | None = None) -> None:
 
 
 def draw(console: Console, section: Section) -> None:
-    console.print(Text(section.title, style="bold"))
+    console.print(Text(printable(section.title), style="bold"))
     for line in section.lines:
-        console.print(Text(f"- {line}"), soft_wrap=False)
+        console.print(Text(printable(f"- {line}")), soft_wrap=False)
     if section.columns:
         shown = section.fitting(console.width)
         titled = any(section.columns[index].title for index in shown)
@@ -39,10 +40,10 @@ def draw(console: Console, section: Section) -> None:
             column = section.columns[index]
             table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
         for number, row in enumerate(section.rows):
-            table.add_row(*(Text(row[index]) for index in shown), end_section=number in section.rules)
+            table.add_row(*(Text(printable(row[index])) for index in shown), end_section=number in section.rules)
         console.print(table)
     for alarm in section.alarms:
-        console.print(Text(alarm, style="bold red"))
+        console.print(Text(printable(alarm), style="bold red"))
     for note in section.footnotes:
-        console.print(Text(note, style="dim"))
+        console.print(Text(printable(note), style="dim"))
     console.print()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verification import Cost
+from specbench.units import printable
 
 if TYPE_CHECKING:  # 0.3 s; most commands draw nothing
     from matplotlib.axes import Axes
@@ -112,7 +113,7 @@ def _figure(chart: Chart | Matrix, caption: str | None, card: tuple[float, float
         axes.set_xlabel(chart.x, color=INK)
         axes.set_ylabel(chart.y, color=INK)
     if caption is not None:
-        figure.suptitle(fill(_clean(chart.title), 80), fontsize=11, x=0.01, ha="left", color=INK)
+        figure.suptitle(fill(printable(chart.title), 80), fontsize=11, x=0.01, ha="left", color=INK)
         figure.supxlabel(
             "\n".join(fill(line, 125) for line in caption.splitlines()), fontsize=7, x=0.01, ha="left", color="#666666"
         )
@@ -136,12 +137,8 @@ def _quiet(axes: "Axes") -> None:
 
 def _short(name: str) -> str:
     """A name that leaves room for the chart, without characters that SVG forbids."""
-    name = _clean(name)
+    name = printable(name)
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-
-
-def _clean(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _lines(axes: "Axes", chart: Chart) -> None:

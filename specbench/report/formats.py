@@ -8,6 +8,7 @@ from specbench.report.csv_table import csv_table
 from specbench.report.json_report import json_report
 from specbench.report.markdown import blocks, markdown
 from specbench.report.section import Section
+from specbench.units import printable
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {
     "markdown": markdown,
@@ -22,4 +23,5 @@ def rendered(name: str, comparison: Comparison, others: Sequence[Section]) -> st
         raise InputError(f"unknown format {name!r}", hint=f"known: text, {', '.join(FORMATS)}")
     if others and name != "markdown":
         raise InputError(f"figures of others do not go into {name}", hint="use text, markdown or --html")
-    return "\n".join([FORMATS[name](comparison), *("\n\n".join(blocks(section)) + "\n" for section in others)])
+    text = "\n".join([FORMATS[name](comparison), *("\n\n".join(blocks(section)) + "\n" for section in others)])
+    return printable(text) if name == "markdown" else text  # the others are read by programs

@@ -22,7 +22,7 @@ from specbench.report.charts import Chart, Matrix, card, png, svg
 from specbench.report.figures import figures
 from specbench.report.section import MISSING, Section
 from specbench.report.text import named, parts
-from specbench.units import size
+from specbench.units import printable, size
 
 _WORDS = {"use": "use", "switch off": "off"}  # kinds of verdicts by their look; all others are open
 
@@ -71,7 +71,7 @@ def rendered(template: str, **values: Any) -> str:
     )
     source = jinja2.PackageLoader("specbench.report").get_source(environment, "page.js")[0]
     mark = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-    return clean(environment.get_template(template).render(script=source, script_hash=mark, **values))
+    return printable(environment.get_template(template).render(script=source, script_hash=mark, **values))
 
 
 def pictures(comparison: Comparison, machine: Machine, results: Sequence[Result]) -> Iterator[tuple[str, bytes]]:
@@ -80,7 +80,7 @@ def pictures(comparison: Comparison, machine: Machine, results: Sequence[Result]
     drawn, taken = [*figures(comparison, details(comparison, results))], Counter[str]()
     notes = {t.label: f"{t.label}: {t.note.removeprefix(f'{t.label}: ')}" for t in comparison.targets if t.note}
     captions = [
-        clean("\n".join([caption, *(note for label, note in notes.items() if f" {label}, " in chart.title)]))
+        printable("\n".join([caption, *(note for label, note in notes.items() if f" {label}, " in chart.title)]))
         for chart in drawn
     ]
     for chart, words in zip(drawn, captions, strict=True):
@@ -214,8 +214,3 @@ def _plan(plan: Plan) -> dict[str, str]:
         "trials, warm-ups and controls included": str(sum(len(block.trials) for block in plan.blocks)),
         "blocks": str(len(plan.blocks)),
     }
-
-
-def clean(text: str) -> str:
-    """Without control characters, which no reader wants and SVG forbids."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

@@ -10,7 +10,7 @@ from specbench.analysis.regression import Change, Regression, describe, needed, 
 from specbench.analysis.sides import MEASURES
 from specbench.report.markdown import blocks, escaped
 from specbench.report.section import MISSING, Column, Section
-from specbench.units import significant
+from specbench.units import printable, significant
 
 SCHEMA_VERSION = 1
 
@@ -117,17 +117,12 @@ def junit(found: Regression) -> str:
         case = ET.SubElement(suite, "testcase", classname="specbench", name=name)
         if outcome != "passed":
             kind = "failure" if outcome == "failed" else "skipped"
-            ET.SubElement(case, kind, message=_legal(text.partition("\n")[0])).text = _legal(text)
+            ET.SubElement(case, kind, message=printable(text.partition("\n")[0])).text = printable(text)
     suite.set("tests", str(len(cases)))
     for key, counted in (("failures", "failed"), ("skipped", "inconclusive")):
         suite.set(key, str(sum(case[1] == counted for case in cases)))
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _legal(text: str) -> str:
-    """Without the control characters that XML forbids."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def _name(change: Change) -> str:
