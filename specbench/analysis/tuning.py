@@ -52,8 +52,8 @@ def decide(
     found = standings({name: r for name, r in measured.items() if name in alive}, look=look)
     beside: list[str] = []
     for line in lines:
-        best = next((name for name in survivors(found, gain=GAIN) if name in line), None)
-        if best is not None:
+        best = next((s.contender for s in found if s.contender in line), None)
+        if best is not None and best in survivors(found, gain=GAIN):
             at = line.index(best)
             beside += [*line[max(at - 1, 0) : at], *line[at + 1 : at + 2]]
     return survivors(found), beside

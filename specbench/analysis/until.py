@@ -38,8 +38,12 @@ def enough(plan: Plan, block: Block, results: Iterable[Result]) -> Iterator[Enou
     """The cells that `block` would go on with although the blocks before it have shown enough.
 
     A baseline goes on for as long as a contender that it is compared to. One that has measured nothing does not ask.
+    With several repeats it goes on to its end: its looks, at other data than the contenders', would be further ones.
     """
     if plan.until is None:
+        return
+    repeated = any(t.repeat for b in plan.blocks for t in b.trials)
+    if repeated and plan.contender(block.contender).baseline is None:
         return
     measured: dict[Cell, list[Generation]] = defaultdict(list)
     for r in results:

@@ -180,7 +180,11 @@ def _open_python(contender: Contender, log: Path, load_timeout: float) -> Abstra
 def python_command(contender: Contender) -> list[str]:
     """What starts an engine of the kind `python`."""
     script, *words = contender.argv
-    return [contender.executable or sys.executable, str(_CHILDREN / script), *words]
+    return [
+        str(_executable(contender) or contender.executable) if contender.executable else sys.executable,
+        str(_CHILDREN / script),
+        *words,
+    ]
 
 
 def _started(

@@ -55,8 +55,7 @@ class LlamaCppSession:
             log=None if running.log is None else running.log.name,
         )
         shown: dict[str, Setting] = {"parallel_slots": props["total_slots"]} if "total_slots" in props else {}
-        if running.log is not None:
-            shown |= logs.settings_shown(running.log.read_text(encoding="utf-8", errors="replace"))
+        shown |= logs.settings_shown(running.logged().decode("utf-8", errors="replace"))
         self.info = replace(self.info, observed={**self.info.observed, **shown})
         self._metrics = self._read_metrics()
         self._idle = True  # False after a request that did not end well: the engine may still work on it
@@ -139,9 +138,7 @@ class LlamaCppSession:
             return None, {}
         deadline = time.perf_counter() + _LOG_LAG
         while True:
-            with self._running.log.open("rb") as log:
-                log.seek(self._log_read)
-                new = log.read()
+            new = self._running.logged(self._log_read)
             complete = new[: new.rfind(b"\n") + 1]
             text = complete.decode("utf-8", errors="replace")
             total = logs.drafting_seconds(text)

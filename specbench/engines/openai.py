@@ -120,15 +120,16 @@ class OpenAISession:
         return (counters.parse_metrics(exchange.body.decode("utf-8", errors="replace")) or None) if ok else None
 
     def _log_size(self) -> int:
-        return 0 if self._running.log is None else self._running.log.stat().st_size
+        try:
+            return 0 if self._running.log is None else self._running.log.stat().st_size
+        except OSError:  # its folder is gone
+            return 0
 
     def _logged(self, written: int) -> dict[str, int]:
         """Counts that only the log shows, from what was written since."""
         deadline = time.perf_counter() + _LOG_LAG
         while self._running.log is not None:
-            with self._running.log.open("rb") as log:
-                log.seek(written)
-                found = logs.counts(log.read().decode("utf-8", errors="replace"))
+            found = logs.counts(self._running.logged(written).decode("utf-8", errors="replace"))
             if found or time.perf_counter() > deadline:
                 return found
             time.sleep(0.01)

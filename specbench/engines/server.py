@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -94,6 +95,15 @@ class Running:
                 hint="read the engine's log",
             ) from error
 
+    def logged(self, since: int = 0) -> bytes:
+        """What the log holds from that byte on; nothing without a log, or where it is gone."""
+        try:
+            with self.log.open("rb") if self.log is not None else BytesIO() as log:
+                log.seek(since)
+                return log.read()
+        except OSError:
+            return b""
+
     def log_tail(self) -> str | None:
         """The last lines of the log that say something went wrong; else simply the last."""
         return None if self.log is None else _tail(self.log)
@@ -133,7 +143,7 @@ def started(
             recorded = {
                 key: value
                 for key, value in whole.items()
-                if not _matches(key, _SECRET) and (key in environment or _matches(key, _RECORDED))
+                if value != made and not _matches(key, _SECRET) and (key in environment or _matches(key, _RECORDED))
             }
             yield Running(wire, process, log, tuple(argv), recorded, time.perf_counter() - began)
         finally:

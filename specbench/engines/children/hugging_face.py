@@ -54,6 +54,7 @@ class HuggingFace:
             chat_template=template if isinstance(template, str) else None,
             model_type=str(self._target.dtype).removeprefix("torch."),
             ignored=ignored,
+            own_clock=words.method in {"orthrus", "domino"},
         )
 
     def tokenize(self, text: str) -> list[int]:

@@ -298,6 +298,10 @@ class LlamaCpp:
         self._least = asked.draft_tokens_min
         most = 0 if self._drafter is None else min(asked.draft_tokens_max, self._drafter.longest)
         template = lib.llama_model_chat_template(model, None)
+        if most + 1 > self._target.batch_size:
+            raise Refused(
+                f"a draft of {most} tokens needs a batch of {most + 1}, and it holds {self._target.batch_size}"
+            )
         self.properties = Properties(
             version=version,
             types=asked.method,
@@ -392,9 +396,12 @@ class LlamaCpp:
         if asked.json_schema is not None:
             try:
                 rules = json_schema_to_gbnf(json.dumps(asked.json_schema)).replace(*_WHITE_SPACE)
-            except (AssertionError, AttributeError) as error:
+            except (AssertionError, AttributeError, LookupError, ValueError, RecursionError) as error:
                 raise Refused(f"no grammar for this JSON schema: {error}") from error
-            parts.append(lib.llama_sampler_init_grammar(vocabulary, rules.encode(), b"root"))
+            grammar = lib.llama_sampler_init_grammar(vocabulary, rules.encode(), b"root")
+            if not grammar:
+                raise Refused("llama.cpp reads no grammar in this JSON schema")
+            parts.append(grammar)
         elif asked.ignore_eos:  # what a schema binds must be able to end
             ends = [(token, float("-inf")) for token in range(size) if self._ends(token)]
             parts.append(lib.llama_sampler_init_logit_bias(size, len(ends), (lib.llama_logit_bias * len(ends))(*ends)))

@@ -35,7 +35,8 @@ class Properties:
     """What the model says about itself. `types`: the method as llama.cpp names it, as `draft-simple`; or `none`.
 
     `draft_tokens_max`: the longest draft; 0 without a method. `model_type`: of its weights, as `F16`. `ignored`: the
-    sampling settings that the method does not obey, with the values that it uses.
+    sampling settings that the method does not obey, with the values that it uses. `own_clock`: the seconds of a step's
+    phases are all that it took; the model works on in a thread of its own while answers are sent.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Properties:
     chat_template: str | None = None
     model_type: str | None = None
     ignored: Mapping[str, float] = field(default_factory=dict)
+    own_clock: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def serve(model: Model, port: int) -> None:
         try:
             connection.work(body)
         except Refused as error:
-            connection.answer({"error": {"code": 400, "message": str(error), "type": "invalid_request_error"}}, 400)
+            connection.refuse(400, str(error))
         except ConnectionError:
             pass  # the client has gone
         finally:
@@ -196,7 +198,17 @@ class _Connection(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name in the base class
         """Say nothing: one line a request would hide the engine's own."""
 
+    def _allowed(self) -> bool:
+        """Whether the request has the key of this start; anybody may ask whether the engine is ready."""
+        key = os.environ.get("SPECBENCH_ENGINE_KEY")
+        if not key or self.path == "/health" or self.headers.get("Authorization") == f"Bearer {key}":
+            return True
+        self.refuse(401, "Invalid API Key")
+        return False
+
     def do_GET(self) -> None:
+        if not self._allowed():
+            return
         told = self.server.model.properties
         if self.path == "/metrics":
             self._send(self.server.metrics().encode(), kind="text/plain")
@@ -208,6 +220,8 @@ class _Connection(BaseHTTPRequestHandler):
             self.answer({"status": "ok"}, 200 if self.path == "/health" else 404)
 
     def do_POST(self) -> None:
+        if not self._allowed():
+            return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         done = threading.Event()
         self.server.jobs.put((self, body, done))
@@ -216,6 +230,8 @@ class _Connection(BaseHTTPRequestHandler):
     def work(self, body: dict[str, Any]) -> None:
         """Answer a POST, in the main thread."""
         model = self.server.model
+        if not isinstance(body, dict) or not any(key in body for key in ("content", "messages", "prompt")):
+            raise Refused("the request has nothing to read")
         if self.path == "/tokenize":
             self.answer({"tokens": model.tokenize(body["content"])})
         elif self.path == "/apply-template":
@@ -236,7 +252,7 @@ class _Connection(BaseHTTPRequestHandler):
         settings: dict[str, Any] = {key: body[key] for key in _SAMPLING}
         schema, top_two = body.get("json_schema"), bool(body.get("n_probs"))
         asked = Asked(prompt=prompt, output_tokens=body["n_predict"], **settings, json_schema=schema, top_two=top_two)
-        seen = _Seen(body, len(prompt), told.types)
+        seen = _Seen(body, len(prompt), told.types, own_clock=told.own_clock)
         events = model.generate(asked)
         while (event := seen.next(events)) is not None:
             self.server.count(event, verified=bool(seen.tokens))
@@ -252,6 +268,14 @@ class _Connection(BaseHTTPRequestHandler):
             self._send_events([last])
         else:
             self.answer(last)
+
+    def refuse(self, status: int, message: str) -> None:
+        """Say why; in a stream that has begun as its last event."""
+        told = {"error": {"code": status, "message": message, "type": "invalid_request_error"}}
+        if self._began:
+            self._send_events([told])
+        else:
+            self.answer(told, status)
 
     def answer(self, value: Any, status: int = 200) -> None:
         self._send(json.dumps(value).encode(), kind="application/json", status=status)
@@ -271,7 +295,7 @@ class _Connection(BaseHTTPRequestHandler):
 class _Seen:
     """One generation as far as it has come. Its times are those inside the model: sending costs it nothing."""
 
-    def __init__(self, body: Mapping[str, Any], prompt_tokens: int, types: str) -> None:
+    def __init__(self, body: Mapping[str, Any], prompt_tokens: int, types: str, *, own_clock: bool) -> None:
         self.tokens: list[int] = []
         self._body, self._text, self._stop, self._started = body, "", "", False
         self._timings = {
@@ -282,12 +306,16 @@ class _Seen:
             "predicted_ms": 0.0,
         }
         self._timings |= {} if types == "none" else {"draft_n": 0, "draft_n_accepted": 0}
+        self._own_clock = own_clock
 
     def next(self, events: Events) -> PromptPass | Step | None:
         """The next event; its time belongs to the prompt until there is a token."""
         began = time.perf_counter()
         event = next(events, None)
-        self._timings["predicted_ms" if self.tokens else "prompt_ms"] += (time.perf_counter() - began) * 1000
+        if not (self.tokens and self._own_clock):
+            self._timings["predicted_ms" if self.tokens else "prompt_ms"] += (time.perf_counter() - began) * 1000
+        elif isinstance(event, Step):
+            self._timings["predicted_ms"] += sum(event.seconds.values()) * 1000
         return event
 
     def chunks(self, event: PromptPass | Step) -> list[dict[str, Any]]:
