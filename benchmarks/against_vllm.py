@@ -45,7 +45,7 @@ def contender(program: Path, target: str, draft: str) -> Contender:
         method="draft-model",
         executable=str(program),
         argv=argv,
-        environment={**environment, "VLLM_CPU_KVCACHE_SPACE": "1"},
+        environment={**environment, "VLLM_API_KEY": "", "VLLM_CPU_KVCACHE_SPACE": "1"},  # the peer has no key
     )
 
 
