@@ -78,7 +78,9 @@ def export(run: str | Path, form: str, *, results: str | Path = "results") -> tu
     (path,) = history.find([Path(run)], results=Path(results))[:1]
     measured = store.read(path)
     if form == "llama-bench":
-        return for_peers.llama_bench(measured.plan, measured.machine, measured.results).encode(), None
+        text, others = for_peers.llama_bench(measured.plan, measured.machine, measured.results)
+        said = f"{others} contenders that draft, or are not llama.cpp, are not in it"
+        return text.encode(), said if others else None
     text, lacking = for_peers.acceptance_records(measured.plan, measured.results)
     return text.encode(), f"{lacking} trials lack counts by position and are not in it" if lacking else None
 

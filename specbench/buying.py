@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from specbench import datafiles, faults, prediction, store
 from specbench.analysis.comparison import Comparison
-from specbench.analysis.cost import Band, Buying, Figure, Offer, best, between, costs, on_mix
+from specbench.analysis.cost import Band, Buying, Figure, Offer, best, costs, on_mix
 from specbench.analysis.prediction import Prediction, Published, reported, spread
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
@@ -46,7 +47,7 @@ def buy(
     tau_from: Found | None,
 ) -> Buying:
     """Every machine within the budget (None: all), with the best that is known of its speed."""
-    if budget is not None and budget <= 0:
+    if budget is not None and not (isfinite(budget) and budget > 0):
         raise InputError(f"a budget of {budget:g} dollars buys nothing", hint="--budget 2500")
     wanted, known, facts = shares(mix, _categories()), profiles(), described(model)
     notes, assumed = [], list(facts.assumed)
@@ -83,16 +84,15 @@ def buy(
             beyond.append(offer.name)
         else:
             offers.append(offer)
-    api, elsewhere = asked.api, None
-    if api is not None:
-        elsewhere = between(
-            lambda written, read, times: written + read * times,
-            written=api.output.band, read=api.input.band, times=api.input_tokens.band,
-        )  # fmt: skip
+    api = asked.api
+    if api is not None and LONG in wanted:
+        notes.append(f"{api.name} is not compared: {LONG} reads far more than it writes, and no figure holds reading")
+        api = None
     return Buying(
         model=facts.name, context=context, mix=wanted, budget=budget, example=asked.example,
         offers=tuple(sorted(offers, key=lambda o: o.speed.value if o.speed else 0.0, reverse=True)),
-        beyond=tuple(beyond), api_name=None if api is None else api.name, api=elsewhere, assumed=tuple(assumed),
+        beyond=tuple(beyond), api_name=api.name if api else None, api=api.output.band if api else None,
+        assumed=tuple(assumed),
         notes=tuple(notes), years=asked.years,
         inputs=tuple(
             (words, q.band, asked.sources[q.source].text, str(asked.sources[q.source].date))

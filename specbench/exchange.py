@@ -90,7 +90,7 @@ def import_suite(
     with _named(path):
         document = decode(_bytes(path))
         rows = [document] if isinstance(document, dict) else document
-        files, later = converted(rows, form, name=folder.name, output_tokens=output_tokens)
+        files, later = converted(rows, form, name=folder.resolve().name, output_tokens=output_tokens)
     suite = parse_suite(files)
     for file, text in files.items():
         pipeline.write(folder / file, text.encode())

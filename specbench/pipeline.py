@@ -230,6 +230,8 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
                     if isinstance(result, Generation):
                         left.discard(result.trial.id)
                         before.append(result)
+                    elif isinstance(result, Skip):
+                        before.append(result)
                     elif isinstance(result, Enough):
                         left.difference_update(result.trials)
                     observe(result)

@@ -1,7 +1,8 @@
 """A run laid out as a published table, beside the published figures. Tables are data: results/published/tables/."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -76,11 +77,11 @@ def like(name: str, runs: Sequence[tuple[store.Run, Comparison]]) -> Section:
         lines.append((row.name, "published", *cells))
         for run, comparison in runs:
             wanted = [({**row.mine, **c.mine}, c.shows or "decode") for c in asked.columns]
-            lines.append(("", run.path.name, *(_mine(comparison, mine, shows) for mine, shows in wanted)))
+            lines.append(("", run.path.name, *_mine(comparison, wanted)))
         rules.append(len(lines) - 1)
     names = ("", "", *(c.name for c in asked.columns))
     columns = tuple(Column(name, "", "right" if i > 1 else "left", 0) for i, name in enumerate(names))
-    said.append("a dash: not published, or not in the run")
+    said.append("a line of a run is of one engine, target and temperature; a dash: not published, or not in the run")
     return Section(asked.title, columns, tuple(lines), tuple(rules[:-1]), footnotes=tuple(said))
 
 
@@ -92,15 +93,28 @@ def _published(rows: Sequence[Mapping[str, str]], wanted: Mapping[str, str], fig
     return "\N{EN DASH}".join(f"{v:g}" for v in dict.fromkeys((values[0], values[-1]))) + doubt if values else MISSING
 
 
-def _mine(comparison: Comparison, wanted: Mapping[str, Any], shows: str) -> str:
+def _mine(comparison: Comparison, wanted: Sequence[tuple[Mapping[str, Any], str]]) -> list[str]:
+    """One line: all of one baseline, and of what is compared to it, at one temperature; those with most to show.
+
+    Each cell is of the fastest contender that fits, the same one wherever the same is wanted.
+    """
     quants = {target.label: target.quant for target in comparison.targets}
-    fit = [
-        row
-        for row in (*comparison.rows, *comparison.overall)
-        if row.speculating and row.decode and all(_fact(row, quants, k) == v for k, v in wanted.items())
-    ]
-    values = [e for row in sorted(fit, key=lambda r: -r.decode.value if r.decode else 0) for e in _shown(row, shows)]
-    return significant(values[0].value) if values else MISSING
+    families: dict[object, list[Row]] = defaultdict(list)
+    for row in (*comparison.rows, *comparison.overall):
+        if row.speculating and row.right and row.decode:
+            families[row.baseline or row.contender, row.temperature].append(row)
+    lines = []
+    for rows in families.values():
+        ordered = sorted(rows, key=lambda r: -r.decode.value if r.decode else 0.0)
+        fitting = [next((r for r in ordered if _fits(r, quants, mine)), None) for mine, _ in wanted]
+        cells = [_shown(row, shows) if row else MISSING for row, (_, shows) in zip(fitting, wanted, strict=True)]
+        fastest = max((r.decode.value for r in fitting if r and r.decode), default=0.0)
+        lines.append((sum(cell != MISSING for cell in cells), fastest, cells))
+    return max(lines, default=(0, 0.0, [MISSING] * len(wanted)))[2]
+
+
+def _fits(row: Row, quants: Mapping[str, str | None], wanted: Mapping[str, Any]) -> bool:
+    return all(_fact(row, quants, key) == value for key, value in wanted.items())
 
 
 def _fact(row: Row, quants: Mapping[str, str | None], key: str) -> object:
@@ -108,7 +122,6 @@ def _fact(row: Row, quants: Mapping[str, str | None], key: str) -> object:
     return facts.get(key, row.axes.get(key))
 
 
-def _shown(row: Row, shows: str) -> Iterator[Estimate]:
+def _shown(row: Row, shows: str) -> str:
     found = row.metrics[shows] if shows in row.metrics else getattr(row, shows)
-    if isinstance(found, Estimate):
-        yield found
+    return significant(found.value) if isinstance(found, Estimate) else MISSING

@@ -60,3 +60,21 @@ def test_the_fastest_row_that_fits_is_shown_and_a_quantisation_of_the_run_is_a_r
     section = reproduction.like("mtp-quants", [(run, compare(planned, results))])
     assert section.rows[-1] == ("", "mine", "100", "400", "—", "—", "—")
     assert section.rows[-2][:2] == ("IQ3_S", "published")
+
+
+def test_a_line_is_of_one_engine_although_another_is_faster_in_parts_of_it(tmp_path: Path) -> None:
+    who = {"target_quant": "Q4_K_M"}
+    made = (
+        contender("slow", **who),
+        contender("mtp", "mtp", baseline="slow", **who),
+        contender("fast", engine="another", **who),  # plain only
+    )
+    results = [generation("slow", "code-0"), generation("fast", "code-0", seconds=0.01)]
+    results.append(drafted("code-0", who="mtp", seconds=0.5, counts=counts(80, 60)))
+    found = compare(plan(results, made), results)
+    wanted = [
+        ({"category": "code", "method": m}, shows)
+        for m, shows in (("none", "decode"), ("mtp", "decode"), ("mtp", "speedup"))
+    ]
+    assert reproduction._mine(found, wanted) == ["100", "200", "2"]
+    assert reproduction._mine(found, wanted[:1]) == ["10000"]

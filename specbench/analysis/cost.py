@@ -95,7 +95,7 @@ def costs(paid: Paid, use: Use, speed: Band | None) -> Costs:
         "hours": use.hours, "resale": use.resale,
     }  # fmt: skip
     total = between(total_of, **inputs)
-    outlay = paid.price if paid.price.high else total
+    outlay = total if paid.rent.high else paid.price
     joule = None if speed is None or not paid.watts.low else _ratio(speed, paid.watts)
     return Costs(
         outlay=outlay,

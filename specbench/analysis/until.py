@@ -6,7 +6,7 @@ depend on each other, the last interval misses the truth in at most 5 % of runs)
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import sqrt
 
 from specbench.analysis import pairing
@@ -37,7 +37,7 @@ def half_width(e: Estimate | None) -> float | None:
 def enough(plan: Plan, block: Block, results: Iterable[Result]) -> Iterator[Enough]:
     """The cells that `block` would go on with although the blocks before it have shown enough.
 
-    A baseline goes on for as long as a contender that it is compared to. One that has measured nothing does not ask.
+    A baseline goes on for as long as a contender that it is compared to. One that was given up does not ask.
     With several repeats it goes on to its end: its looks, at other data than the contenders', would be further ones.
     """
     if plan.until is None:
@@ -46,17 +46,16 @@ def enough(plan: Plan, block: Block, results: Iterable[Result]) -> Iterator[Enou
     if repeated and plan.contender(block.contender).baseline is None:
         return
     measured: dict[Cell, list[Generation]] = defaultdict(list)
+    given_up: set[str] = set()
     for r in results:
-        if isinstance(r, Generation) and r.trial.role == "measured" and r.block < block.index:
+        if r.kind == "skip":
+            given_up.add(r.contender)
+        elif isinstance(r, Generation) and r.trial.role == "measured" and r.block < block.index:
             measured[Cell.of(r.trial)].append(r)
     planned = parts(plan)
     own = plan.contender(block.contender)
     for cell in dict.fromkeys(Cell.of(t) for t in block.trials if t.role == "measured"):
-        known: list[Estimate | None] = []
-        for c in plan.contenders:
-            other = cell._replace(contender=c.name)
-            if c.baseline is not None and own.name in (c.name, c.baseline) and measured.get(other):
-                known.append(_speedup(measured[other], measured[cell._replace(contender=c.baseline)], planned))
+        known = list(_speedups(plan, cell, measured, given_up, planned))
         widths = [width for e in known if (width := half_width(e)) is not None]
         if known and len(widths) == len(known) and max(widths) <= plan.until:
             prompts = len({g.trial.prompt for g in measured[cell]})
@@ -64,6 +63,24 @@ def enough(plan: Plan, block: Block, results: Iterable[Result]) -> Iterator[Enou
             reason = f"speedup{speedup} known within {max(widths):.1%} after {prompts} prompts"
             trials = tuple(_rest(plan, cell, block.index))
             yield Enough(contender=cell.contender, category=cell.category, reason=reason, trials=trials)
+
+
+def _speedups(
+    plan: Plan,
+    cell: Cell,
+    measured: Mapping[Cell, Sequence[Generation]],
+    given_up: Collection[str],
+    planned: Mapping[Cell, tuple[int, int]],
+) -> Iterator[Estimate | None]:
+    """Of the cell's contender, or of all that are compared to it; None for one of which nothing is known yet."""
+    for c in plan.contenders:
+        other = cell._replace(contender=c.name)
+        if c.baseline is None or cell.contender not in (c.name, c.baseline) or other not in planned:
+            continue
+        if measured.get(other):
+            yield _speedup(measured[other], measured.get(cell._replace(contender=c.baseline), ()), planned)
+        elif c.name not in given_up:
+            yield None
 
 
 def _speedup(

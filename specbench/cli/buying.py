@@ -46,7 +46,9 @@ def show(
         for name, content in report.pictures(found):
             pipeline.write(charts / name, content)
     if json:
-        flags.write(json_text.dumps([asdict(b) for b in found], ensure_ascii=False, indent=1) + "\n", output)
+        flags.write(
+            json_text.dumps([asdict(b) for b in found], ensure_ascii=False, indent=1, allow_nan=False) + "\n", output
+        )
     elif output is not None or (html is None and charts is None):
         sections.show((section for b in found for section in report.sections(b)), output)
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from specbench.cli import options as o
+from specbench.units import printable
 
 
 def import_(
@@ -20,7 +21,7 @@ def import_(
 
     found = [exchange.read(path, name=format_) for path in files]
     for one in found:
-        print(f"kept: {exchange.keep(one, results=results)}", file=sys.stderr)
+        print(printable(f"kept: {exchange.keep(one, results=results)}"), file=sys.stderr)
     if json:
         print("[" + ",\n".join(one.model_dump_json(indent=1) for one in found) + "]")
     else:

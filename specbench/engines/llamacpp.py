@@ -99,7 +99,7 @@ class LlamaCppSession:
         self._idle = False
         with self._running.faults(request.timeout):
             exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
-        chunks = read_chunks(exchange, stream=request.streamed)
+            chunks = read_chunks(exchange, stream=request.streamed)
         before, self._metrics = self._metrics, self._read_metrics()
         self._idle = True
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=before, after=self._metrics)
@@ -123,7 +123,7 @@ class LlamaCppSession:
         self._idle = False
         with self._running.faults(request.timeout):
             exchange = self._running.wire.exchange("/completion", body(request), timeout=request.timeout)
-        chunks = read_chunks(exchange, stream=request.streamed)
+            chunks = read_chunks(exchange, stream=request.streamed)
         answer = read_answer(chunks, sent=exchange.sent, request=request, before=None, after=None)
         return replace(answer, verification_rule=self._rule(request, answer))
 

@@ -93,7 +93,7 @@ class OpenAISession:
         before, written = (self._metrics(), self._log_size()) if alone else (None, 0)
         with self._running.faults(request.timeout):
             exchange = self._running.wire.exchange(_CHAT, body(request, model=self._model), timeout=request.timeout)
-        chunks = read_chunks(exchange)
+            chunks = read_chunks(exchange)
         logged = self._logged(written) if alone else {}
         after = self._metrics() if alone else None
         return read_answer(chunks, sent=exchange.sent, logged=logged, before=before, after=after)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from specbench.engines import lifetime
-from specbench.engines.base import OpeningError, TrialError
+from specbench.engines.base import OpeningError, TrialError, bad_answer
 from specbench.engines.wire import Wire
 
 _REMOVED = (
@@ -43,6 +43,7 @@ API_KEY = "SPECBENCH_API_KEY"  # the environment variable with the key of a serv
 _PATIENCE = 10.0
 _HEALTH_TIMEOUT = 5.0
 _OK = 200
+_DIED = "read the end of its log; often memory ran out"
 _TELLING = re.compile(
     r"\bE \b|error|fail|cannot|couldn't|unable|assert|abort|invalid|unknown|not found|terminate called", re.IGNORECASE
 )
@@ -80,20 +81,16 @@ class Running:
             ) from error
         except OSError as error:
             if (status := self.exit_status(within=1.0)) is not None:
-                raise TrialError(
-                    "engine-died",
-                    f"the engine died ({_ended(status)})",
-                    hint="read the end of its log; often memory ran out",
-                ) from error
+                raise TrialError("engine-died", f"the engine died ({_ended(status)})", hint=_DIED) from error
             if self.process is None and isinstance(error, ConnectionError):
                 raise TrialError(
                     "engine-died", f"the server no longer answers: {error}", hint="look at the server's own log"
                 ) from error
-            raise TrialError(
-                "bad-answer",
-                f"the engine's answer is not understood: the answer broke off: {error!r}",
-                hint="read the engine's log",
-            ) from error
+            raise bad_answer(f"the answer broke off: {error!r}") from error
+        except TrialError as error:  # a stream without a length ends like a whole one when its engine dies
+            if error.reason == "bad-answer" and (status := self.exit_status(within=1.0)) is not None:
+                raise TrialError("engine-died", f"the engine died ({_ended(status)})", hint=_DIED) from error
+            raise
 
     def logged(self, since: int = 0) -> bytes:
         """What the log holds from that byte on; nothing without a log, or where it is gone."""

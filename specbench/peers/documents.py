@@ -31,7 +31,7 @@ def decode(data: bytes) -> Any:
             return [*csv.DictReader(io.StringIO(text))]
         except csv.Error as error:
             raise InputError(f"broken CSV: {error}", hint="give the file as the tool wrote it") from None
-    records = [line for line in text.splitlines() if line.startswith('{"')]  # between the lines of a log
+    records = [line for line in text.split("\n") if line.startswith('{"')]  # between the lines of a log
     return [_json(line) for line in records] if records else text
 
 
@@ -39,7 +39,7 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) > 1 and lines[0].rstrip().endswith("}") and lines[0] != text:
             return [_json(line) for line in lines]
         _refuse(error)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat, PositiveFloat
 
 
 class _Record(BaseModel):
@@ -21,7 +21,7 @@ class Figure(_Record):
     value: FiniteFloat
     unit: str
     same_as: str | None = None
-    scale: float = 1.0
+    scale: PositiveFloat = 1.0
     machine: str | None = None
     engine: str | None = None
     model: str | None = None

@@ -18,6 +18,8 @@ FORMATS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("formats.tom
 _WORDS = 200  # characters of a name that are kept
 _SHARES = ("fraction", "%")  # units in which 0 is a value; a time or a rate of 0 is how tools write none
 
+_GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
+
 Row = Mapping[str, Any]
 
 
@@ -43,10 +45,16 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value.replace(",", "").strip(" *\\") if isinstance(value, str) else value)
+        found = float(_plain(value) if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
     return found if isfinite(found) else None
+
+
+def _plain(text: str) -> str:
+    """Without marks, and without commas between groups of three digits: 1,234 is a number, 27,5 is not."""
+    bare = text.strip(" *\\")
+    return bare.replace(",", "") if _GROUPED.fullmatch(bare) else bare
 
 
 def _rows(document: Any, form: Mapping[str, Any], prepared: Callable[[Sequence[Row]], Sequence[Row]]) -> Sequence[Row]:
@@ -95,7 +103,11 @@ def _figures(row: Row, document: Any, form: Mapping[str, Any]) -> Iterator[Figur
         about = where | {key: term[key] for key in ("definition", "unit", "same_as", "scale", "method") if key in term}
         for i, each in enumerate(found if isinstance(found, list) else [found]):
             value = number(each)
-            if value is not None and (value > 0 or (value == 0 and term["unit"] in _SHARES)):
+            if (
+                value is not None
+                and not (term["unit"] == "fraction" and value > 1)
+                and (value > 0 or (value == 0 and term["unit"] in _SHARES))
+            ):
                 name = f"{metric}[{i}]" if isinstance(found, list) else metric
                 yield Figure(tool=form["tool"], metric=name, value=value, conditions=conditions, **about)
 

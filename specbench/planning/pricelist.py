@@ -11,7 +11,7 @@ from specbench import faults
 from specbench.analysis.cost import NOTHING, Band, Paid, Use
 from specbench.errors import InputError
 
-Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _DAY = 24
 _MAY_BE_NOTHING = ("price", "idle watts", "resale", "input", "input tokens")
 
@@ -72,12 +72,10 @@ class Host(_Table):
 
 
 class Api(_Table):
-    """Dollars a million tokens; `input_tokens`: read for each token that is written."""
+    """Dollars a million tokens that it writes."""
 
     name: str
-    input: Quantity
     output: Quantity
-    input_tokens: Quantity
 
 
 class Source(_Table):

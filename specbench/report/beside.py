@@ -101,7 +101,7 @@ def _here(figure: Figure, comparison: Comparison | None) -> str:
     values = [
         estimate.value / figure.scale
         for row in mine
-        if (estimate := row.metrics[figure.same_as]) is not None and figure.method in (None, row.method)
+        if (estimate := row.metrics.get(figure.same_as)) is not None and figure.method in (None, row.method)
     ]
     ends = dict.fromkeys(significant(end) for end in (min(values), max(values))) if values else {MISSING: None}
     return "\N{EN DASH}".join(ends)

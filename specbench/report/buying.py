@@ -54,7 +54,7 @@ _COLUMNS: tuple[tuple[Column, Callable[[Offer, Buying], str]], ...] = (
     (Column("to pay", "$", "right", 0), lambda o, _: significant(o.costs.outlay.value)),
     (Column("between", "$", "right", 5), lambda o, _: _ends(o.costs.outlay)),
     (Column("all in", "$/Mtok", "right", 0), lambda o, _: band(o.costs.per_million)),
-    (Column("API", "", "left", 4), lambda o, b: against(o, b.api)),
+    (Column("API", "writing", "left", 4), lambda o, b: against(o, b.api)),
     (Column("all years", "$", "right", 3), lambda o, _: band(o.costs.total, 3)),
     (Column("fits", "", "left", 1), lambda o, _: fits(o)),
     (Column("per k$", "tok/s", "right", 6), lambda o, _: band(o.costs.per_dollar and o.costs.per_dollar.times(1e3))),
@@ -111,12 +111,21 @@ def remarks(b: Buying) -> Iterator[str]:
     yield "tok/s: rag-long with the whole context filled, other work with 4k at most; reading prompts is not in it"
     yield f"$/Mtok: what {b.years:g} years cost over the tokens they yield; brackets: 95 %, or the list's low and high"
     if b.api is not None:
-        yield f"API: {b.api_name} at {band(b.api)} dollars a million tokens written, with what is read for them"
+        yield f"API: {b.api_name} at {band(b.api)} $/Mtok written; reading prompts is in neither figure"
     if b.beyond:
         yield f"beyond the budget: {', '.join(b.beyond)}"
-    plain = [o.name for o in b.offers if o.speed and all(f and f.method == "none" for f in o.figures.values())]
-    if plain and len(plain) < len([o for o in b.offers if o.speed]):
-        yield f"plain decoding only, as nothing is known of speculation there (--tau-from RUN): {', '.join(plain)}"
+    drafted = {c for o in b.offers for c, f in o.figures.items() if f and f.method != "none"}
+    plain = {
+        o.name: [c for c, f in o.figures.items() if f and f.method == "none" and c in drafted]
+        for o in b.offers
+        if o.speed
+    }
+    if said := [f"{name} ({', '.join(kinds)})" for name, kinds in plain.items() if kinds]:
+        yield (
+            "the order is also that of what is known: plain decoding, where others have speculation, for lack of any"
+            f" report (--tau-from RUN): {'; '.join(said)}"
+        )
+    yield "published speculation without a stated context is taken to be of 4k at most"
     if any(o.rented for o in b.offers):
         yield "rented: to pay is the rent of all hours of all years, without storage and idle time"
     yield "fits: the room that is left is for buffers and drafters, which are not counted"
@@ -217,10 +226,10 @@ def _answers(b: Buying) -> Iterator[dict[str, Any] | None]:
         clear = [name for name, verdict in judged.items() if verdict == "cheaper"]
         unclear = [name for name, verdict in judged.items() if verdict == "not clear"]
         yield {
-            "question": "cheaper than the API?",
+            "question": "cheaper than the API at writing?",
             "look": "use" if clear else "open" if unclear else "off",
             "head": ", ".join(clear[:2]) if clear else "not clear" if unclear else "no",
-            "tail": f"{b.api_name}: {band(b.api)} $/Mtok written, with what is read for them",
+            "tail": f"{b.api_name}: {band(b.api)} $/Mtok written; reading prompts is in neither figure",
             "others": f"not clear: {', '.join(unclear)}" if unclear else "",
         }
 

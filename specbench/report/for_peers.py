@@ -24,15 +24,17 @@ _BENCH = (
 _SETTINGS = {"n_threads": "threads", "n_gpu_layers": "gpu_layers", "type_k": "cache_type_k", "type_v": "cache_type_v"}
 
 
-def llama_bench(plan: Plan, machine: Machine, results: Iterable[Result]) -> str:
+def llama_bench(plan: Plan, machine: Machine, results: Iterable[Result]) -> tuple[str, int]:
     """The engine's times as `llama-bench -o json` has them: prompt tokens alone, then tokens at the prompt's depth.
 
-    `model_type` is the contender's name, so that methods are kept apart where llama-bench's own tools compare.
+    Of llama.cpp's contenders without speculation, which is what such a file says; and how many others there are.
+    `model_type` is the contender's name.
     """
     results = [*results]
+    plain = {c.name for c in plan.contenders if c.method == "none" and c.protocol == "llama.cpp" and c.kind != "python"}
     commits = {r.contender: r.engine_commit for r in results if isinstance(r, Opening)}
     samples: dict[tuple[str, int, int, int], list[tuple[float, float]]] = defaultdict(list)
-    for g in _measured(results):
+    for g in (g for g in _measured(results) if g.trial.contender in plain):
         if g.prefill_seconds and g.prefilled_tokens and g.trial.streams == 1:
             samples[g.trial.contender, g.prefilled_tokens, 0, g.cached_tokens or 0].append(
                 (g.prefill_seconds, g.started)
@@ -41,7 +43,7 @@ def llama_bench(plan: Plan, machine: Machine, results: Iterable[Result]) -> str:
         if g.decode_seconds and tokens > 0 and g.counts.prefill_tokens is not None and g.trial.streams == 1:
             samples[g.trial.contender, 0, tokens, g.prompt_tokens or 0].append((g.decode_seconds, g.started))
     if not samples:
-        raise InputError("no trial of this run has the engine's times", hint="export it as csv")
+        raise InputError("no plain trial of llama.cpp in this run has the engine's times", hint="export it as csv")
     rows = []
     for (name, n_prompt, n_gen, n_depth), timed in samples.items():
         c = plan.contender(name)
@@ -59,7 +61,7 @@ def llama_bench(plan: Plan, machine: Machine, results: Iterable[Result]) -> str:
             "samples_ns": [round(t * 1e9) for t in seconds], "samples_ts": speeds,
         }  # fmt: skip
         rows.append(row)
-    return json.dumps(rows, indent=2, allow_nan=False) + "\n"
+    return json.dumps(rows, indent=2, allow_nan=False) + "\n", len(plan.contenders) - len(plain)
 
 
 def acceptance_records(plan: Plan, results: Iterable[Result]) -> tuple[str, int]:

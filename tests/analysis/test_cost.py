@@ -37,6 +37,15 @@ def test_what_is_rented_costs_nothing_but_its_hours() -> None:
     assert found.per_joule is None
 
 
+def test_what_one_has_costs_nothing_to_pay() -> None:
+    found = costs(
+        Paid(NOTHING, NOTHING, exactly(250), exactly(20)), Use(exactly(4), 3, exactly(0.3), NOTHING), exactly(50)
+    )
+    assert found.outlay == NOTHING
+    assert found.total.value > 0  # its electricity
+    assert found.per_dollar is None
+
+
 def test_without_a_speed_only_the_price_is_known() -> None:
     found = costs(
         Paid(exactly(700), NOTHING, exactly(250), exactly(20)), Use(*(exactly(4), 1, exactly(1), NOTHING)), None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from specbench.analysis import stats, until
 from specbench.analysis.comparison import compare
 from specbench.analysis.stats import Estimate
-from specbench.records import Block, Contender, Enough, Generation, Plan, Result
+from specbench.records import Block, Contender, Enough, Generation, Plan, Result, Skip
 
 Array = NDArray[np.float64]
 Dice = Callable[[np.random.Generator, tuple[int, int]], Array]
@@ -161,10 +161,14 @@ def test_what_later_blocks_measured_changes_no_decision() -> None:
     assert asked(plan, 5, measured(plan, range(6))) == asked(plan, 5, measured(plan, range(3))) == []
 
 
-def test_a_contender_that_measured_nothing_holds_no_baseline() -> None:
+def test_a_contender_that_was_given_up_holds_no_baseline_and_one_that_may_still_come_does() -> None:
     plan = planned()
-    results = [r for r in measured(plan, range(3)) if isinstance(r, Generation) and r.trial.contender != "loud"]
-    assert [e.contender for e in asked(plan, 3, list(results))] == ["base"]
+    results: list[Result] = [
+        r for r in measured(plan, range(3)) if isinstance(r, Generation) and r.trial.contender != "loud"
+    ]
+    assert asked(plan, 3, results) == []
+    results.append(Skip(contender="loud", block=None, reason="it is not here", hint="install it"))
+    assert [e.contender for e in asked(plan, 3, results)] == ["base"]
 
 
 def test_without_enough_prompts_for_an_interval_nothing_stops() -> None:

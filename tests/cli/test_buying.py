@@ -89,6 +89,21 @@ def test_the_question_is_answered_with_bands_and_the_prices_are_marked_as_exampl
     assert (small["unknown"], small["speed"], small["costs"]["per_million"]) == ("does not fit", None, None)
 
 
+def test_a_hosted_model_is_compared_at_writing_only_and_not_where_reading_is_the_work() -> None:
+    """Its price a token read has nothing beside it: no figure of a machine holds the time of reading."""
+    short = bought("--mix", "code=1", *KNOWN)
+    assert short["api"]["value"] == 2.7
+    assert "reading prompts is in neither figure" in specbench("--buy", "--mix", "code=1", *KNOWN).stdout
+    long = bought("--mix", MIX, *KNOWN)
+    assert (long["api"], long["api_name"]) == (None, None)
+    assert any("rag-long reads far more than it writes" in text for text in long["notes"])
+
+
+def test_a_card_of_which_only_a_doubtful_report_is_known_is_predicted() -> None:
+    card = offer(bought("--mix", "chat=1", *KNOWN), "RTX 4090, used")
+    assert card["figures"]["chat"]["basis"] == "predicted"  # the one report on it is of a virtual machine
+
+
 def test_the_table_fits_80_columns() -> None:
     from specbench.report.buying import sections
 
@@ -242,6 +257,8 @@ def test_a_run_is_laid_out_as_a_published_table(run: Path, tmp_path: Path) -> No
         (["--buy", "--model", "Qwen3.6-27B:Q4"], "Qwen3.6-27B:Q4 is not there"),
         (["--buy", *KNOWN, "--mix", "cod=1"], "the mix has 'cod'"),
         (["--buy", *KNOWN, "--budget", "0"], "a budget of 0 dollars"),
+        (["--buy", *KNOWN, "--budget", "nan"], "a budget of nan dollars"),
+        (["--buy", *KNOWN, "--budget", "inf"], "a budget of inf dollars"),
         (["--buy", *KNOWN, "--prices", "nowhere.toml"], "nowhere.toml cannot be read"),
         (["--buy", *KNOWN, "--context", "many"], "'many' is not a number"),
         (["--budget", "100"], "belong to --buy"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from specbench.analysis.metrics import METRICS
 from specbench.errors import InputError
+from specbench.peers.documents import decode
 from specbench.peers.figure import Figure
 from specbench.peers.formats import FORMATS, figures, number
 
@@ -188,3 +189,17 @@ def test_files_with_bytes_cut_out_raise_nothing_else(name: str, data: st.DataObj
 def test_long_repetitions_take_no_longer_than_their_length_allows(piece: bytes) -> None:
     for head in (b"", b"INSERT INTO a (b) VALUES (", b"  x pred= 1 draft= ", b"pred= draft= tok/s=\n a"):
         only_figures(head + piece * (200_000 // len(piece)))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,234.5", 1234.5), ("12,345", 12345.0), ("27,5", None), ("1,23,456", None), ("**45.1**", 45.1), ("78%", None)],
+)
+def test_a_comma_stands_between_groups_of_three_digits_or_there_is_no_number(text: str, value: float | None) -> None:
+    assert number(text) == value
+
+
+def test_json_lines_may_hold_what_other_programs_take_for_an_end_of_line() -> None:
+    lines = [{"prompt": f"one{sign}two"} for sign in ("\u2028", "\u2029", "\u0085")]
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    assert decode(text.encode()) == lines
