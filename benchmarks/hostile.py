@@ -59,22 +59,59 @@ SECONDS, BYTES = 2.0, 500e6
 _LARGEST = 2**20  # bytes of an input
 _ADDRESSES = 6 * 2**30  # what a parser may reserve before it is stopped
 
-# ------------------------------------------------------------------------------------------------------------ breaking
+# ---------------------------------------------------------------------------------------------- how inputs are broken
 
 HOSTILE = [
     *(b"-1", b"0", b"0.5", b"1e999", b"-1e999", b"1e308", b"5e-324", b"NaN", b"nan", b"inf", b"Infinity", b"-Infinity"),
     *(str(2**bits + more).encode() for bits in (31, 32, 53, 63, 64, 128) for more in (-1, 0)),
     *(b"9" * 400, b"9" * 5000, b"1" + b"0" * 30, b"0x7fffffffffffffff", b"1_000", b"007", b"1.2.3.4", b"-", b"."),
     *(b"null", b"true", b"false", b"{}", b"[]", b"[[]]", b"[null]", b'""', b'"7"', b'"\\ud800"', b'{"":{}}', b"''"),
-    *(b"\x00", b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\x1b[2J"),
+    *(
+        b"\x00",
+        b"\xff\xfe",
+        b"\xc3\x28",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xef\xbb\xbf",
+        b"\r",
+        b"\r\n",
+        b"\x1b[2J",
+    ),
     *("\u202e \u2028 \u0663 \U0001f4a9".encode().split()),
-    *(b"../../../../etc/passwd", b"/etc/passwd", b"C:\\x", b"%s%n{0}{}$port${x}$$", b"__metadata__", b"a.b.c", b"\\", b'"'),
+    *(
+        b"../../../../etc/passwd",
+        b"/etc/passwd",
+        b"C:\\x",
+        b"%s%n{0}{}$port${x}$$",
+        b"__metadata__",
+        b"a.b.c",
+        b"\\",
+        b'"',
+    ),
     *(b"\xff" * 8, b"\xff" * 4, b"\x00" * 8, b"\x7f" + b"\xff" * 7, b"\xff" * 7 + b"\x7f", b"\x00" * 7 + b"\x80"),
     *(b"\x09\x00\x00\x00" * 3, b"\x09\x00\x00\x00" + b"\x40" + b"\x00" * 7, b"\x00" * 5 + b"\x10\x00\x00"),
 ]
-NESTED = (b"[", b"{", b'{"a":', b"[[", b"a.", b"{a=", b"a={", b'[{"a":', b"((", b"|", b",", b"'", b'"', b"\n", b" ", b"#")
+NESTED = (
+    b"[",
+    b"{",
+    b'{"a":',
+    b"[[",
+    b"a.",
+    b"{a=",
+    b"a={",
+    b'[{"a":',
+    b"((",
+    b"|",
+    b",",
+    b"'",
+    b'"',
+    b"\n",
+    b" ",
+    b"#",
+)
 _NUMBER = re.compile(rb"-?\d[\d.]*(?:e[-+]?\d+)?")
 _QUOTED = re.compile(rb'"[^"\n]*"')
+_SMALL = re.compile(rb"[\x00-\x40]\x00{3}")
 _VALUE = re.compile(rb"(?<=[=:|,(\[ ])[^=:|,()\[\]\n]+")
 
 
@@ -132,10 +169,20 @@ def replaced(pattern: re.Pattern[bytes], dice: random.Random, data: bytes, _: by
     found = list(pattern.finditer(data))
     if not found:
         return data
+    by = dice.choice((dice.choice(HOSTILE), dice.choice(HOSTILE), dice.choice(found)[0]))
     if dice.random() < 0.05:  # noqa: PLR2004
-        return pattern.sub(lambda _, by=dice.choice(HOSTILE): by, data)
+        return pattern.sub(lambda _: by, data)
     match = dice.choice(found)
-    by = dice.choice((dice.choice(HOSTILE), dice.choice(found)[0]))
+    return data[: match.start()] + by + data[match.end() :]
+
+
+def counted(dice: random.Random, data: bytes, _: bytes) -> bytes:
+    """Of a binary header: a small number, which is a length or a type, is another."""
+    found = list(_SMALL.finditer(data))
+    if not found:
+        return data
+    match = dice.choice(found)
+    by = dice.choice((dice.randrange(14), dice.randrange(300), 2**31 - 1, 2**32 - 1)).to_bytes(4, "little")
     return data[: match.start()] + by + data[match.end() :]
 
 
@@ -166,7 +213,7 @@ def rebuilt(dice: random.Random, data: bytes, _: bytes) -> bytes:
 
 
 WAYS: tuple[Callable[[random.Random, bytes, bytes], bytes], ...] = (
-    *(flipped, cut, dropped, inserted, repeated, spliced, lines, rebuilt, rebuilt),
+    *(flipped, cut, dropped, inserted, repeated, spliced, lines, rebuilt, rebuilt, counted),
     *(partial(replaced, pattern) for pattern in (_NUMBER, _QUOTED, _VALUE)),
 )
 
@@ -179,7 +226,7 @@ def broken(dice: random.Random, seeds: tuple[bytes, ...]) -> bytes:
     return data
 
 
-# ------------------------------------------------------------------------------------------------------------- parsers
+# ------------------------------------------------------------------------------------------------------ what reads them
 
 
 @dataclass(frozen=True)
@@ -258,7 +305,9 @@ def checkpoints() -> tuple[bytes, ...]:
     plain = {k: v for k, v in config.items() if k not in ("dflash_config", "quantization_config")}
     names = [f"model.layers.{i}.{name}" for i in range(3) for name in ("self_attn.q_proj.weight", "mlp.up.qweight")]
     names += ["model.embed_tokens.weight", "lm_head.weight", "mtp.0.layer", "model.layers.0.mlp.experts.0.up.weight"]
-    entries = {n: {"dtype": "BF16", "shape": [4, 2], "data_offsets": [i * 16, i * 16 + 16]} for i, n in enumerate(names)}
+    entries = {
+        n: {"dtype": "BF16", "shape": [4, 2], "data_offsets": [i * 16, i * 16 + 16]} for i, n in enumerate(names)
+    }
     head = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
     weights = len(head).to_bytes(8, "little") + head + bytes(16 * len(names))
     tokens = {"model": {"vocab": {"a": 0, "b": 1}}, "added_tokens": [{"id": 2, "content": "<end>"}]}
@@ -277,7 +326,8 @@ def read_checkpoint(data: bytes, folder: Path) -> None:
 
 
 SHARED = Request(
-    prompt="{}", output_tokens=64, temperature=0, seed=1, ignore_eos=True, timeout=1, top_two=True, steps=True, stream=True
+    prompt="{}", output_tokens=64, temperature=0, seed=1, ignore_eos=True, timeout=1, top_two=True, steps=True,
+    stream=True,
 )  # fmt: skip
 BEFORE, AFTER = {counters.DRAFTED: 1.0, "n": 1.0}, {counters.DRAFTED: 9.0, counters.ACCEPTED: 4.0, "n": 2.0}
 
@@ -354,7 +404,8 @@ def suites() -> tuple[bytes, ...]:
 def read_suite(data: bytes, _: Path) -> None:
     head, material, *parts = (part.decode("utf-8", "replace") for part in [*data.split(_MARK), b"", b""])
     found = re.search(r'categories = \["([\w-]+)', head)
-    parse_suite({"suite.toml": head, "passages.toml": material, f"{found[1] if found else 'code'}.toml": "".join(parts)})
+    name = f"{found[1] if found else 'code'}.toml"
+    parse_suite({"suite.toml": head, "passages.toml": material, name: "".join(parts)})
 
 
 def captures() -> tuple[bytes, ...]:
@@ -367,12 +418,17 @@ def captures() -> tuple[bytes, ...]:
 
 def leading_away() -> bytes:
     """Names, links and devices that an archive may hold and nobody may follow."""
+    kinds = {"../../x": tarfile.REGTYPE, "x": tarfile.REGTYPE, "y": tarfile.SYMTYPE, "root/dev": tarfile.CHRTYPE}
+    readings = {"environment": {"value": {}}, "platform system": {"value": "Linux"}}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, kind in (("../../x", tarfile.REGTYPE), ("x", tarfile.REGTYPE), ("y", tarfile.SYMTYPE), ("root/dev", tarfile.CHRTYPE)):
+        for name, kind in kinds.items():
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "x"
             archive.addfile(member)
+        member = tarfile.TarInfo("readings.json")
+        member.size = len(data := json.dumps(readings).encode())
+        archive.addfile(member, io.BytesIO(data))
     return packed.getvalue()
 
 
@@ -423,9 +479,10 @@ def records() -> tuple[bytes, ...]:
     )
     skip = Skip(contender="synthetic/ngram-mod", block=None, reason="r", hint="h")
     step = Step(drafted=4, accepted=2, emitted=3, seconds=0.1, phases={"draft": 0.1})
-    stepped = replace(trials[-1], steps=(step,) * 3, top_two_gaps=(0.1, None), stream=0, group_tokens=8, group_seconds=1.0)
+    more = {"steps": (step,) * 3, "top_two_gaps": (0.1, None), "stream": 0, "group_tokens": 8, "group_seconds": 1.0}
     enough = Enough(contender="synthetic/ngram-simple", category="json", reason="r", trials=("x",))
-    return tuple(b"".join(to_json(r) + b"\n" for r in kept) for kept in (trials, [failure, skip, enough, stepped, *trials]))
+    all_kinds = [failure, skip, enough, replace(trials[-1], **more), *trials]
+    return tuple(b"".join(to_json(r) + b"\n" for r in results) for results in (trials, all_kinds))
 
 
 def read_records(data: bytes, folder: Path, *, name: str = store.TRIALS) -> None:
@@ -453,7 +510,9 @@ def parser(name: str) -> Parser:
         "stream": lambda: Parser((*kept(engines, "*/*/stream.sse"),), read_stream),
         "timings": lambda: Parser(kept(engines, "transcripts/*/answer.json"), read_timings),
         "prometheus": lambda: Parser(kept(engines, "transcripts/*/after.txt"), read_metrics),
-        "engine log": lambda: Parser((*kept(engines, "transcripts/*/engine.log"), *kept(engines, "help/*.txt")), read_log),
+        "engine log": lambda: Parser(
+            (*kept(engines, "*/*/engine.log"), *kept(engines, "*/*.log"), *kept(engines, "help/*.txt")), read_log
+        ),
         "run file": lambda: Parser(
             (*kept(ROOT, "micro/run.toml"), RUN_FILE),
             partial(written, "run.toml", lambda path: flags.runfile(path, model=None, draft_model=None)),
@@ -464,7 +523,9 @@ def parser(name: str) -> Parser:
         ),
         "suite": lambda: Parser(suites(), read_suite),
         "price list": lambda: Parser(kept(ROOT, "prices/*.toml"), partial(text, partial(price_list, "mine"))),
-        "model figures": lambda: Parser((FIGURES,), partial(written, "model.toml", lambda path: described.described(str(path)))),
+        "model figures": lambda: Parser(
+            (FIGURES,), partial(written, "model.toml", lambda path: described.described(str(path)))
+        ),
         "capture": lambda: Parser(captures(), read_capture),
         "trials": lambda: Parser(records(), read_records),
         "plan": lambda: Parser((to_json(small_plan()),), partial(read_records, name=store.PLAN)),
@@ -531,7 +592,7 @@ NAMES = (
     *(f"import {kind}" for kind in formats.FORMATS),
 )
 
-# ------------------------------------------------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------------------------------------- what is a finding
 
 
 class TooLongError(BaseException):
@@ -633,7 +694,8 @@ def campaign(_: Path, asked: argparse.Namespace, __: random.Random) -> Counter[s
         try:
             tally = ours.recv()
         except EOFError:
-            tally = Tally(wrong={"the process died": (at.value, "the process died")}, many=Counter(("the process died",)))
+            died = f"the process ended at input {at.value}"
+            tally = Tally(wrong={died: (at.value, died)}, many=Counter((died,)))
         process.join()
         wrong = sum(tally.many.values())
         print(
