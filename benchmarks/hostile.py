@@ -56,7 +56,7 @@ from specbench.report.markdown import blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS, BYTES = 2.0, 500e6
-_LARGEST = 2**20  # bytes of an input
+_LARGEST = 2**18  # bytes of an input
 _ADDRESSES = 6 * 2**30  # what a parser may reserve before it is stopped
 
 # ---------------------------------------------------------------------------------------------- how inputs are broken
@@ -398,7 +398,7 @@ def suites() -> tuple[bytes, ...]:
     head = b'name = "s"\nversion = "1"\nlicence = "MIT"\ndescription = "d"\ncategories = ["%s"]\n'
     own = {name: data for name, data in files.items() if name not in ("suite", "passages")}
     small = _MARK.join((head % b"code", PASSAGES, CATEGORY))
-    return *[small] * len(own), *(_MARK.join((head % n.encode(), files["passages"], d)) for n, d in own.items())
+    return *[small] * 4 * len(own), *(_MARK.join((head % n.encode(), files["passages"], d)) for n, d in own.items())
 
 
 def read_suite(data: bytes, _: Path) -> None:
@@ -432,15 +432,12 @@ def leading_away() -> bytes:
     return packed.getvalue()
 
 
+@cache
 def bomb() -> bytes:
-    """12 members of 60 MiB of zeros in less than a MiB."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for number in range(12):
-            member = tarfile.TarInfo(f"root/{number}")
-            member.size = 60 * 2**20
-            archive.addfile(member, io.BytesIO(bytes(member.size)))
-    return packed.getvalue()
+    """12 members of 60 MiB of zeros in less than a MiB; parts that are packed one by one follow each other."""
+    member = tarfile.TarInfo("root/x")
+    member.size = 60 * 2**20
+    return (gzip.compress(member.tobuf()) + gzip.compress(bytes(member.size), 1)) * 12
 
 
 def read_capture(data: bytes, folder: Path) -> None:
@@ -491,7 +488,7 @@ def read_records(data: bytes, folder: Path, *, name: str = store.TRIALS) -> None
         (folder / file).write_bytes(content)
     run = store.read(folder)
     comparison = compare(run.plan, run.results, machine=run.machine)
-    for render in FORMATS.values():
+    for render in FORMATS.values() if crc32(data) % 4 == 0 else ():  # they take most of the time
         render(comparison)
 
 
