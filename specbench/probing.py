@@ -1,0 +1,43 @@
+"""Probing an engine: every setting of its methods at two values, in one short run."""
+
+from pathlib import Path
+
+from specbench import pipeline, store
+from specbench.analysis.effects import Effect, effects
+from specbench.engines import catalog
+from specbench.engines.profile import choose
+from specbench.pipeline import Observer, Outcome
+from specbench.planning import probing as planning
+from specbench.planning.contenders import BASELINE
+from specbench.planning.runfile import RunFile
+from specbench.records import Opening, Plan
+
+SHORT = {
+    "name": "probe",
+    "categories": ("code", "json"),
+    "prompts_per_category": 3,
+    "output_tokens": 32,
+    "temperatures": (0.0,),
+    "control": False,
+    "warmups": 0,
+    "telemetry": False,
+}
+
+
+def plan(runfile: RunFile, *, engines: Path | None = None) -> Plan:
+    """Few greedy prompts for each method that is possible. InputError when there is nothing to probe."""
+    profiles = catalog.profiles(engines)
+    profile = profiles[choose(runfile.engine_name, profiles, what="engine")]
+    short = runfile.model_copy(update=SHORT)
+    possible = dict.fromkeys(c.method for c in pipeline.plan_run(short, engines=engines).contenders)
+    methods = [name for name in possible if name != BASELINE]
+    return planning.merged(pipeline.plan_run(r, engines=engines) for r in planning.runfiles(short, profile, methods))
+
+
+def probe(plan: Plan, *, results: Path, observe: Observer) -> tuple[Outcome, list[Effect], list[str]]:
+    """Run the plan; what its settings did, and the builds of the engine that said it."""
+    outcome = pipeline.start(plan, results=results, observe=observe)
+    run = store.read(outcome.path)
+    openings = [r for r in run.results if isinstance(r, Opening)]
+    builds = {" ".join(filter(None, [o.engine_version, o.engine_commit])) for o in openings}
+    return outcome, effects(run.plan, run.results), sorted(builds)
