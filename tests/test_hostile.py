@@ -146,7 +146,7 @@ def test_a_capture_that_grows_when_it_is_unpacked_is_refused(tmp_path: Path) -> 
 )
 def test_a_capture_without_what_detection_needs_is_refused(readings: Any, tmp_path: Path) -> None:
     data = (readings if isinstance(readings, str) else json.dumps(readings)).encode()
-    with pytest.raises(InputError, match="is not built as it should be"):
+    with pytest.raises(InputError, match="is no capture"):
         capture.read(archive(tmp_path / "c", {"readings.json": data}))
 
 

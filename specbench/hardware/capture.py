@@ -12,7 +12,7 @@ from typing import Any
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Missing, Source
-from specbench.untrusted import understood
+from specbench.untrusted import MISFITS
 
 _READINGS = "readings.json"
 _LARGEST = 64 * 2**20
@@ -49,34 +49,29 @@ def write(path: Path, source: Source | None = None) -> int:
 def read(path: Path) -> Source:
     """A source that answers as the captured machine did; nothing is unpacked to disk."""
     recorded: dict[str, Any] = {}
-    with understood(f"the capture {path}", hint="make one with `specbench hardware capture`"):
-        archive = io.BytesIO(_unpacked(path))
-        try:
-            with tarfile.open(fileobj=archive) as members:
-                for member in members:
-                    if (file := members.extractfile(member)) is None:
-                        continue
-                    text = file.read().decode()
-                    if member.name == _READINGS:
-                        answers = json.loads(text).items()
-                        recorded |= {k: Missing(v["missing"]) if "missing" in v else v["value"] for k, v in answers}
-                    else:
-                        recorded[f"file {member.name.removeprefix('root/')}"] = text
-        except tarfile.TarError as error:
-            raise ValueError(str(error)) from error
-        source = Source(recorded=recorded)
+    source = Source(recorded=recorded)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(_unpacked(path))) as archive:
+            for member in archive:
+                if (file := archive.extractfile(member)) is None:
+                    continue
+                text = file.read().decode()
+                if member.name == _READINGS:
+                    answers = json.loads(text).items()
+                    recorded |= {k: Missing(v["missing"]) if "missing" in v else v["value"] for k, v in answers}
+                else:
+                    recorded[f"file {member.name.removeprefix('root/')}"] = text
         detect(source, devices=True)  # a reading of the wrong kind shows here
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, *MISFITS) as error:
+        raise InputError(f"{path} is no capture: {error}", hint="make one with `specbench hardware capture`") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from error
     return source
 
 
 def _unpacked(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as packed:
-            data = packed.read(_LARGEST + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is no capture: {error}", hint="make one with `specbench hardware capture`") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from error
+    with gzip.open(path) as packed:
+        data = packed.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise InputError(f"{path} holds more than {_LARGEST >> 20} MiB", hint="it is no capture; do not unpack it")
     return data
