@@ -98,6 +98,13 @@ def test_a_run_file_with_a_huge_number_or_deep_nesting_is_refused(text: str, tmp
         flags.runfile(tmp_path / "run.toml", model=None, draft_model=None)
 
 
+@pytest.mark.parametrize("key", ["repeats", "warmups"])
+def test_a_billion_repeats_are_refused_before_they_are_planned(key: str, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(f'{key} = 1000000000\n[[targets]]\nmodel = "micro"\n')
+    with pytest.raises(InputError, match=key):
+        flags.runfile(tmp_path / "run.toml", model=None, draft_model=None)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -152,7 +159,7 @@ def test_a_capture_without_what_detection_needs_is_refused(readings: Any, tmp_pa
 
 def test_a_capture_is_not_written_anywhere(tmp_path: Path) -> None:
     told = {"environment": {"value": {}}, "platform system": {"value": "Linux"}}
-    members = {"../../outside": b"x", "/tmp/outside": b"x", "readings.json": json.dumps(told).encode()}  # noqa: S108
+    members = {"../../outside": b"x", "/srv/outside": b"x", "readings.json": json.dumps(told).encode()}
     capture.read(archive(tmp_path / "c", members))
     assert os.listdir(tmp_path) == ["c"]  # noqa: PTH208  names
 
