@@ -67,13 +67,13 @@ def nodes(
     ray: Any, plan: Plan, *, file: FleetFile, on: tuple[Condition, ...], hostname: bool
 ) -> tuple[list[Node], dict[str, str]]:
     """The nodes that can measure, and why each other one cannot. UnavailableError when none can."""
-    whole, asked, found = ray.put(to_json(plan)), {}, []
+    whole, task, asked, found = ray.put(to_json(plan)), ray.remote(ask), {}, []
     for node in ray.nodes():
         amounts = {k: amount for k, amount in node["Resources"].items() if ":" not in k and "memory" not in k}
         if node["Alive"] and amounts.get("CPU", 0) >= 1:
             one = {"id": node["NodeID"], "name": node["NodeName"], "resources": amounts}
-            task = _task(ray, ask, node["NodeID"], amounts)
-            asked[task.remote(specbench.__version__, whole, file, on, one, hostname=hostname)] = node["NodeName"]
+            there = task.options(**_all_of(ray, node["NodeID"], amounts))
+            asked[there.remote(specbench.__version__, whole, file, on, one, hostname=hostname)] = node["NodeName"]
     if asked:
         ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE)
     left_out = {}
@@ -95,16 +95,15 @@ def nodes(
     return sorted(found, key=lambda node: node.name), left_out
 
 
-def _task(ray: Any, function: Callable[..., Any], node: str, amounts: Mapping[str, float], **options: Any) -> Any:
-    """The function as a task that takes all that Ray knows of one node, and is not tried elsewhere."""
-    return ray.remote(function).options(
-        num_cpus=amounts["CPU"],
-        num_gpus=amounts.get("GPU", 0),
-        resources={name: amount for name, amount in amounts.items() if name not in ("CPU", "GPU")},
-        scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False),
-        max_retries=0,
-        **options,
-    )
+def _all_of(ray: Any, node: str, amounts: Mapping[str, float]) -> dict[str, Any]:
+    """Options of a task that takes all that Ray knows of one node, and is not tried elsewhere."""
+    return {
+        "num_cpus": amounts["CPU"],
+        "num_gpus": amounts.get("GPU", 0),
+        "resources": {name: amount for name, amount in amounts.items() if name not in ("CPU", "GPU")},
+        "scheduling_strategy": ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False),
+        "max_retries": 0,
+    }
 
 
 # --------------------------------------------------------------------------------------------- what runs on a node
@@ -179,15 +178,15 @@ class _Run:
 
     def send(self, ray: Any, units: Iterable[Unit], deadline: float | None) -> "_Going":
         """Give units to the nodes; of each that gets some, a stream of what happens there."""
-        blocks, going = self.folder.plan.blocks, {}
+        blocks, task, going = self.folder.plan.blocks, ray.remote(measure), {}
         cards = store.machine(self.folder.path).accelerators
         budget = None if deadline is None else deadline - time.monotonic()
         for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
             before = [r for r in self.before if isinstance(r, Generation) and r.block in indices]
-            task = _task(ray, measure, node.id, node.resources, num_returns="streaming")
-            going[task.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
+            there = task.options(num_returns="streaming", **_all_of(ray, node.id, node.resources))
+            going[there.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
         return going
 
     def take(self, event: Event) -> None:
@@ -198,7 +197,7 @@ class _Run:
 
     def lose(self, node: Node, units: Sequence[Unit], reason: str) -> tuple[list[Unit], list[Skip]]:
         """What machines that are the same can go on with, and a skip for what is left of each other block."""
-        self.nodes.remove(node)
+        self.nodes = [other for other in self.nodes if other.id != node.id]
         self.losses.update(units)
         again = [unit for unit in units if self.nodes and self.losses[unit] < _LOSSES]
         blocks = [self.folder.plan.blocks[index] for unit in units if unit not in again for index in unit]
