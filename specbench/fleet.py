@@ -44,6 +44,8 @@ def joined(address: str) -> Iterator[Any]:
         import ray  # noqa: PLC0415  an extra, and slow to load
     except ImportError as error:
         raise UnavailableError("ray is not installed", hint="pip install 'specbench[fleet]'") from error
+    except KeyError as error:  # it imports the package amdsmi, which fails so without its library
+        raise UnavailableError("ray cannot load amdsmi", hint="pip uninstall amdsmi, or install ROCm") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's makers
     own = {"include_dashboard": False, "object_store_memory": _STORE} if address == "local" else {}
     try:
@@ -189,12 +191,6 @@ class _Run:
             going[there.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
         return going
 
-    def take(self, event: Event) -> None:
-        """Write what arrived."""
-        pipeline.take_in(self.folder, self.left, event)
-        if isinstance(event, Generation) and self.folder.plan.until is not None:
-            self.before.append(event)
-
     def lose(self, node: Node, units: Sequence[Unit], reason: str) -> tuple[list[Unit], list[Skip]]:
         """What machines that are the same can go on with, and a skip for what is left of each other block."""
         self.nodes = [other for other in self.nodes if other.id != node.id]
@@ -258,7 +254,9 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
                 again, events[:] = run.lose(node, units, reason)
                 going |= run.send(ray, again, deadline)
             for event in events:
-                run.take(event)
+                pipeline.take_in(run.folder, run.left, event)
+                if isinstance(event, Generation) and run.folder.plan.until is not None:
+                    run.before.append(event)
                 observe(node.name, event)
     except KeyboardInterrupt:
         for stream in going:

@@ -26,7 +26,7 @@ def run(
     budget: float | None,
 ) -> list[pipeline.Outcome]:
     """Measure the plan, or go on with the run at `path`; a dry run only names the nodes."""
-    asked = () if on is None else conditions(on)
+    asked = conditions(on)
     places = validate_fleetfile({} if file is None else flags.toml(file, what="fleet file"))
     with fleet.joined(address) as ray:
         nodes, left_out = fleet.nodes(ray, plan, file=places, on=asked, hostname=hostname)

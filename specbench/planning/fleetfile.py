@@ -4,9 +4,9 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench import faults
 from specbench.errors import InputError
@@ -45,10 +45,10 @@ def _amount(text: str) -> float | None:
     return found and float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ")
 
 
-def conditions(text: str) -> tuple[Condition, ...]:
+def conditions(text: str | None) -> tuple[Condition, ...]:
     """Those of a comma list; all must hold. InputError for what is none."""
     found = []
-    for word in text.split(","):
+    for word in () if text is None else text.split(","):
         match = _CONDITION.fullmatch(word)
         if match is None:
             raise InputError(f"{word.strip()!r} is no requirement", hint="write it as gpu.name~3090 or memory>=64GiB")
@@ -80,19 +80,12 @@ def facts(machine: Machine, **others: Setting) -> dict[str, tuple[Setting | None
     }
 
 
-def _conditions(text: Any) -> Any:
-    try:
-        return conditions(text) if isinstance(text, str) else text
-    except InputError as error:
-        raise ValueError(f"{error.message} ({error.hint})") from error
-
-
 class Place(BaseModel):
     """What holds on machines that meet `on` (on all, without it): engine -> program, model of the plan -> its place."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    on: Annotated[tuple[Condition, ...], BeforeValidator(_conditions)] = ()
+    on: str | None = None
     engines: dict[str, str] = {}
     models: dict[str, str] = {}
 
@@ -107,15 +100,18 @@ class FleetFile(BaseModel):
     def at(self, found: Facts) -> Place:
         """All that holds on a machine."""
         whole = Place()
-        for place in (place for place in self.node if unmet(place.on, found) is None):
+        for place in (place for place in self.node if unmet(conditions(place.on), found) is None):
             whole = Place(engines=whole.engines | place.engines, models=whole.models | place.models)
         return whole
 
 
 def validate_fleetfile(values: dict[str, Any]) -> FleetFile:
-    """The values of a fleet.toml, checked. One InputError lists all that is wrong."""
+    """The values of a fleet.toml, checked. InputError says what is wrong."""
     try:
-        return FleetFile.model_validate(values)
+        file = FleetFile.model_validate(values)
     except ValidationError as error:
         wrong = ["the fleet's file cannot be used:", *faults.lines(error, {"": FleetFile, "node": Place})]
         raise InputError("\n  ".join(wrong), hint="docs/fleet.md explains every key") from error
+    for place in file.node:
+        conditions(place.on)
+    return file
