@@ -53,7 +53,7 @@ def joined(address: str) -> Iterator[Any]:
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UnavailableError(f"there is no Ray cluster at {address}: {_line(error)}", hint=_ADDRESS) from error
     try:
         yield ray

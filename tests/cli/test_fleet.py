@@ -6,6 +6,7 @@ Each node is a process of its own (`ray start`) that has one CPU for Ray, so tha
 import importlib.util
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -31,12 +32,13 @@ WHAT = ("--methods", "draft-model", "-c", "code,json,chat", "--tags", "smoke", "
 WHICH = ("--model", "micro", "--draft-model", "micro-draft", "--engine-set", "threads=1", "--temperature", "0")
 RUN = ("run", *WHICH, *WHAT, "--results", "results")
 ENGINE = "xllamacpp.py"
-SOON = {  # a node that is gone is noticed after seconds, not after a minute
+RAY = {  # a node that is gone is noticed after seconds, not after a minute; nobody else may use the cluster
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
-    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 
 
@@ -84,7 +86,7 @@ class Cluster:
         ]  # fmt: skip
         with log.open("wb") as sink:
             self.nodes[name] = subprocess.Popen(
-                argv, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, **SOON},
+                argv, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, **RAY},
                 start_new_session=True, cwd=self.folder,
             )  # fmt: skip
         until = time.monotonic() + 120
@@ -130,7 +132,7 @@ def whole(cluster: Cluster) -> None:
 def start(cwd: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "specbench", *words],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, env={**os.environ, **RAY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
     )  # fmt: skip
 
