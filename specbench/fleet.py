@@ -28,6 +28,7 @@ from specbench.planning.placement import Node, Unit
 from specbench.records import Accelerator, Generation, Plan, Result, Skip, from_json, to_json
 
 _PATIENCE = 120.0  # seconds that a node has to say what it is; a busy one says nothing
+_LOOK = 2.0  # seconds between looks at which nodes Ray takes for dead
 _FAREWELL = 30.0  # for engines to end when a run is stopped
 _LOSSES = 2  # of machines, after which a unit is not tried again
 _STORE = 2**27  # bytes of a cluster that is started here; records are small
@@ -191,7 +192,7 @@ class _Run:
             going[there.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
         return going
 
-    def lose(self, node: Node, units: Sequence[Unit], reason: str) -> tuple[list[Unit], list[Skip]]:
+    def lose(self, node: Node, units: Sequence[Unit], reason: str) -> tuple[list[Unit], list[Event]]:
         """What machines that are the same can go on with, and a skip for what is left of each other block."""
         self.nodes = [other for other in self.nodes if other.id != node.id]
         self.losses.update(units)
@@ -241,26 +242,41 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
         for run in runs:
             going |= run.send(ray, placement.units(run.folder.plan), deadline)
         while going:
-            (stream,), _ = ray.wait(list(going), num_returns=1)
-            run, node, units = going[stream]
-            events: list[Event] = []
-            try:
-                events = [ray.get(next(stream))]
-            except StopIteration:
-                del going[stream]
-            except ray.exceptions.RayError as error:
-                del going[stream]
-                observe(node.name, reason := f"node {node.name} was lost: {_line(error)}")
-                again, events[:] = run.lose(node, units, reason)
-                going |= run.send(ray, again, deadline)
-            for event in events:
-                pipeline.take_in(run.folder, run.left, event)
-                if isinstance(event, Generation) and run.folder.plan.until is not None:
-                    run.before.append(event)
-                observe(node.name, event)
+            for stream, told in _news(ray, going):
+                run, node, units = going[stream]
+                events = [] if told is None or isinstance(told, str) else [told]
+                if not events:
+                    del going[stream]
+                if isinstance(told, str):
+                    observe(node.name, reason := f"node {node.name} was lost: {told}")
+                    again, events = run.lose(node, units, reason)
+                    going |= run.send(ray, again, deadline)
+                for event in events:
+                    pipeline.take_in(run.folder, run.left, event)
+                    if isinstance(event, Generation) and run.folder.plan.until is not None:
+                        run.before.append(event)
+                    observe(node.name, event)
     except KeyboardInterrupt:
         for stream in going:
             ray.cancel(stream)  # a KeyboardInterrupt there: the engine is closed
         ray.wait([stream.completed() for stream in going], num_returns=len(going), timeout=_FAREWELL)
         return True
     return False
+
+
+def _news(ray: Any, going: _Going) -> Iterator[tuple[Any, Event | str | None]]:
+    """What happened next on nodes; None at the end of a node's work, a sentence when it is lost.
+
+    The stream of a node that is paused or cut off waits for minutes after Ray has taken the node for dead.
+    """
+    ready, _ = ray.wait(list(going), num_returns=1, timeout=_LOOK)
+    dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+    for stream in ready:
+        try:
+            yield stream, ray.get(next(stream))
+        except StopIteration:
+            yield stream, None
+        except ray.exceptions.RayError as error:
+            yield stream, _line(error)
+    for stream in [stream for stream in going if stream not in ready and going[stream][1].id in dead]:
+        yield stream, "Ray no longer hears of it"

@@ -347,7 +347,7 @@ class TestOverANetwork:
             assert process.returncode == 0, output + errors
             assert "node far was lost" in errors
             assert counts(tmp_path) == quiet
-            assert psutil.wait_procs(orphans, timeout=60)[1] == []
+            assert psutil.wait_procs(orphans, timeout=120)[1] == []
         finally:
             if cluster is not None:
                 cluster.close()
