@@ -269,7 +269,8 @@ def _news(ray: Any, going: _Going) -> Iterator[tuple[Any, Event | str | None]]:
 
     The stream of a node that is paused or cut off waits for minutes after Ray has taken the node for dead.
     """
-    ready, _ = ray.wait(list(going), num_returns=1, timeout=_LOOK)
+    ray.wait(list(going), num_returns=1, timeout=_LOOK)
+    ready, waiting = ray.wait(list(going), num_returns=len(going), timeout=0)
     dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
     for stream in ready:
         try:
@@ -278,5 +279,6 @@ def _news(ray: Any, going: _Going) -> Iterator[tuple[Any, Event | str | None]]:
             yield stream, None
         except ray.exceptions.RayError as error:
             yield stream, _line(error)
-    for stream in [stream for stream in going if stream not in ready and going[stream][1].id in dead]:
-        yield stream, "Ray no longer hears of it"
+    for stream in waiting:
+        if going[stream][1].id in dead:
+            yield stream, "Ray no longer hears of it"
