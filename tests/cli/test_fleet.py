@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -353,6 +354,35 @@ class TestOverANetwork:
                 cluster.close()
             subprocess.run(["ip", "link", "del", f"{cable}a"], check=False, capture_output=True)
             subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)
+
+
+def test_the_live_view_names_each_node_what_it_does_and_what_is_left() -> None:
+    from rich.console import Console
+
+    from specbench import pipeline
+    from specbench.cli.console import Progress
+    from specbench.execution import TrialStarted
+    from specbench.planning.runfile import validate_runfile
+    from specbench.records import Skip
+
+    asked = {"targets": [{"model": "micro"}], "methods": ["ngram-mod"], "tags": ["smoke"], "prompts_per_category": 1}
+    plan = pipeline.plan_run(validate_runfile(asked))
+    progress = Progress(plan, nodes=("desk", "rack"), times=2)
+    trial = next(t for t in plan.blocks[0].trials if t.role == "measured")
+    progress.observe_on("desk", TrialStarted(trial))
+    progress.observe_on("rack", "node rack was lost: gone")
+    console = Console(file=StringIO(), width=150)
+    console.print(progress._draw())
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
+    desk, rack = (next(line for line in text.splitlines() if name in line) for name in ("desk", "rack"))
+    assert trial.prompt in desk
+    assert "lost" in rack
+    everything = 2 * len(pipeline.planned(plan))
+    assert f"0/{everything}" in text
+    skipped = Skip(contender="ngram-mod", block=None, reason="no engine", hint="install it")
+    progress.observe_on("desk", skipped)
+    mine = sum(t.contender == "ngram-mod" and t.role != "warm-up" for b in plan.blocks for t in b.trials)
+    assert progress._total() == everything - mine  # the other machine may have it
 
 
 def test_without_ray_a_fleet_says_how_to_install_it(tmp_path: Path) -> None:
