@@ -30,9 +30,9 @@ def runfile(
     for pair in sweep or ():
         given = _merged(given, _swept(pair))
     if path is not None:
-        base = _toml(path)
+        base = toml(path)
     elif model is None and "url" not in given:
-        base = _toml(datafiles.path("micro/run.toml"))
+        base = toml(datafiles.path("micro/run.toml"))
         if "until" in given:
             del base["prompts_per_category"]  # the rule decides how many
     else:
@@ -63,11 +63,13 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {**below, **above, **both}
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def toml(path: Path, *, what: str = "run file") -> dict[str, Any]:
+    """The tables of a user's file."""
     try:
         return toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"there is no run file {path}", hint="check the path; --model is for models") from error
+        hint = "check the path; --model is for models" if what == "run file" else "check the path"
+        raise InputError(f"there is no {what} {path}", hint=hint) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}", hint="correct the file") from error
 
