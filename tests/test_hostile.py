@@ -32,7 +32,7 @@ from specbench.planning.suites import parse_suite
 from specbench.untrusted import toml
 
 ROOT = Path(__file__).resolve().parents[1]
-INPUTS, SEED = 200, 3
+INPUTS, SEED = 100, 3
 
 
 @pytest.fixture(scope="module")
