@@ -10,11 +10,10 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from specbench import datafiles, store
+from specbench import datafiles, store, untrusted
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
-from specbench.untrusted import toml
 
 
 def runfile(
@@ -66,7 +65,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def toml(path: Path, *, what: str = "run file") -> dict[str, Any]:
     """The tables of a user's file."""
     try:
-        return toml(path.read_text(encoding="utf-8"))
+        return untrusted.toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         hint = "check the path; --model is for models" if what == "run file" else "check the path"
         raise InputError(f"there is no {what} {path}", hint=hint) from error
@@ -132,7 +131,7 @@ def seconds(text: str | None) -> float | None:
 def value(text: str) -> bool | int | float | str:
     """A setting's value as TOML would read it; what TOML cannot read is a string."""
     try:
-        parsed = toml(f"v = {text}")["v"]
+        parsed = untrusted.toml(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         return text
     return parsed if isinstance(parsed, bool | int | float | str) else text
