@@ -76,13 +76,16 @@ class RunFolder:
 
     def append(self, result: Result) -> None:
         """Write one line and wait until it is on the disk. After an error the file ends where it ended before."""
-        file = {"opening": self.openings, "telemetry": self.telemetry}.get(result.kind, self.trials)
-        line = to_json(result) + b"\n"
+        self.write({"opening": OPENINGS, "telemetry": TELEMETRY}.get(result.kind, TRIALS), to_json(result) + b"\n")
+
+    def write(self, name: str, lines: bytes) -> None:
+        """Whole lines to a file of the run, as `append` does it."""
+        file = {OPENINGS: self.openings, TELEMETRY: self.telemetry}.get(name, self.trials)
         before = file.tell()
         try:
             written = 0
-            while written < len(line):
-                written += file.write(line[written:])
+            while written < len(lines):
+                written += file.write(lines[written:])
             os.fsync(file.fileno())
         except OSError as error:
             with suppress(OSError):
@@ -348,6 +351,11 @@ def _acquire(path: Path) -> list[str]:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()} {psutil.Process().create_time()}")
             return warnings
+
+
+def being_written(path: Path) -> bool:
+    """Whether a process here has the run open."""
+    return (path / LOCK).exists() and _held(path / LOCK)
 
 
 def _held(lock: Path) -> bool:

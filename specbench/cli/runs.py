@@ -1,4 +1,4 @@
-"""`specbench runs`: what is in the results folder, and how figures went over time."""
+"""`specbench runs`: what is in the results folder, how figures went over time, and the upkeep of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from specbench.cli import options as o
+from specbench.units import printable
 
 runs = typer.Typer(help="List and show runs, and figures over runs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -62,3 +63,59 @@ def trend(
     show_rows(f"{measure} ({MEASURES[measure].unit})", report.rows(found), json=json)
     if png is not None:
         pipeline.write(png, report.picture(found, measure=measure, unit=MEASURES[measure].unit))
+
+
+@runs.command("merge")
+def merge(
+    names: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of one plan, or a folder of them.")],
+    *,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Folder of the new runs; default: RESULTS.")
+    ] = None,
+    results: o.Results = Path("results"),
+) -> None:
+    """Make one run of parts of a plan: one for each machine, beside its parts, which stay."""
+    from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
+
+    merged, warnings = upkeep.merge(names, results=results, to=to or results)
+    for warning in warnings:
+        typer.echo(printable(f"warning: {warning}"), err=True)
+    for path in merged:
+        typer.echo(printable(str(path)))
+
+
+@runs.command("verify")
+def verify(
+    names: Annotated[list[Path] | None, typer.Argument(metavar="[RUN...]", help="Default: all runs.")] = None,
+    *,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Check schema, lines, trials and counts of runs; exit status 1 when something is wrong."""
+    from specbench import history, upkeep  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
+
+    found = {path: upkeep.faults(path) for path in history.find(names or [results], results=results)}
+    rows = [{"run": path.name, "fault": fault} for path, faults in found.items() for fault in faults or [None]]
+    show_rows(f"{sum(map(bool, found.values()))} of {len(found)} runs have faults", rows, json=json)
+    raise typer.Exit(int(any(found.values())))
+
+
+@runs.command("prune")
+def prune(
+    *,
+    older: Annotated[float, typer.Option("--older", min=0, metavar="DAYS", help="Days without a change.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; without it they are only shown.")] = False,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Show the runs that are older than so many days, and with --yes delete them; baselines stay."""
+    from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
+    from specbench.units import size  # noqa: PLC0415
+
+    found = upkeep.old(results, days=older)
+    rows = [{"run": r.path.name, "days": f"{r.days:.1f}", "size": size(r.size), "kept": r.kept} for r in found]
+    if yes:
+        upkeep.delete(found)
+    show_rows("Deleted" if yes else "Would be deleted, with --yes", rows, json=json)
