@@ -96,7 +96,7 @@ def verify(
     from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     found = {path: upkeep.faults(path) for path in history.find(names or [results], results=results)}
-    rows = [{"run": path.name, "fault": fault} for path, faults in found.items() for fault in faults or [None]]
+    rows = [{"run": path.name, "fault": fault} for path, faults in found.items() for fault in (*faults, *([] if faults else [None]))]
     show_rows(f"{sum(map(bool, found.values()))} of {len(found)} runs have faults", rows, json=json)
     raise typer.Exit(int(any(found.values())))
 
