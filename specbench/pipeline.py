@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import specbench
-from specbench import datafiles, store
+from specbench import datafiles, remote, store
 from specbench.analysis import until
 from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
@@ -29,20 +29,21 @@ from specbench.planning.suites import Suite, parse_suite
 from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
 
-Observer = Callable[[Result | BlockStarted | TrialStarted], None]
+Observer = Callable[[Result | BlockStarted | TrialStarted | str], None]  # a sentence is news of the storage
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: its folder, the trials that are left, and what stopped it before them (None: nothing).
 
-    `warnings`: what was wrong with the folder when it was resumed.
+    `warnings`: what was wrong with the folder when it was resumed, and what could not be sent to its URL (`unsent`).
     """
 
     path: Path
     remaining: int
     stopped: str | None
     warnings: tuple[str, ...]
+    unsent: bool = False
 
 
 def find_suite(name: str) -> Suite:
@@ -151,7 +152,7 @@ def with_model_files(
     return runfile.model_copy(update=update)
 
 
-_LOOKED_AT = 3  # newest runs on this machine that an estimate is made from
+_LOOKED_AT, _LISTED = 3, 100  # newest runs on this machine that an estimate is made from, of so many
 
 
 def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
@@ -160,7 +161,7 @@ def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
     if not (size.large or estimated):
         return size
     here, found = detect(), []
-    for path in reversed(store.runs(results)):
+    for path in store.runs(results)[: -_LISTED - 1 : -1]:
         with suppress(InputError):  # a run of an older version, or a damaged one, tells nothing
             if store.machine(path).same(here):
                 run = store.read(path)
@@ -188,7 +189,7 @@ def reopened(path: Path) -> Iterator[store.RunFolder]:
     there, here = store.read(path).machine, detect()
     if not there.same(here):
         raise InputError(
-            f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
+            f"{remote.shown(path)} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
     with store.resume(path) as folder:
@@ -227,6 +228,8 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
                 for result in results:
                     if not isinstance(result, BlockStarted | TrialStarted):
                         folder.append(result)
+                        if (news := folder.trouble()) is not None:
+                            observe(news)
                     if isinstance(result, Generation):
                         left.discard(result.trial.id)
                         before.append(result)
@@ -239,7 +242,8 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
         stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
         stopped = "budget"
-    return Outcome(folder.path, len(left), stopped, folder.warnings)
+    unsent = folder.flush()
+    return Outcome(folder.path, len(left), stopped, (*folder.warnings, *unsent), unsent=bool(unsent))
 
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
@@ -269,6 +273,7 @@ def write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        remote.send(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
 
@@ -298,7 +303,7 @@ def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, str
     if not any(isinstance(result, Generation) for result in trials):
         return 4 if failed else 3 if skipped else 1
     doubted = strict and any(note.code not in HARMLESS for note in comparison.notes)
-    return int(failed or skipped or doubted)
+    return int(failed or skipped or doubted or outcome.unsent)
 
 
 @dataclass

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
+from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
 from specbench.records import (
     SCHEMA_VERSION,
@@ -35,6 +37,7 @@ from specbench.records import (
     to_json,
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.sending import Sending, claim
 
 _FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
@@ -69,6 +72,7 @@ class RunFolder:
     trials: FileIO
     openings: FileIO
     telemetry: FileIO
+    sending: Sending | None = None
 
     @property
     def logs(self) -> Path:
@@ -92,9 +96,21 @@ class RunFolder:
                 file.truncate(before)
                 file.seek(before)
             raise _unwritable(self.path, error, hint=f"then: specbench run --resume {self.path}") from error
+        if self.sending is not None:
+            self.sending.checkpoint()
+
+    def trouble(self) -> str | None:
+        """What is new about lines that could not be sent to the run's URL; None for a run on disk."""
+        return None if self.sending is None else self.sending.trouble()
+
+    def flush(self) -> tuple[str, ...]:
+        """Send what is left to the run's URL; a sentence when something stays here."""
+        return () if self.sending is None else self.sending.flush()
 
     def close(self) -> None:
         """Give the run free for others."""
+        if self.sending is not None:
+            self.sending.close()
         for file in (self.trials, self.openings, self.telemetry):
             file.close()
         (self.path / LOCK).unlink(missing_ok=True)
@@ -123,7 +139,11 @@ def create(
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
         _write_plan(path, plan)
-        return RunFolder(path, plan, frozenset(), (), *_files(path))
+        try:
+            return RunFolder(path, plan, frozenset(), (), *_files(path), _sending(path))
+        except SpecbenchError:  # nothing was measured
+            shutil.rmtree(path)
+            raise
 
 
 def extended(folder: RunFolder, plan: Plan) -> RunFolder:
@@ -131,6 +151,8 @@ def extended(folder: RunFolder, plan: Plan) -> RunFolder:
     before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
     with _writing(folder.path):
         _write_plan(folder.path, plan)
+    if folder.sending is not None:
+        folder.sending.changed(PLAN)
     return replace(folder, plan=plan, done=folder.done | before)
 
 
@@ -142,6 +164,7 @@ def _write_plan(path: Path, plan: Plan) -> None:
 
 def resume(path: Path) -> RunFolder:
     """An existing run, to go on with. A torn last line is cut off and kept in a .torn file."""
+    remote.fetch(path)
     plan = document(path / PLAN, Plan)
     with _writing(path):
         warnings = _acquire(path)
@@ -150,16 +173,16 @@ def resume(path: Path) -> RunFolder:
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
             files = _files(path)
+            return RunFolder(path, plan, done(run), (*warnings, *run.warnings), *files, _sending(path))
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
-    return RunFolder(path, plan, done(run), (*warnings, *run.warnings), *files)
 
 
 def read(path: Path) -> Run:
     """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
+    warnings = list(remote.fetch(path))
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    warnings: list[str] = []
     trials = _lines(path / TRIALS, warnings)
     openings = _lines(path / OPENINGS, warnings)
     seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
@@ -176,18 +199,31 @@ def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> 
 
 def machine(path: Path) -> Machine:
     """The machine of the run in folder `path`."""
+    remote.bring(path / MACHINE)
     return document(path / MACHINE, Machine)
 
 
 def runs(root: Path) -> list[Path]:
     """The run folders below `root`, oldest first."""
-    return sorted(path.parent for path in root.glob(f"*/{PLAN}"))
+    return remote.runs(root)
+
+
+def is_run(path: Path) -> bool:
+    """Whether there is a run at `path`."""
+    return remote.has(path / PLAN)
+
+
+def named(name: Path, *, results: Path) -> Path | None:
+    """A run folder by its path, or by its name below `results`."""
+    return next((path for path in (name, results / name) if is_run(path)), None)
 
 
 def latest(root: Path) -> Path:
     """The newest run below `root`."""
     if not (found := runs(root)):
-        raise InputError(f"there are no runs in {root}", hint="run `specbench run` first, or give a folder")
+        raise InputError(
+            f"there are no runs in {remote.shown(root)}", hint="run `specbench run` first, or give a folder"
+        )
     return found[-1]
 
 
@@ -298,8 +334,20 @@ def _new_folder(root: Path, stem: str) -> Path:
             path.mkdir()
         except FileExistsError:
             number += 1
-        else:
-            return path
+            continue
+        try:
+            if claim(path):
+                return path
+        except SpecbenchError:
+            path.rmdir()
+            raise
+        path.rmdir()
+        number += 1
+
+
+def _sending(path: Path) -> Sending | None:
+    where = remote.url(path)
+    return None if where is None else Sending(path, where)
 
 
 def _files(folder: Path) -> tuple[FileIO, FileIO, FileIO]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from specbench import history, store
+from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.identities import violations
-from specbench.errors import InputError
+from specbench.errors import InputError, UnavailableError
 from specbench.records import Failure, Generation
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS
 
@@ -79,6 +79,8 @@ def _merged(group: list[store.Run], mark: str | None, *, to: Path) -> Path:
             for log in sorted(path for path in (run.path / LOGS).glob("*") if path.is_file()):
                 taken = (folder.logs / log.name).exists()
                 shutil.copyfile(log, folder.logs / (f"{run.path.name}-{log.name}" if taken else log.name))
+        if unsent := folder.flush():
+            raise UnavailableError(unsent[0], hint="check the network")
     return folder.path
 
 
@@ -124,6 +126,11 @@ class Old:
 
 def old(results: Path, *, days: float) -> list[Old]:
     """The runs below `results` of which no file changed in so many days, oldest name first."""
+    if remote.url(results) is not None:
+        raise InputError(
+            f"{remote.shown(results)} is not pruned",
+            hint="use the rules of its storage; baselines.json names what to keep",
+        )
     baselines = {str(name) for entry in history.baselines(results).values() for name in entry["runs"]}
     now, found = time.time(), []
     for path in store.runs(results):

@@ -26,6 +26,7 @@ from specbench.errors import InputError
 from specbench.execution import BlockStarted, TrialStarted
 from specbench.planning.extent import Extent
 from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
+from specbench.remote import shown
 from specbench.report.formats import rendered
 from specbench.report.section import Section
 from specbench.report.text import sections
@@ -59,9 +60,11 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def observe(self, event: Result | BlockStarted | TrialStarted) -> None:
+    def observe(self, event: Result | BlockStarted | TrialStarted | str) -> None:
         """Take in what execution yields; called once for each event."""
-        if isinstance(event, TrialStarted):
+        if isinstance(event, str):
+            self._say(escape(event))
+        elif isinstance(event, TrialStarted):
             self._now = f"{event.trial.contender}  {event.trial.prompt}  temperature {event.trial.temperature:g}"
         elif isinstance(event, Generation | Failure):
             self._tallies[event.trial.contender].add(event)
@@ -180,12 +183,12 @@ def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench
             print(printable(f"failed: {result.trial.id}: {result.message} ({result.hint})"), file=sys.stderr)
         elif isinstance(result, Skip):
             print(printable(f"skipped: {result.contender}: {result.reason} ({result.hint})"), file=sys.stderr)
-    print(printable(f"records: {outcome.path}"), file=sys.stderr)
+    print(printable(f"records: {shown(outcome.path)}"), file=sys.stderr)
     if (outcome.path / "report.html").exists():
         print(printable(f"report: {outcome.path / 'report.html'}"), file=sys.stderr)
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
         print(
-            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {outcome.path}",
+            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {shown(outcome.path)}",
             file=sys.stderr,
         )

@@ -1,13 +1,18 @@
 """Every option, declared once. The values are checked by the same model that checks a run file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from specbench.remote import place
 
-def _option(*names: str, text: str, metavar: str | None = None) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(*names, help=text, metavar=metavar)
+
+def _option(
+    *names: str, text: str, metavar: str | None = None, parser: Callable[[str], Path] | None = None
+) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(*names, help=text, metavar=metavar, parser=parser)
     return option
 
 
@@ -15,7 +20,8 @@ RunFilePath = Annotated[
     Path | None, typer.Argument(metavar="[RUNFILE]", help="A run file (TOML); the options below override it.")
 ]
 RunPath = Annotated[
-    Path | None, typer.Argument(metavar="[RUN]", help="A run folder, or its name; default: the newest run.")
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="A run folder or URL, or its name; default: the newest run.", parser=place),
 ]
 ModelPath = Annotated[
     str,
@@ -24,7 +30,10 @@ ModelPath = Annotated[
     ),
 ]
 SeveralRuns = Annotated[
-    list[Path] | None, typer.Argument(metavar="[RUN...]", help="Run folders, or their names; default: the newest run.")
+    list[Path] | None,
+    typer.Argument(
+        metavar="[RUN...]", help="Run folders or URLs, or their names; default: the newest run.", parser=place
+    ),
 ]
 Model = Annotated[
     list[str] | None,
@@ -136,8 +145,10 @@ Mix = Annotated[
 OneTemperature = Annotated[float | None, _option("--temperature", "-t", text="Default 0.8.", metavar="NUMBER")]
 DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
 Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
-Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
-Resume = Annotated[Path | None, _option("--resume", text="Go on with a run that was stopped.", metavar="RUN")]
+Results = Annotated[Path, _option("--results", text="Folder of all runs, or its URL.", metavar="DIR", parser=place)]
+Resume = Annotated[
+    Path | None, _option("--resume", text="Go on with a run that was stopped.", metavar="RUN", parser=place)
+]
 Hostname = Annotated[bool, _option("--hostname", text="Record the host's name (off by default).")]
 Strict = Annotated[bool, _option("--strict", text="A note that doubts a number is a failure.")]
 Root = Annotated[
@@ -155,10 +166,14 @@ Charts = Annotated[Path | None, _option("--charts", text="Write every chart as P
 Runs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="BASE NEW...", help="Run folders or names, a folder of runs, or `baseline`; the first is BASE."
+        metavar="BASE NEW...",
+        help="Run folders or names, a folder of runs, or `baseline`; the first is BASE.",
+        parser=place,
     ),
 ]
-MoreBase = Annotated[list[Path] | None, _option("--base", text="Another run of BASE; may be repeated.", metavar="RUN")]
+MoreBase = Annotated[
+    list[Path] | None, _option("--base", text="Another run of BASE; may be repeated.", metavar="RUN", parser=place)
+]
 FailOn = Annotated[
     list[str] | None,
     _option(
@@ -225,7 +240,8 @@ Prices = Annotated[
     Path | None, _option("--prices", text="With --buy: your price list; default: an EXAMPLE.", metavar="TOML")
 ]
 TauFrom = Annotated[
-    Path | None, _option("--tau-from", text="With --buy: the run that says how drafts are accepted.", metavar="RUN")
+    Path | None,
+    _option("--tau-from", text="With --buy: the run that says how drafts are accepted.", metavar="RUN", parser=place),
 ]
 BoughtModel = Annotated[
     list[str] | None,
@@ -233,4 +249,11 @@ BoughtModel = Annotated[
 ]
 Like = Annotated[
     str | None, _option("--like", text="Lay the run out as a published table, e.g. mtp-quants.", metavar="NAME")
+]
+NamedRuns = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Run folders, URLs or names, or a folder of runs.", parser=place)
+]
+AnyRuns = Annotated[list[Path] | None, typer.Argument(metavar="[RUN...]", help="Default: all runs.", parser=place)]
+To = Annotated[
+    Path | None, _option("--to", text="Folder or URL of the new runs; default: RESULTS.", metavar="DIR", parser=place)
 ]

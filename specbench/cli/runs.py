@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from specbench import remote
 from specbench.cli import options as o
 from specbench.units import printable
 
@@ -19,11 +20,14 @@ def list_(
     json: o.Json = False,
 ) -> None:
     """List the newest runs, oldest first."""
-    from specbench import runindex  # noqa: PLC0415  --help must not wait for it
     from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    rows = runindex.rows(results)
-    show_rows(f"{min(last, len(rows))} of {len(rows)} runs in {results}", rows if json else rows[-last:], json=json)
+    rows = remote.rows(results)
+    show_rows(
+        f"{min(last, len(rows))} of {len(rows)} runs in {remote.shown(results)}",
+        rows if json else rows[-last:],
+        json=json,
+    )
 
 
 @runs.command("show")
@@ -67,11 +71,9 @@ def trend(
 
 @runs.command("merge")
 def merge(
-    names: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of one plan, or a folder of them.")],
+    names: o.NamedRuns,
     *,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Folder of the new runs; default: RESULTS.")
-    ] = None,
+    to: o.To = None,
     results: o.Results = Path("results"),
 ) -> None:
     """Make one run of parts of a plan: one for each machine, beside its parts, which stay."""
@@ -81,12 +83,12 @@ def merge(
     for warning in warnings:
         typer.echo(printable(f"warning: {warning}"), err=True)
     for path in merged:
-        typer.echo(printable(str(path)))
+        typer.echo(printable(remote.shown(path)))
 
 
 @runs.command("verify")
 def verify(
-    names: Annotated[list[Path] | None, typer.Argument(metavar="[RUN...]", help="Default: all runs.")] = None,
+    names: o.AnyRuns = None,
     *,
     results: o.Results = Path("results"),
     json: o.Json = False,
@@ -96,7 +98,11 @@ def verify(
     from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     found = {path: upkeep.faults(path) for path in history.find(names or [results], results=results)}
-    rows = [{"run": path.name, "fault": fault} for path, faults in found.items() for fault in (*faults, *([] if faults else [None]))]
+    rows = [
+        {"run": path.name, "fault": fault}
+        for path, faults in found.items()
+        for fault in (*faults, *([] if faults else [None]))
+    ]
     show_rows(f"{sum(map(bool, found.values()))} of {len(found)} runs have faults", rows, json=json)
     raise typer.Exit(int(any(found.values())))
 
