@@ -228,7 +228,7 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
                 for result in results:
                     if not isinstance(result, BlockStarted | TrialStarted):
                         folder.append(result)
-                        if (news := folder.trouble()) is not None:
+                        if folder.sending is not None and (news := folder.sending.trouble()) is not None:
                             observe(news)
                     if isinstance(result, Generation):
                         left.discard(result.trial.id)
@@ -242,7 +242,7 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
         stopped = "interrupted"
     if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
         stopped = "budget"
-    unsent = folder.flush()
+    unsent = () if folder.sending is None else folder.sending.flush()
     return Outcome(folder.path, len(left), stopped, (*folder.warnings, *unsent), unsent=bool(unsent))
 
 

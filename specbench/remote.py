@@ -24,7 +24,7 @@ ROWS = ".rows"  # beside the runs: a small object each with what a list shows
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _SEGMENT = re.compile(r"(\w+)-(\d{15})-([0-9a-f]{16})\.jsonl")
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 2}}},
+    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 0}}},
     "file": {"auto_mkdir": True},
 }
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "az", "oss", "oci"}  # no folders to be made
@@ -124,7 +124,7 @@ class Storage:
                 found = self._fs.ls(self._path(below), detail=True)
         except FileNotFoundError:
             with self._answering(missing=True):  # a bucket that is missing is an error, an empty folder is none
-                self._fs.find(self._root, maxdepth=1)
+                self._fs.find(self._path(below))
             return {}
         keys = ("type", "size", "ETag", "etag", "mtime", "LastModified")
         return {e["name"].rstrip("/").rpartition("/")[2]: str([e.get(key) for key in keys]) for e in found}

@@ -99,14 +99,6 @@ class RunFolder:
         if self.sending is not None:
             self.sending.checkpoint()
 
-    def trouble(self) -> str | None:
-        """What is new about lines that could not be sent to the run's URL; None for a run on disk."""
-        return None if self.sending is None else self.sending.trouble()
-
-    def flush(self) -> tuple[str, ...]:
-        """Send what is left to the run's URL; a sentence when something stays here."""
-        return () if self.sending is None else self.sending.flush()
-
     def close(self) -> None:
         """Give the run free for others."""
         if self.sending is not None:
@@ -140,7 +132,7 @@ def create(
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
         _write_plan(path, plan)
         try:
-            return RunFolder(path, plan, frozenset(), (), *_files(path), _sending(path))
+            return _opened(path, plan)
         except SpecbenchError:  # nothing was measured
             shutil.rmtree(path)
             raise
@@ -172,8 +164,7 @@ def resume(path: Path) -> RunFolder:
             warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            files = _files(path)
-            return RunFolder(path, plan, done(run), (*warnings, *run.warnings), *files, _sending(path))
+            return _opened(path, plan, done(run), (*warnings, *run.warnings))
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
@@ -345,13 +336,16 @@ def _new_folder(root: Path, stem: str) -> Path:
         number += 1
 
 
-def _sending(path: Path) -> Sending | None:
-    where = remote.url(path)
-    return None if where is None else Sending(path, where)
-
-
-def _files(folder: Path) -> tuple[FileIO, FileIO, FileIO]:
-    return _appending(folder / TRIALS), _appending(folder / OPENINGS), _appending(folder / TELEMETRY)
+def _opened(path: Path, plan: Plan, done: frozenset[str] = frozenset(), warnings: tuple[str, ...] = ()) -> RunFolder:
+    trials, openings, telemetry = (_appending(path / name) for name in (TRIALS, OPENINGS, TELEMETRY))
+    folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry)
+    if (where := remote.url(path)) is None:
+        return folder
+    try:
+        return replace(folder, sending=Sending(path, where))
+    except BaseException:
+        folder.close()
+        raise
 
 
 def _appending(path: Path) -> FileIO:

@@ -79,7 +79,7 @@ def _merged(group: list[store.Run], mark: str | None, *, to: Path) -> Path:
             for log in sorted(path for path in (run.path / LOGS).glob("*") if path.is_file()):
                 taken = (folder.logs / log.name).exists()
                 shutil.copyfile(log, folder.logs / (f"{run.path.name}-{log.name}" if taken else log.name))
-        if unsent := folder.flush():
+        if folder.sending is not None and (unsent := folder.sending.flush()):
             raise UnavailableError(unsent[0], hint="check the network")
     return folder.path
 
