@@ -57,7 +57,7 @@ class Sending:
         self._due, self._pause = time.monotonic() + _EVERY, _EVERY
         self._thread: Thread | None = None
         self._trouble: str | None = None
-        self._told: str | None = None
+        self._told = False
         self._push(*self._batch())
 
     def checkpoint(self) -> None:
@@ -70,10 +70,10 @@ class Sending:
         self._plain.add(name)
 
     def trouble(self) -> str | None:
-        """What keeps segments from being sent, each time that it is something new."""
-        if self._trouble == self._told:
+        """That segments cannot be sent, and why, or can be sent again; once each."""
+        if self._told == (self._trouble is not None):
             return None
-        self._told = self._trouble
+        self._told = self._trouble is not None
         return f"not sent: {self._trouble}; measuring goes on" if self._trouble else "sending again"
 
     def flush(self) -> tuple[str, ...]:
