@@ -1,6 +1,7 @@
 """Tuning: rounds of a few prompts, each planned from what the rounds before it showed, in one run folder."""
 
 import shlex
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -62,6 +63,7 @@ def tune(
         for category, names in prompts.items()
     }
     alive = {category: list(names) for category, names in tried.items()}
+    halved: dict[str, list[str]] = defaultdict(list)
     deadline, look = pipeline.deadline(grid.budget), 1
     blocks = _round(grid, alive, prompts, look, first=0)
     begun = pipeline.reopened(resume) if resume else store.create(results, replace(grid, blocks=blocks), detect())
@@ -80,16 +82,17 @@ def tune(
                 for category, by_name in deciding.ratios(grid.contenders, found).items()
             }
             for category, names in alive.items():
-                left, beside = deciding.decide(right.get(category, {}), names, lines=lines, look=look)
-                new = [name for name in beside if name not in tried[category]]
+                decided = deciding.decide(right.get(category, {}), names, lines=lines, look=look)
+                new = [name for name in decided.beside if name not in tried[category]]
                 tried[category] += new
-                alive[category] = left + new
+                halved[category] += decided.halved
+                alive[category] = decided.left + new
             blocks = _round(grid, alive, prompts, look + 1, first=len(folder.plan.blocks))
             if outcome.stopped or not blocks:
                 break
             look += 1
             folder = store.extended(folder, replace(grid, blocks=(*folder.plan.blocks, *blocks)))
-    winners = deciding.winners(right, alive)
+    winners = deciding.winners(right, alive, halved)
     speedups = {
         category: {s.contender: s.speedup for s in deciding.standings(by_name, look=1)}
         for category, by_name in right.items()

@@ -1,4 +1,4 @@
-"""Which candidates are still worth measuring: successive elimination on paired ratios. Assumptions: docs/tune.md.
+"""Which candidates are still worth measuring: halving and elimination on paired ratios. Assumptions: docs/tune.md.
 
 A candidate's ratio on a prompt is its decode speed over the baseline's on the same prompt. The baseline is a candidate
 too: its ratio is 1.
@@ -7,7 +7,7 @@ too: its ratio is 1.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, inf, log, sqrt
+from math import ceil, exp, inf, log, sqrt
 
 from specbench.analysis import pairing
 from specbench.analysis.metrics import METRICS
@@ -17,7 +17,7 @@ from specbench.records import Contender, Generation, Result
 
 Ratios = Mapping[str, Mapping[str, float]]  # by candidate and prompt
 
-RISK = 0.05  # of dropping the best candidate of a category, over all looks
+RISK = 0.05  # that an interval rules out the best candidate of a category, over all looks
 MARGIN = 0.02  # an advantage below it is not worth measuring
 GAIN = 1.25  # between a draft length that was tried and the best one next to it
 _SHORT, _MANY = 3, 8  # of a line; of a category's prompts
@@ -42,12 +42,20 @@ def coarse(line: Sequence[str], *, prompts: int) -> list[str]:
     return list(line[1::3] if len(line) > _SHORT and prompts >= _MANY else line)
 
 
-def decide(
-    measured: Ratios, alive: Collection[str], *, lines: Sequence[Sequence[str]], look: int
-) -> tuple[list[str], list[str]]:
-    """After the `look`-th round: those of `alive` that go on, and the neighbours of the best of each line.
+@dataclass(frozen=True)
+class Decision:
+    """Who goes on, who joins them as a neighbour, and who was left out although an interval would have kept them."""
 
-    Speed over draft length is taken to have one peak. A line is refined while one GAIN faster could be the fastest.
+    left: list[str]
+    beside: list[str]
+    halved: list[str]
+
+
+def decide(measured: Ratios, alive: Collection[str], *, lines: Sequence[Sequence[str]], look: int) -> Decision:
+    """After the `look`-th round: the faster half of `alive`, at least two, less those that an interval rules out.
+
+    The neighbours of the best of each line join. Speed over draft length is taken to have one peak; a line is refined
+    while one GAIN faster could be the fastest.
     """
     found = standings({name: r for name, r in measured.items() if name in alive}, look=look)
     beside: list[str] = []
@@ -56,7 +64,8 @@ def decide(
         if best is not None and best in survivors(found, gain=GAIN):
             at = line.index(best)
             beside += [*line[max(at - 1, 0) : at], *line[at + 1 : at + 2]]
-    return survivors(found), beside
+    able, half = survivors(found), max(2, ceil(len(found) / 2))
+    return Decision(able[:half], beside, able[half:])
 
 
 def ratios(contenders: Iterable[Contender], results: Iterable[Result]) -> dict[str, dict[str, dict[str, float]]]:
@@ -196,12 +205,16 @@ def prompts_in_round(total: int, look: int) -> range:
 
 @dataclass(frozen=True)
 class Winner:
-    """The fastest candidate of a category. `others` could not be told from it, so far as was measured."""
+    """The fastest candidate of a category. `others` could not be told from it, so far as was measured.
+
+    `halved` were slower on the few prompts that they had, and perhaps by chance only.
+    """
 
     category: str
     contender: str
     speedup: Estimate
     others: tuple[str, ...]
+    halved: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -219,8 +232,10 @@ class Tuned:
     grid: int
 
 
-def winners(measured: Mapping[str, Ratios], alive: Mapping[str, Collection[str]]) -> tuple[Winner, ...]:
-    """By category; `alive` are the candidates that were not dropped."""
+def winners(
+    measured: Mapping[str, Ratios], alive: Mapping[str, Collection[str]], halved: Mapping[str, Collection[str]]
+) -> tuple[Winner, ...]:
+    """By category; `alive` are the candidates that went on to the end, or joined last."""
     found = []
     for category, by_candidate in measured.items():
         ordered = [s for s in standings(by_candidate, look=1) if s.contender in alive[category]]
@@ -228,5 +243,6 @@ def winners(measured: Mapping[str, Ratios], alive: Mapping[str, Collection[str]]
             best = ordered[0].contender
             speedup = geometric_mean(list(by_candidate[best].values()))
             if speedup is not None:
-                found.append(Winner(category, best, speedup, tuple(s.contender for s in ordered[1:])))
+                others = tuple(s.contender for s in ordered[1:])
+                found.append(Winner(category, best, speedup, others, tuple(halved.get(category, ()))))
     return tuple(found)

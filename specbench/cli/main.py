@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 import specbench
-from specbench.cli import baseline, ci, compare, exchange, hardware, inspect, predict, report, run, runs, shelves, tune
+from specbench.cli import (
+    baseline,
+    ci,
+    compare,
+    exchange,
+    hardware,
+    inspect,
+    predict,
+    probe,
+    report,
+    run,
+    runs,
+    shelves,
+    tune,
+)
 
 app = typer.Typer(
     name="specbench",
@@ -34,6 +48,7 @@ def main(
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("tune")(tune.tune)
+app.command("probe")(probe.probe)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)

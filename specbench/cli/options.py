@@ -233,7 +233,9 @@ PromptColumns = Annotated[
 ]
 Licence = Annotated[str | None, _option("--licence", text="Of the prompts; default: what is known.", metavar="TEXT")]
 AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
-ExportFormat = Annotated[str, _option("--format", "-f", text="csv, parquet, llama-bench or aiperf.", metavar="NAME")]
+ExportFormat = Annotated[
+    str, _option("--format", "-f", text="csv, parquet, llama-bench, aiperf, pyperf or asv.", metavar="NAME")
+]
 Lake = Annotated[
     Path | None,
     _option("--lake", text="Write RUN, or all runs, to a partitioned Parquet dataset.", metavar="DIR", parser=place),

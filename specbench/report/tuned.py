@@ -21,8 +21,13 @@ def tuned_sections(tuned: Tuned) -> list[Section]:
     )
     counts = f"{tuned.trials} trials in {tuned.rounds} round(s); measuring everything takes {tuned.grid}"
     open_ = (f"{w.category}: not told apart from {', '.join(map(_named, w.others))}" for w in tuned.winners if w.others)
+    halved = (
+        f"{w.category}: slower on the few prompts they had, perhaps by chance: {', '.join(map(_named, w.halved))}"
+        for w in tuned.winners
+        if w.halved
+    )
     title = f"Fastest setting, decode speedup: {tuned.target}, {cells.temperature(tuned.temperature)}"
-    found = [Section(title, columns, rows, footnotes=(counts, *open_))]
+    found = [Section(title, columns, rows, footnotes=(counts, *open_, *halved))]
     if tuned.single is not None:
         work = ", ".join(f"{name} {percent(share)}" for name, share in tuned.mix.items())
         lines = (

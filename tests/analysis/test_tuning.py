@@ -100,10 +100,10 @@ def test_lines_of_draft_lengths_are_refined_towards_their_peak_for_less_than_a_t
             trials += len(new) * len({*alive, "none"})
             for name in {*alive, "none"}:
                 seen.setdefault(name, {}).update({PROMPTS[i]: everything[name][PROMPTS[i]] for i in new})
-            left, beside = tuning.decide(seen, alive, lines=lines, look=look)
-            added = [name for name in beside if name not in tried]
-            tried, alive = tried + added, left + added
-        (winner,) = tuning.winners({"code": seen}, {"code": [name for name in alive if name in seen]})
+            decided = tuning.decide(seen, alive, lines=lines, look=look)
+            added = [name for name in decided.beside if name not in tried]
+            tried, alive = tried + added, decided.left + added
+        (winner,) = tuning.winners({"code": seen}, {"code": [name for name in alive if name in seen]}, {})
         losses.append(1 - exp(speeds[winner.contender] - max(speeds.values())))
         share += trials / (len(speeds) * len(PROMPTS)) / 40
     assert share < 0.3
@@ -119,6 +119,16 @@ def test_a_candidate_on_fewer_prompts_is_set_right_by_what_the_others_had_on_the
     found = {s.contender: s.speedup for s in tuning.standings({**everything, "late": late}, look=1)}
     assert found["late"] == pytest.approx(found["whole"] * 2 / 3)
     assert found["late"] < 4  # its own mean
+
+
+def test_the_slower_half_goes_no_further_and_is_named_where_an_interval_would_have_kept_it() -> None:
+    """Five candidates that two prompts cannot tell apart, and one that they can."""
+    near = {f"c{i}": {"p0": 1.0 + i / 10, "p1": 1.2 + i / 20} for i in range(5)}
+    found = tuning.decide({**near, "slow": {"p0": 0.01, "p1": 0.01}}, [*near, "slow"], lines=[[*near]], look=1)
+    assert found.left == ["c4", "c3", "c2"]
+    assert found.halved == ["c1", "c0"]
+    assert found.beside == ["c3"]
+    assert tuning.decide(near, ["c0", "c1"], lines=[], look=1).left == ["c1", "c0"]
 
 
 def test_few_measurements_drop_nobody() -> None:
@@ -161,5 +171,6 @@ def test_one_setting_for_all_is_the_fastest_on_the_mix() -> None:
 
 def test_the_winner_is_the_fastest_of_those_that_are_left() -> None:
     measured = {"code": {"none": {"p0": 1.0}, "a": {"p0": 3.0}, "b": {"p0": 2.0}}}
-    (found,) = tuning.winners(measured, {"code": ["none", "b"]})
-    assert (found.contender, found.speedup.value, found.others) == ("b", pytest.approx(2.0), ("none",))
+    (found,) = tuning.winners(measured, {"code": ["none", "b"]}, {"code": ["a"]})
+    assert (found.contender, found.speedup.value) == ("b", pytest.approx(2.0))
+    assert (found.others, found.halved) == (("none",), ("a",))

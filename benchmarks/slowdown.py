@@ -1,0 +1,107 @@
+"""Is a build that is 8 % slower caught, and an equal one let pass? Real runs, in turns, judged by `specbench compare`.
+
+Three arms of equal runs of the embedded family on one llama-server: base, again, and slowed. The slowed one's server is
+stopped for 8 % of the time (SIGSTOP, SIGCONT, 20 times a second), as a throttled or busy machine would do it.
+"""
+
+import argparse
+import itertools
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from specbench import api, history, pipeline
+from specbench.analysis.regression import Regression
+from specbench.cli.sections import draw
+from specbench.planning.runfile import RunFile, validate_runfile
+from specbench.report.regression import sections
+
+PERIOD = 0.05  # seconds
+
+
+def plan(engine: Path, *, prompts: int) -> RunFile:
+    """Plain decoding and a draft model on four kinds of work."""
+    return validate_runfile(
+        {
+            "name": "slowdown",
+            "targets": [{"model": "micro", "drafters": ["micro-draft"]}],
+            "engine": f"llama-server={engine}",
+            "methods": ["none", "draft-model"],
+            "categories": ["code", "json", "chat", "creative"],
+            "prompts_per_category": prompts,
+            "output_tokens": 64,
+            "temperatures": [0],
+            "engine_settings": {"threads": 1, "context_size": 2048},
+            "control": False,
+        }
+    )
+
+
+@contextmanager
+def stopped(share: float) -> Iterator[None]:
+    """This process's engines stand still for `share` of the time."""
+    over = threading.Event()
+
+    def hold() -> None:
+        while not over.is_set():
+            servers = [p for p in psutil.Process().children(recursive=True) if p.name() == "llama-server"]
+            for _ in range(20 if servers else 0):
+                with suppress(psutil.NoSuchProcess):
+                    for server in servers:
+                        server.suspend()
+                    time.sleep(PERIOD * share)
+                    for server in servers:
+                        server.resume()
+                    time.sleep(PERIOD * (1 - share))
+            time.sleep(0 if servers else PERIOD)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def measure(engine: Path, *, rounds: int, prompts: int, share: float) -> tuple[Regression, Regression]:
+    """The base arm against its like, and against the slowed one."""
+    arms: dict[str, list[Path]] = {"base": [], "again": [], "slowed": []}
+    with tempfile.TemporaryDirectory() as name:
+        for _, which in itertools.product(range(rounds), arms):  # never one arm twice in a row
+            with stopped(share) if which == "slowed" else nullcontext():
+                outcome = pipeline.start(
+                    pipeline.plan_run(plan(engine, prompts=prompts)), results=Path(name), observe=lambda _: None
+                )
+            arms[which].append(outcome.path)
+        base, again, slowed = (history.measured(paths)[0] for paths in arms.values())
+        judged = partial(api.judged, base, fail_on=["decode_speed<-5%"], across=(), threshold=None)
+        return judged(again), judged(slowed)
+
+
+def main() -> int:
+    """0 when the slowed arm is caught and the equal one is not called slower."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--llama-server", type=Path, default=Path("llama-server"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--share", type=float, default=0.08, help="of the time, that the slowed server stands still")
+    asked = parser.parse_args()
+    again, slowed = measure(asked.llama_server, rounds=asked.rounds, prompts=asked.prompts, share=asked.share)
+    for title, found in (("base against its like", again), (f"base against {asked.share:.0%} slower", slowed)):
+        print(f"\n{title}: exit status {found.exit_status}\n")
+        for section in sections(found):
+            draw(Console(width=160), section)
+    return int((again.exit_status, slowed.exit_status) != (0, 1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
