@@ -41,9 +41,7 @@ def place(text: str | Path) -> Path:
     scheme, rest = match[1].lower(), match[2].strip("/")
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if at and ":" in user:
-        raise InputError(
-            "a password in a URL would be recorded", hint="leave it to the keys or settings of your system"
-        )
+        raise InputError("a password in a URL would be recorded", hint="leave it to the keys of your system")
     if not rest or "?" in rest or not {"..", "."}.isdisjoint(rest.split("/")):
         raise InputError(f"{scheme}://… names no folder", hint="write it as s3://bucket/prefix")
     try:
@@ -142,34 +140,22 @@ class Storage:
         except FileNotFoundError as error:
             if not missing:
                 raise
-            raise InputError(
-                f"there is no {self.url}", hint="create the bucket or folder, or correct its name"
-            ) from error
+            raise InputError(f"there is no {self.url}", hint="create the bucket, or correct its name") from error
         except Exception as error:  # noqa: BLE001  each library has its own
             told = type(error).__name__
-            if "Credential" in told or "Auth" in told or "Token" in told:
-                raise UnavailableError(
-                    f"there are no credentials for {self.url}",
-                    hint="set AWS_ACCESS_KEY_ID or the like: docs/storage.md",
-                ) from None
-            if isinstance(error, PermissionError):
-                raise InputError(
-                    f"{self.url} refuses the access", hint="check the credentials and its policy"
-                ) from None
-            if isinstance(error, NotImplementedError):
-                raise InputError(f"{self.url} cannot be written", hint="choose another --results") from None
-            raise UnavailableError(
-                f"{self.url} does not answer ({told})", hint="check the network and the address; docs/storage.md"
-            ) from None
+            if any(word in told for word in ("Credential", "Auth", "Token")):
+                what, hint = f"there are no credentials for {self.url}", "set AWS_ACCESS_KEY_ID or the like"
+            elif isinstance(error, PermissionError):
+                what, hint = f"{self.url} refuses the access", "check the credentials and its policy"
+            else:
+                what, hint = f"{self.url} does not answer ({told})", "check the network and the address"
+            raise UnavailableError(what, hint=f"{hint}: docs/storage.md") from None
 
 
 @cache
 def storage(where: str) -> Storage:
     """The place at a URL, opened once."""
     return Storage(where)
-
-
-# ---------------------------------------------------------------------------------------------------------- bring, send
 
 
 def fetch(folder: Path) -> tuple[str, ...]:
@@ -181,16 +167,14 @@ def fetch(folder: Path) -> tuple[str, ...]:
 @cache
 def _fetched(folder: Path, where: str) -> tuple[str, ...]:
     there = storage(where)
-    sizes = there.sizes()
-    segmented = {f"{match[1]}.jsonl" for name in sizes if (match := _SEGMENT.fullmatch(name))}
-    written_here = (folder / SENDING).exists()  # then what is here is newer
-    plain = [
-        name
-        for name, size in sizes.items()
-        if not _SEGMENT.fullmatch(name) and name != LOCK and name not in segmented
-        and (not (folder / name).exists() or not (written_here or (folder / name).stat().st_size == size))
-    ]  # fmt: skip
-    for name, content in there.get(plain).items():
+    sizes = {name: size for name, size in there.sizes().items() if ".." not in name.split("/")}
+    segmented = {f"{match[1]}.jsonl" for name in sizes if (match := _SEGMENT.fullmatch(name))} | {LOCK}
+    newer_here = (folder / SENDING).exists()
+    plain = [name for name in sizes if name not in segmented and not _SEGMENT.fullmatch(name)]
+    here = {name: (folder / name).stat().st_size for name in plain if (folder / name).exists()}
+    for name, content in there.get(
+        [n for n in plain if here.get(n) != sizes[n] and not (newer_here and n in here)]
+    ).items():
         keep(folder / name, content)
     return tuple(line for file in APPENDED for line in _join(there, folder / file, sizes))
 
@@ -233,10 +217,15 @@ def _join(there: Storage, path: Path, sizes: Mapping[str, int]) -> list[str]:
 
 def keep(path: Path, content: bytes) -> None:
     """A file of the copy, replaced at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.new")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.new")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror}", hint="free some space, or set SPECBENCH_CACHE"
+        ) from error
 
 
 def bring(path: Path) -> None:
@@ -254,9 +243,6 @@ def send(path: Path) -> None:
         storage(where).put(path.name, path.read_bytes())
 
 
-# ---------------------------------------------------------------------------------------------------------------- lists
-
-
 def has(path: Path) -> bool:
     """Whether there is such a file, here or at the URL."""
     where = url(path.parent)
@@ -268,8 +254,7 @@ def runs(root: Path) -> list[Path]:
     if (where := url(root)) is None:
         return sorted(path.parent for path in root.glob(f"*/{PLAN}"))
     there = storage(where)
-    listed = there.names(ROWS)
-    folders = {name for name, told in there.names().items() if "directory" in told} - {ROWS}
+    listed, folders = there.names(ROWS), {name for name, told in there.names().items() if "directory" in told} - {ROWS}
     return [root / name for name in sorted(folders) if f"{name}.json" in listed or there.exists(f"{name}/{PLAN}")]
 
 
@@ -277,31 +262,23 @@ def rows(results: Path) -> list[dict[str, Any]]:
     """What `runindex.rows` tells, also of runs at a URL: from the small objects that their writers leave."""
     if (where := url(results)) is None:
         return runindex.rows(results)
-    there, names = storage(where), [path.name for path in runs(results)]
+    there, objects = storage(where), {f"{path.name}.json": path for path in runs(results)}
+    for path in [objects[name] for name in objects.keys() - there.names(ROWS).keys()]:  # copied there by other means
+        fetch(path)
+        send_row(path)
     stamps = there.names(ROWS)
-    if left := [name for name in names if f"{name}.json" not in stamps]:  # copied there by other means
-        for name in left:
-            fetch(results / name)
-            send_row(results / name)
-        stamps = there.names(ROWS)
     try:
         known = json.loads((results / INDEX).read_bytes())
+        known = {name: known[name] for name in objects if known.get(name, [None])[0] == stamps[name]}
     except (OSError, ValueError):
         known = {}
-    found = {name: known[name] for name in names if known.get(name, [None])[0] == stamps[f"{name}.json"]}
-    got = there.get([f"{ROWS}/{name}.json" for name in names if name not in found])
-    found |= {name: [stamps[f"{name}.json"], json.loads(row)] for path, row in got.items() for name in [_stem(path)]}
-    if got:
-        keep(results / INDEX, json.dumps(found).encode())
-    return [found[name][1] for name in names]
-
-
-def _stem(path: str) -> str:
-    return path.removeprefix(f"{ROWS}/").removesuffix(".json")
+    if changed := [f"{ROWS}/{name}" for name in objects if name not in known]:
+        for name, row in there.get(changed).items():
+            known[name.partition("/")[2]] = [stamps[name.partition("/")[2]], json.loads(row)]
+        keep(results / INDEX, json.dumps(known).encode())
+    return [known[name][1] for name in objects]
 
 
 def send_row(folder: Path) -> None:
-    """What a list shows of a run."""
-    where = url(folder.parent)
-    if where is not None:
-        storage(where).put(f"{ROWS}/{folder.name}.json", json.dumps(runindex.row(folder)).encode())
+    """What a list shows of a run at a URL."""
+    storage(str(url(folder.parent))).put(f"{ROWS}/{folder.name}.json", json.dumps(runindex.row(folder)).encode())

@@ -133,8 +133,8 @@ def create(
         _write_plan(path, plan)
         try:
             return _opened(path, plan)
-        except SpecbenchError:  # nothing was measured
-            shutil.rmtree(path)
+        except SpecbenchError:
+            shutil.rmtree(path)  # nothing was measured
             raise
 
 

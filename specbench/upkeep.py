@@ -5,9 +5,9 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences
@@ -15,10 +15,9 @@ from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
 from specbench.records import Failure, Generation
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.units import size
 
 _DAY = 86400.0
-
-# -------------------------------------------------------------------------------------------------------------- merge
 
 
 def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path], list[str]]:
@@ -89,9 +88,6 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         yield from (line + b"\n" for line in path.read_bytes().split(b"\n")[:-1])
 
 
-# ------------------------------------------------------------------------------------------------------------- verify
-
-
 def faults(path: Path) -> list[str]:
     """What is wrong with a run: schema, lines, trials twice or outside the plan, counts that do not reconcile."""
     try:
@@ -111,50 +107,34 @@ def faults(path: Path) -> list[str]:
     ]
 
 
-# -------------------------------------------------------------------------------------------------------------- prune
-
-
-@dataclass(frozen=True)
-class Old:
-    """A run that did not change for a while: its days and bytes, and why it is kept all the same (None: it is not)."""
-
-    path: Path
-    days: float
-    size: int
-    kept: str | None
-
-
-def old(results: Path, *, days: float) -> list[Old]:
-    """The runs below `results` of which no file changed in so many days, oldest name first."""
-    if remote.url(results) is not None:
+def prune(results: Path, *, days: float, yes: bool) -> list[dict[str, Any]]:
+    """The runs of which no file changed in so many days, and why some are kept. `yes` deletes the others."""
+    if (where := remote.url(results)) is not None:
         raise InputError(
-            f"{remote.shown(results)} is not pruned",
-            hint="use the rules of its storage; baselines.json names what to keep",
+            f"{where} is not pruned", hint="use the rules of its storage; baselines.json names what to keep"
         )
     baselines = {str(name) for entry in history.baselines(results).values() for name in entry["runs"]}
-    now, found = time.time(), []
+    now, rows = time.time(), []
     for path in store.runs(results):
         files = [file.stat() for file in path.rglob("*") if file.is_file()]
         age = (now - max(file.st_mtime for file in files)) / _DAY
         if age >= days:
-            reasons = {
-                "a baseline": path.name in baselines,
-                "being written": store.being_written(path),
-                "a link": path.is_symlink(),
-            }
-            kept = next((reason for reason, holds in reasons.items() if holds), None)
-            found.append(Old(path, age, sum(file.st_size for file in files), kept))
-    return found
+            reasons = [
+                ("a baseline", path.name in baselines),
+                ("being written", store.being_written(path)),
+                ("a link", path.is_symlink()),
+            ]
+            kept = next((reason for reason, holds in reasons if holds), None)
+            total = size(sum(file.st_size for file in files))
+            rows.append({"run": path.name, "days": f"{age:.1f}", "size": total, "kept": kept})
+            if yes and kept is None:
+                _delete(path)
+    return rows
 
 
-def delete(found: Sequence[Old]) -> None:
-    """Delete those that are not kept. A folder without its plan is no run: it goes first."""
-    for run in found:
-        if run.kept is None:
-            try:
-                (run.path / PLAN).unlink()
-                shutil.rmtree(run.path)
-            except OSError as error:
-                raise InputError(
-                    f"cannot delete {run.path}: {error.strerror}", hint="check its permissions, then prune again"
-                ) from error
+def _delete(path: Path) -> None:
+    try:
+        (path / PLAN).unlink()  # a folder without its plan is no run
+        shutil.rmtree(path)
+    except OSError as error:
+        raise InputError(f"cannot delete {path}: {error.strerror}", hint="check its permissions") from error

@@ -57,7 +57,7 @@ def run(
     """
     from specbench import pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
-    from specbench.errors import InputError  # noqa: PLC0415
+    from specbench.errors import SpecbenchError  # noqa: PLC0415
 
     asked: dict[str, Any] = {
         "model": model,
@@ -110,7 +110,7 @@ def run(
             console.show_comparison(measured, comparison, format_="json" if json else "text")
         try:
             pipeline.write_page(measured, comparison, outcome.path / "report.html")
-        except InputError as error:  # the records are there; `specbench report` can make it elsewhere
+        except SpecbenchError as error:  # the records are there; `specbench report` can make it elsewhere
             print(f"warning: {error.message}", file=sys.stderr)
     console.show_outcome(outcome, measured)
     raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=strict))

@@ -118,10 +118,6 @@ def prune(
     """Show the runs that are older than so many days, and with --yes delete them; baselines stay."""
     from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
     from specbench.cli.lists import show_rows  # noqa: PLC0415
-    from specbench.units import size  # noqa: PLC0415
 
-    found = upkeep.old(results, days=older)
-    rows = [{"run": r.path.name, "days": f"{r.days:.1f}", "size": size(r.size), "kept": r.kept} for r in found]
-    if yes:
-        upkeep.delete(found)
+    rows = upkeep.prune(results, days=older, yes=yes)
     show_rows("Deleted" if yes else "Would be deleted, with --yes", rows, json=json)
