@@ -17,6 +17,7 @@ from typing import Any
 from specbench import datafiles, runindex
 from specbench.errors import InputError, SpecbenchError, UnavailableError
 from specbench.runindex import INDEX, LOCK, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.untrusted import decoded, understood
 
 APPENDED = (OPENINGS, TELEMETRY, TRIALS)
 SENDING = "sending"  # the writer's mark in the copy: it has lines that are perhaps not sent
@@ -273,8 +274,9 @@ def rows(results: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         known = {}
     if changed := [f"{ROWS}/{name}" for name in objects if name not in known]:
-        for name, row in there.get(changed).items():
-            known[name.partition("/")[2]] = [stamps[name.partition("/")[2]], json.loads(row)]
+        with understood(f"{where}/{ROWS}", hint="delete that folder: it is made again from the runs"):
+            for name, row in there.get(changed).items():
+                known[name.partition("/")[2]] = [stamps[name.partition("/")[2]], dict(decoded(row))]
         keep(results / INDEX, json.dumps(known).encode())
     return [known[name][1] for name in objects]
 

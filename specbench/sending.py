@@ -15,6 +15,7 @@ from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
 from specbench.remote import APPENDED, SENDING, Storage
 from specbench.runindex import LOCK, MACHINE, PLAN, TRIALS
+from specbench.untrusted import decoded
 
 _EVERY, _LATER = 30.0, 300.0  # seconds between segments; the most when none gets through
 _PATIENCE, _AT_THE_END = 5.0, 60.0  # seconds that a run waits for one, and for the last one
@@ -41,7 +42,7 @@ def _sign(there: Storage, token: str, *, new: bool = False) -> None:
 def _signed(there: Storage) -> tuple[str | None, float]:
     """The token of the lock, and when its writer was last heard of."""
     try:
-        held = json.loads(there.get([LOCK])[LOCK])
+        held = decoded(there.get([LOCK])[LOCK])
         return str(held["token"]), float(held["renewed"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None, 0.0

@@ -38,6 +38,7 @@ from specbench.records import (
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
 from specbench.sending import Sending, claim
+from specbench.untrusted import MISFITS
 
 _FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
@@ -263,7 +264,7 @@ def _lines(path: Path, warnings: list[str]) -> list[Result]:
 def _refuse_newer(path: Path, data: bytes) -> None:
     try:
         version = json.loads(data)["schema_version"]
-    except (ValueError, TypeError, KeyError):
+    except MISFITS:
         return
     if version != SCHEMA_VERSION:
         raise InputError(

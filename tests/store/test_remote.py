@@ -503,6 +503,20 @@ def test_no_credential_is_in_a_record_an_object_or_a_message(at: Place) -> None:
     assert not [content for content in everything if b"planted" in content]
 
 
+def test_names_that_lead_out_of_the_folder_and_foreign_content_do_no_harm(at: Place) -> None:
+    folder = measure(at, WHOLE[:2])
+    there, run = remote.storage(f"{at.url}/runs"), folder.path.name
+    there.put(f"{run}/../../../../../escaped.txt", b"x")
+    there.put(f"{run}/trials-99-zz.jsonl", b"not a segment")
+    at.move("elsewhere")
+    assert len(measured(at.results() / run)) == 2
+    assert not list(at.tmp.rglob("escaped.txt"))
+    for content in (b"[1]", b"no json", b"[" * 100_000):
+        there.put(f".rows/{run}.json", content)
+        done = at.run("runs", "list", "--results", f"{at.url}/runs")
+        assert (done.returncode, "is not built as it should be" in done.stderr) == (2, True)
+
+
 # ------------------------------------------------------------------------------------------------------ other storage
 
 
