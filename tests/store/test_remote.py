@@ -538,3 +538,25 @@ def test_no_thread_is_left_when_a_run_is_closed(at: Place) -> None:
     measure(at, list(WHOLE))
     left = {t for t in threading.enumerate() if t.name.startswith("Thread") and "_try" in t.name} - before
     assert left == set()
+
+
+@pytest.mark.engine
+def test_a_real_run_is_measured_into_a_bucket_stopped_and_resumed_by_its_url(at: Place) -> None:
+    words = ["--methods", "ngram-simple", "--categories", "code", "--prompts", "4", "--output-tokens", "16"]
+    command = [sys.executable, "-m", "specbench", "run"]
+    begun = subprocess.run(
+        [*command, *words, "--results", f"{at.url}/runs", "--budget", "3s"], capture_output=True, text=True, check=False
+    )
+    [url] = re.findall(r"records: (s3://\S+)", begun.stderr)
+    assert f"go on with: specbench run --resume {url}" in begun.stderr
+    at.move("elsewhere")
+    before = len([r for r in store.read(remote.place(url)).results if isinstance(r, Generation)])
+    resumed = subprocess.run([*command, "--resume", url], capture_output=True, text=True, check=False)
+    assert resumed.returncode == 0, resumed.stderr
+    at.move("third")
+    run = store.read(remote.place(url))
+    planned = {t.id for block in run.plan.blocks for t in block.trials if t.role != "warm-up"}
+    assert run.warnings == []
+    assert before < len(run.results)
+    assert store.done(run) == planned
+    assert {"report.html", "plan.json"} <= remote.storage(url).sizes().keys()
