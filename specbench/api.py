@@ -13,6 +13,7 @@ from specbench.errors import InputError, UnavailableError
 from specbench.faults import did_you_mean
 from specbench.planning.runfile import validate_runfile
 from specbench.records import Failure, Generation
+from specbench.remote import place
 from specbench.report import for_benchmarks, for_peers
 
 if TYPE_CHECKING:  # 0.3 s; the command line does without
@@ -33,14 +34,14 @@ _COLUMNS = [*dict.fromkeys((*_RUN, *_TRIAL, *_FACTS, *_COUNTS, *METRICS, "failur
 def run(*, results: str | Path = "results", engines: Path | None = None, **runfile: Any) -> Path:
     """Measure, and return the run folder. The keys are those of a run file (docs/runfile.md): targets, methods, ..."""
     plan = pipeline.plan_run(validate_runfile(runfile), engines=engines)
-    return pipeline.start(plan, results=Path(results), observe=lambda _: None).path
+    return pipeline.start(plan, results=place(results), observe=lambda _: None).path
 
 
 def load(paths: Paths, *, results: str | Path = "results") -> "pd.DataFrame":
     """A table with one row a trial, warm-ups left out. Columns and units: docs/api.md. Missing is NA."""
     import pandas as pd  # noqa: PLC0415  as above
 
-    rows = [row for path in history.find(_paths(paths), results=Path(results)) for row in _rows(store.read(path))]
+    rows = [row for path in history.find(_paths(paths), results=place(results)) for row in _rows(store.read(path))]
     return pd.DataFrame(rows, columns=_COLUMNS).convert_dtypes()
 
 
@@ -75,7 +76,7 @@ def export(run: str | Path, form: str, *, results: str | Path = "results") -> tu
             raise UnavailableError("pyarrow is not installed", hint="pip install 'specbench[sql]'") from error
     if form not in EXPORTS:
         raise InputError(f"there is no format {form!r}", hint=did_you_mean(form, EXPORTS))
-    (path,) = history.find([Path(run)], results=Path(results))[:1]
+    (path,) = history.find([place(run)], results=place(results))[:1]
     measured = store.read(path)
     if form in ("pyperf", "asv"):
         write = for_benchmarks.pyperf if form == "pyperf" else for_benchmarks.asv
@@ -98,7 +99,7 @@ def compare(
     results: str | Path = "results",
 ) -> Regression:
     """Runs against earlier runs: `.changes`, `.gates`, `.exit_status`; docs/compare.md says what they mean."""
-    found = history.sides(_paths(base), _paths(new), results=Path(results))
+    found = history.sides(_paths(base), _paths(new), results=place(results))
     sides = [history.measured(side)[0] for side in found]
     return judged(*sides, fail_on=fail_on, across=across, threshold=threshold)
 
@@ -126,4 +127,4 @@ def judged(
 
 
 def _paths(paths: Paths) -> list[Path]:
-    return [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    return [place(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import specbench
-from specbench import pipeline
+from specbench import pipeline, remote
 from specbench.analysis.comparison import Comparison
 from specbench.errors import InputError
 from specbench.peers import formats
@@ -63,13 +63,14 @@ def keep(found: Imported, *, results: Path) -> Path:
 def kept(results: Path) -> list[Imported]:
     """All that was imported. InputError for a file that is damaged, and when there is none."""
     found = []
+    remote.fetch(results / FOLDER)
     for path in sorted((results / FOLDER).glob("*.json")):
         try:
             found.append(from_json(Imported, path.read_bytes()))
         except (OSError, ValidationError) as error:
             raise InputError(f"{path} is damaged", hint="delete it and import the file again") from error
     if not found:
-        raise InputError(f"nothing was imported to {results}", hint="specbench import FILE...")
+        raise InputError(f"nothing was imported to {remote.shown(results)}", hint="specbench import FILE...")
     return found
 
 

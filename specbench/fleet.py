@@ -35,7 +35,7 @@ _STORE = 2**27  # bytes of a cluster that is started here; records are small
 _ADDRESS = "is it running (`ray status`)? give HOST:PORT of its head, `auto` on one of its nodes, or `local`"
 _BACK = "when such a machine is back: specbench run --fleet ADDRESS --resume RUN"
 
-Observer = Callable[[str, Event | str], None]  # the node's name, and what happened there, or why it is lost
+Observer = Callable[[str, Event | str], None]  # the node's name, and what happened there, why it is lost, or news
 
 
 @contextmanager
@@ -192,6 +192,12 @@ class _Run:
             going[there.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
         return going
 
+    def take(self, event: Event) -> str | None:
+        """Write what happened; news of the storage."""
+        if isinstance(event, Generation) and self.folder.plan.until is not None:
+            self.before.append(event)
+        return pipeline.take_in(self.folder, self.left, event)
+
     def lose(self, node: Node, units: Sequence[Unit], reason: str) -> tuple[list[Unit], list[Event]]:
         """What machines that are the same can go on with, and a skip for what is left of each other block."""
         self.nodes = [other for other in self.nodes if other.id != node.id]
@@ -252,10 +258,9 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
                     again, events = run.lose(node, units, reason)
                     going |= run.send(ray, again, deadline)
                 for event in events:
-                    pipeline.take_in(run.folder, run.left, event)
-                    if isinstance(event, Generation) and run.folder.plan.until is not None:
-                        run.before.append(event)
                     observe(node.name, event)
+                    if (news := run.take(event)) is not None:
+                        observe("", news)
     except KeyboardInterrupt:
         for stream in going:
             ray.cancel(stream)  # a KeyboardInterrupt there: the engine is closed

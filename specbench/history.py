@@ -8,14 +8,13 @@ from math import exp
 from pathlib import Path
 from typing import Any
 
-from specbench import store
+from specbench import remote, store
 from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.sides import MEASURES, Place
 from specbench.analysis.sides import sides as analysed
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.records import Machine
-from specbench.runindex import PLAN
 
 BASELINES, BASELINE = "baselines.json", "baseline"
 
@@ -26,10 +25,12 @@ def find(names: Sequence[Path], *, results: Path) -> list[Path]:
     for name in names:
         if str(name) == BASELINE:
             found += baseline(results)
-        elif runs := [p for p in (name, results / name) if (p / PLAN).is_file()][:1] or store.runs(name):
+        elif (run := store.named(name, results=results)) is not None:
+            found.append(run)
+        elif runs := store.runs(name):
             found += runs
         else:
-            raise InputError(f"there is no run {name}", hint="`specbench runs list` lists them")
+            raise InputError(f"there is no run {remote.shown(name)}", hint="`specbench runs list` lists them")
     return list(dict.fromkeys(path.resolve() for path in found))
 
 
@@ -58,6 +59,7 @@ def fingerprint(machine: Machine) -> str:
 def baselines(results: Path) -> dict[str, dict[str, Any]]:
     """By fingerprint: the machine in words and the names of its runs."""
     path = results / BASELINES
+    remote.bring(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -75,10 +77,11 @@ def baseline(results: Path, machine: Machine | None = None) -> list[Path]:
     entry = baselines(results).get(mark)
     if entry is None:
         raise InputError(
-            f"no baseline is set for this machine ({mark}) in {results}", hint="specbench baseline set RUN..."
+            f"no baseline is set for this machine ({mark}) in {remote.shown(results)}",
+            hint="specbench baseline set RUN...",
         )
     paths = [results / str(name) for name in entry["runs"]]
-    if lost := [path for path in paths if not (path / PLAN).is_file()]:
+    if lost := [path for path in paths if not store.is_run(path)]:
         raise InputError(f"the baseline's run {lost[0]} is gone", hint="specbench baseline set RUN...")
     return paths
 
@@ -87,7 +90,10 @@ def set_baseline(names: Sequence[Path], *, results: Path) -> str:
     """Runs below `results` become the baseline of the machine that they were measured on; its fingerprint."""
     paths = find(names, results=results)
     if outside := [path for path in paths if path.parent != results.resolve()]:
-        raise InputError(f"{outside[0]} is not in {results}", hint="a baseline is kept with its runs: move it there")
+        raise InputError(
+            f"{remote.shown(outside[0])} is not in {remote.shown(results)}",
+            hint="a baseline is kept with its runs: move it there",
+        )
     machines = [store.machine(path) for path in paths]
     if not all(machine.same(machines[0]) for machine in machines):
         raise InputError("these runs are of different machines", hint="set one baseline for each")
@@ -111,6 +117,7 @@ def _save(path: Path, value: object) -> None:
         unfinished = path.with_suffix(".new")
         unfinished.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(path)
+        remote.send(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another --results") from error
 
@@ -130,7 +137,9 @@ def trends(
         with suppress(InputError):  # `runs list` names what is damaged
             kept += measured([path])[0]
     if not kept:
-        raise InputError(f"there is no run that can be read in {results}", hint="`specbench runs list` lists them")
+        raise InputError(
+            f"there is no run that can be read in {remote.shown(results)}", hint="`specbench runs list` lists them"
+        )
     newest = kept[0]
     runs = {
         run.name: analysed([newest], [run])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import specbench
-from specbench import datafiles, store
+from specbench import datafiles, remote, store
 from specbench.analysis import until
 from specbench.analysis.checks import HARMLESS
 from specbench.analysis.comparison import Comparison, compare
@@ -29,20 +29,21 @@ from specbench.planning.suites import Suite, parse_suite
 from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
 
-Observer = Callable[[Event], None]
+Observer = Callable[[Event | str], None]  # a sentence is news of the storage
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: its folder, the trials that are left, and what stopped it before them (None: nothing).
 
-    `warnings`: what was wrong with the folder when it was resumed.
+    `warnings`: what was wrong with the folder when it was resumed, and what could not be sent to its URL (`unsent`).
     """
 
     path: Path
     remaining: int
     stopped: str | None
     warnings: tuple[str, ...]
+    unsent: bool = False
 
 
 def find_suite(name: str) -> Suite:
@@ -151,7 +152,7 @@ def with_model_files(
     return runfile.model_copy(update=update)
 
 
-_LOOKED_AT = 3  # newest runs on this machine that an estimate is made from
+_LOOKED_AT, _LISTED = 3, 100  # newest runs on this machine that an estimate is made from, of so many
 
 
 def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
@@ -160,7 +161,7 @@ def extent_of(plan: Plan, *, results: Path, estimated: bool) -> Extent:
     if not (size.large or estimated):
         return size
     here, found = detect(), []
-    for path in reversed(store.runs(results)):
+    for path in store.runs(results)[: -_LISTED - 1 : -1]:
         with suppress(InputError):  # a run of an older version, or a damaged one, tells nothing
             if store.machine(path).same(here):
                 run = store.read(path)
@@ -188,7 +189,7 @@ def reopened(path: Path) -> Iterator[store.RunFolder]:
     there, here = store.read(path).machine, detect()
     if not there.same(here):
         raise InputError(
-            f"{path} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
+            f"{remote.shown(path)} was measured on another machine ({there.cpu}, {there.cores_logical} cores)",
             hint="resume it there, or start a new run here",
         )
     with store.resume(path) as folder:
@@ -213,8 +214,10 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
         found = measured(plan, before, done=folder.done, logs=folder.logs, deadline=deadline, cards=cards)
         with closing(found) as events:
             for event in events:
-                take_in(folder, left, event)
+                news = take_in(folder, left, event)
                 observe(event)
+                if news is not None:
+                    observe(news)
     except KeyboardInterrupt:
         interrupted = True
     return outcome(folder, left, interrupted=interrupted, deadline=deadline)
@@ -228,9 +231,9 @@ def planned(plan: Plan) -> set[str]:
 def outcome(folder: store.RunFolder, left: set[str], *, interrupted: bool, deadline: float | None) -> Outcome:
     """How a run ended whose trials `left` are not done."""
     late = bool(left) and deadline is not None and time.monotonic() >= deadline
-    return Outcome(
-        folder.path, len(left), "interrupted" if interrupted else "budget" if late else None, folder.warnings
-    )
+    stopped = "interrupted" if interrupted else "budget" if late else None
+    unsent = () if folder.sending is None else folder.sending.flush()
+    return Outcome(folder.path, len(left), stopped, (*folder.warnings, *unsent), unsent=bool(unsent))
 
 
 def measured(
@@ -260,15 +263,16 @@ def measured(
                 yield event
 
 
-def take_in(folder: store.RunFolder, left: set[str], event: Event) -> None:
-    """Write what was measured to the folder, and cross it out of what is left."""
+def take_in(folder: store.RunFolder, left: set[str], event: Event) -> str | None:
+    """Write what was measured to the folder, and cross it out of what is left; news of its storage."""
     if isinstance(event, BlockStarted | TrialStarted):
-        return
+        return None
     folder.append(event)
     if isinstance(event, Generation):
         left.discard(event.trial.id)
     elif isinstance(event, Enough):
         left.difference_update(event.trials)
+    return None if folder.sending is None else folder.sending.trouble()
 
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
@@ -298,6 +302,7 @@ def write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        remote.send(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
 
@@ -327,7 +332,7 @@ def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, str
     if not any(isinstance(result, Generation) for result in trials):
         return 4 if failed else 3 if skipped else 1
     doubted = strict and any(note.code not in HARMLESS for note in comparison.notes)
-    return int(failed or skipped or doubted)
+    return int(failed or skipped or doubted or outcome.unsent)
 
 
 @dataclass

@@ -27,13 +27,13 @@ def rows(results: Path) -> list[dict[str, Any]]:
         stamp = [_changed(f"{results}/{name}/{file}") for file in (PLAN, TRIALS)]
         if stamp[0]:  # it is a run
             old = known.get(name) if isinstance(known, dict) else None
-            fresh[name] = old if old and old[0] == stamp else [stamp, _row(results / name)]
+            fresh[name] = old if old and old[0] == stamp else [stamp, row(results / name)]
     if fresh != known:
         with suppress(OSError):  # a folder that cannot be written can still be listed
             unfinished = results / f"{INDEX}.new"
             unfinished.write_text(json.dumps(fresh), encoding="utf-8")
             unfinished.replace(results / INDEX)
-    return [row for _, row in fresh.values()]
+    return [told for _, told in fresh.values()]
 
 
 def _changed(path: str) -> int:
@@ -44,7 +44,7 @@ def _changed(path: str) -> int:
         return 0
 
 
-def _row(path: Path) -> dict[str, Any]:
+def row(path: Path) -> dict[str, Any]:
     """Only what stands before the prompts is parsed; trials are counted by words that no quoted text can hold."""
     try:
         head, _, rest = (path / PLAN).read_bytes().partition(b',\n "prompts": ')

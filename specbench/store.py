@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
+from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
 from specbench.records import (
     SCHEMA_VERSION,
@@ -35,6 +37,7 @@ from specbench.records import (
     to_json,
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.sending import Sending, claim
 from specbench.untrusted import MISFITS
 
 _FRESH = 10.0  # seconds in which a lock without content is believed
@@ -70,6 +73,7 @@ class RunFolder:
     trials: FileIO
     openings: FileIO
     telemetry: FileIO
+    sending: Sending | None = None
 
     @property
     def logs(self) -> Path:
@@ -77,22 +81,29 @@ class RunFolder:
 
     def append(self, result: Result) -> None:
         """Write one line and wait until it is on the disk. After an error the file ends where it ended before."""
-        file = {"opening": self.openings, "telemetry": self.telemetry}.get(result.kind, self.trials)
-        line = to_json(result) + b"\n"
+        self.write({"opening": OPENINGS, "telemetry": TELEMETRY}.get(result.kind, TRIALS), to_json(result) + b"\n")
+
+    def write(self, name: str, lines: bytes) -> None:
+        """Whole lines to a file of the run, as `append` does it."""
+        file = {OPENINGS: self.openings, TELEMETRY: self.telemetry}.get(name, self.trials)
         before = file.tell()
         try:
             written = 0
-            while written < len(line):
-                written += file.write(line[written:])
+            while written < len(lines):
+                written += file.write(lines[written:])
             os.fsync(file.fileno())
         except OSError as error:
             with suppress(OSError):
                 file.truncate(before)
                 file.seek(before)
             raise _unwritable(self.path, error, hint=f"then: specbench run --resume {self.path}") from error
+        if self.sending is not None:
+            self.sending.checkpoint()
 
     def close(self) -> None:
         """Give the run free for others."""
+        if self.sending is not None:
+            self.sending.close()
         for file in (self.trials, self.openings, self.telemetry):
             file.close()
         (self.path / LOCK).unlink(missing_ok=True)
@@ -121,7 +132,11 @@ def create(
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
         _write_plan(path, plan)
-        return RunFolder(path, plan, frozenset(), (), *_files(path))
+        try:
+            return _opened(path, plan)
+        except SpecbenchError:
+            shutil.rmtree(path)  # nothing was measured
+            raise
 
 
 def extended(folder: RunFolder, plan: Plan) -> RunFolder:
@@ -129,6 +144,8 @@ def extended(folder: RunFolder, plan: Plan) -> RunFolder:
     before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
     with _writing(folder.path):
         _write_plan(folder.path, plan)
+    if folder.sending is not None:
+        folder.sending.changed(PLAN)
     return replace(folder, plan=plan, done=folder.done | before)
 
 
@@ -140,6 +157,7 @@ def _write_plan(path: Path, plan: Plan) -> None:
 
 def resume(path: Path) -> RunFolder:
     """An existing run, to go on with. A torn last line is cut off and kept in a .torn file."""
+    remote.fetch(path)
     plan = document(path / PLAN, Plan)
     with _writing(path):
         warnings = _acquire(path)
@@ -147,17 +165,16 @@ def resume(path: Path) -> RunFolder:
             warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            files = _files(path)
+            return _opened(path, plan, done(run), (*warnings, *run.warnings))
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
-    return RunFolder(path, plan, done(run), (*warnings, *run.warnings), *files)
 
 
 def read(path: Path) -> Run:
     """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
+    warnings = list(remote.fetch(path))
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    warnings: list[str] = []
     trials = _lines(path / TRIALS, warnings)
     openings = _lines(path / OPENINGS, warnings)
     seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
@@ -174,18 +191,31 @@ def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> 
 
 def machine(path: Path) -> Machine:
     """The machine of the run in folder `path`."""
+    remote.bring(path / MACHINE)
     return document(path / MACHINE, Machine)
 
 
 def runs(root: Path) -> list[Path]:
     """The run folders below `root`, oldest first."""
-    return sorted(path.parent for path in root.glob(f"*/{PLAN}"))
+    return remote.runs(root)
+
+
+def is_run(path: Path) -> bool:
+    """Whether there is a run at `path`."""
+    return remote.has(path / PLAN)
+
+
+def named(name: Path, *, results: Path) -> Path | None:
+    """A run folder by its path, or by its name below `results`."""
+    return next((path for path in (name, results / name) if is_run(path)), None)
 
 
 def latest(root: Path) -> Path:
     """The newest run below `root`."""
     if not (found := runs(root)):
-        raise InputError(f"there are no runs in {root}", hint="run `specbench run` first, or give a folder")
+        raise InputError(
+            f"there are no runs in {remote.shown(root)}", hint="run `specbench run` first, or give a folder"
+        )
     return found[-1]
 
 
@@ -296,12 +326,27 @@ def _new_folder(root: Path, stem: str) -> Path:
             path.mkdir()
         except FileExistsError:
             number += 1
-        else:
-            return path
+            continue
+        try:
+            if claim(path):
+                return path
+        except SpecbenchError:
+            path.rmdir()
+            raise
+        path.rmdir()
+        number += 1
 
 
-def _files(folder: Path) -> tuple[FileIO, FileIO, FileIO]:
-    return _appending(folder / TRIALS), _appending(folder / OPENINGS), _appending(folder / TELEMETRY)
+def _opened(path: Path, plan: Plan, done: frozenset[str] = frozenset(), warnings: tuple[str, ...] = ()) -> RunFolder:
+    trials, openings, telemetry = (_appending(path / name) for name in (TRIALS, OPENINGS, TELEMETRY))
+    folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry)
+    if (where := remote.url(path)) is None:
+        return folder
+    try:
+        return replace(folder, sending=Sending(path, where))
+    except BaseException:
+        folder.close()
+        raise
 
 
 def _appending(path: Path) -> FileIO:
@@ -349,6 +394,11 @@ def _acquire(path: Path) -> list[str]:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()} {psutil.Process().create_time()}")
             return warnings
+
+
+def being_written(path: Path) -> bool:
+    """Whether a process here has the run open."""
+    return (path / LOCK).exists() and _held(path / LOCK)
 
 
 def _held(lock: Path) -> bool:

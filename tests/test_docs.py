@@ -50,7 +50,7 @@ def words(command: str, folder: Path, *, hardware: bool) -> list[str]:
         ["--dry-run"]
         if hardware and rest[0] in {"run", "tune"}
         else ["--help"]
-        if hardware and rest[0] in {"compare", "baseline"}
+        if hardware and rest[0] in {"compare", "baseline", "runs"}
         else []
     )
     return [sys.executable, "-m", "specbench", *rest, *planned]

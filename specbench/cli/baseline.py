@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from specbench.cli import options as o
+from specbench.remote import shown
 
 baseline = typer.Typer(
     help="Set, show and clear the baseline of this machine.", no_args_is_help=True, rich_markup_mode=None
@@ -14,11 +15,11 @@ baseline = typer.Typer(
 
 @baseline.command("set")
 def set_(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of one machine; five tell its noise.")],
+    runs: o.NamedRuns,
     *,
     results: o.Results = Path("results"),
 ) -> None:
-    """Make runs the baseline of the machine that they were measured on."""
+    """Make runs the baseline of the machine that they were measured on; five tell its noise."""
     from specbench import history  # noqa: PLC0415  --help must not wait for it
 
     typer.echo(f"baseline of machine {history.set_baseline(runs, results=results)} is set")
@@ -34,7 +35,7 @@ def show(*, results: o.Results = Path("results"), json: o.Json = False) -> None:
         {"fingerprint": mark, "machine": entry.get("machine"), "runs": ", ".join(map(str, entry["runs"]))}
         for mark, entry in history.baselines(results).items()
     ]
-    show_rows(f"Baselines in {results}", rows, json=json)
+    show_rows(f"Baselines in {shown(results)}", rows, json=json)
 
 
 @baseline.command("clear")

@@ -24,10 +24,11 @@ from specbench.analysis.tuning import Tuned
 from specbench.cli import flags
 from specbench.cli.buying import show_machines
 from specbench.cli.sections import draw
-from specbench.errors import InputError
+from specbench.errors import InputError, SpecbenchError
 from specbench.execution import Event, TrialStarted
 from specbench.planning.extent import Extent
 from specbench.records import Enough, Failure, Generation, Plan, Skip
+from specbench.remote import shown
 from specbench.report.formats import rendered
 from specbench.report.section import Section
 from specbench.report.text import sections
@@ -67,16 +68,19 @@ class Progress:
             self._live.stop()
 
     def observe_on(self, node: str, event: Event | str) -> None:
-        """Take in what happens on a node of a fleet, or why it is lost."""
+        """Take in what happens on a node of a fleet, why it is lost, or under no name news of the storage."""
         if isinstance(event, str):
-            self._now[node] = "lost"
+            if node in self._tallies:
+                self._now[node] = "lost"
             self._say(f"[red]{escape(event)}[/red]")
         else:
             self.observe(event, node=node)
 
-    def observe(self, event: Event, *, node: str | None = None) -> None:
+    def observe(self, event: Event | str, *, node: str | None = None) -> None:
         """Take in what execution yields; called once for each event."""
-        if isinstance(event, TrialStarted):
+        if isinstance(event, str):
+            self._say(escape(event))
+        elif isinstance(event, TrialStarted):
             self._now[node] = self._now[None] = (
                 f"{event.trial.contender}  {event.trial.prompt}  temperature {event.trial.temperature:g}"
             )
@@ -195,17 +199,17 @@ def show_plan(plan: Plan, extent: Extent) -> None:
 def conclude(outcomes: Sequence[pipeline.Outcome], *, json: bool, strict: bool, again: str) -> int:
     """Show what was measured, here or on several machines, and return the exit status: of several, the highest."""
     read = [pipeline.read(outcome.path) for outcome in outcomes]
-    shown, status = [found for found in read if found[1].measured], 0
+    told, status = [found for found in read if found[1].measured], 0
     with flags.reader_may_leave():
-        if len(shown) > 1:
-            show_machines([run.path for run, _ in shown], format_="json" if json else "text")
-        elif shown:
-            show_comparison(*shown[0], format_="json" if json else "text")
+        if len(told) > 1:
+            show_machines([run.path for run, _ in told], format_="json" if json else "text")
+        elif told:
+            show_comparison(*told[0], format_="json" if json else "text")
     for outcome, (run, comparison) in zip(outcomes, read, strict=True):
         if comparison.measured:
             try:
                 pipeline.write_page(run, comparison, outcome.path / "report.html")
-            except InputError as error:  # the records are there; `specbench report` can make it elsewhere
+            except SpecbenchError as error:  # the records are there; `specbench report` can make it elsewhere
                 print(f"warning: {error.message}", file=sys.stderr)
         show_outcome(outcome, run, again=again)
         status = max(status, pipeline.exit_status(outcome, run, comparison, strict=strict))
@@ -221,12 +225,12 @@ def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench
             print(printable(f"failed: {result.trial.id}: {result.message} ({result.hint})"), file=sys.stderr)
         elif isinstance(result, Skip):
             print(printable(f"skipped: {result.contender}: {result.reason} ({result.hint})"), file=sys.stderr)
-    print(printable(f"records: {outcome.path}"), file=sys.stderr)
+    print(printable(f"records: {shown(outcome.path)}"), file=sys.stderr)
     if (outcome.path / "report.html").exists():
         print(printable(f"report: {outcome.path / 'report.html'}"), file=sys.stderr)
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
         print(
-            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {outcome.path}",
+            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {shown(outcome.path)}",
             file=sys.stderr,
         )

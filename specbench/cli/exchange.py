@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from specbench.cli import options as o
+from specbench.remote import shown
 from specbench.units import printable
 
 
@@ -33,9 +34,17 @@ def export(
     *,
     format_: o.ExportFormat = "csv",
     output: o.Output = None,
+    lake: o.Lake = None,
     results: o.Results = Path("results"),
 ) -> None:
     """Write a run's trials for other programs."""
+    if lake is not None:
+        from specbench.lake import write  # noqa: PLC0415  --help must not wait for it
+
+        trials, warnings = write([run or results], lake, results=results)
+        for line in (*(f"warning: {warning}" for warning in warnings), f"{trials} trials are in {shown(lake)}"):
+            print(printable(line), file=sys.stderr)
+        return
     from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
 

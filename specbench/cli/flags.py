@@ -10,7 +10,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from specbench import datafiles, store, untrusted
+from specbench import datafiles, remote, store, untrusted
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
@@ -185,10 +185,9 @@ def run_folder(given: Path | None, *, results: Path) -> Path:
     """A run folder by path, by name below `results`, or the newest."""
     if given is None:
         return store.latest(results)
-    for path in (given, results / given):
-        if (path / "plan.json").is_file():
-            return path
-    raise InputError(f"there is no run {given}", hint="`specbench runs list` lists them")
+    if (path := store.named(given, results=results)) is None:
+        raise InputError(f"there is no run {remote.shown(given)}", hint="`specbench runs list` lists them")
+    return path
 
 
 def write(text: str, path: Path | None, *, append: bool = False) -> None:

@@ -5,27 +5,35 @@ from typing import Annotated
 
 import typer
 
+from specbench.remote import place
+
 
 def _option(*names: str, text: str, metavar: str | None = None) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(*names, help=text, metavar=metavar)
     return option
 
 
+def _at(name: str, *, text: str, metavar: str) -> typer.models.OptionInfo:  # a folder or its URL
+    option: typer.models.OptionInfo = typer.Option(name, help=text, metavar=metavar, parser=place)
+    return option
+
+
+def _runs(metavar: str, text: str) -> typer.models.ArgumentInfo:
+    argument: typer.models.ArgumentInfo = typer.Argument(metavar=metavar, help=text, parser=place)
+    return argument
+
+
 RunFilePath = Annotated[
     Path | None, typer.Argument(metavar="[RUNFILE]", help="A run file (TOML); the options below override it.")
 ]
-RunPath = Annotated[
-    Path | None, typer.Argument(metavar="[RUN]", help="A run folder, or its name; default: the newest run.")
-]
+RunPath = Annotated[Path | None, _runs("[RUN]", "A run folder, URL or name; default: the newest.")]
 ModelPath = Annotated[
     str,
     typer.Argument(
         metavar="MODEL", help="A GGUF, a folder with config.json and safetensors, `micro`, or ORG/REPO:QUANT."
     ),
 ]
-SeveralRuns = Annotated[
-    list[Path] | None, typer.Argument(metavar="[RUN...]", help="Run folders, or their names; default: the newest run.")
-]
+SeveralRuns = Annotated[list[Path] | None, _runs("[RUN...]", "Run folders, URLs or names; default: the newest.")]
 Model = Annotated[
     list[str] | None,
     _option(
@@ -136,8 +144,8 @@ Mix = Annotated[
 OneTemperature = Annotated[float | None, _option("--temperature", "-t", text="Default 0.8.", metavar="NUMBER")]
 DryRun = Annotated[bool, _option("--dry-run", text="Show the plan and run nothing.")]
 Name = Annotated[str | None, _option("--name", text="Name of the run folder.", metavar="NAME")]
-Results = Annotated[Path, _option("--results", text="Folder of all runs.", metavar="DIR")]
-Resume = Annotated[Path | None, _option("--resume", text="Go on with a run that was stopped.", metavar="RUN")]
+Results = Annotated[Path, _at("--results", text="Folder of all runs, or its URL.", metavar="DIR")]
+Resume = Annotated[Path | None, _at("--resume", text="Go on with a run that was stopped.", metavar="RUN")]
 Hostname = Annotated[bool, _option("--hostname", text="Record the host's name (off by default).")]
 Strict = Annotated[bool, _option("--strict", text="A note that doubts a number is a failure.")]
 Root = Annotated[
@@ -153,12 +161,9 @@ Output = Annotated[Path | None, _option("--output", text="Write to a file instea
 Html = Annotated[Path | None, _option("--html", text="Write one HTML file that needs nothing else.", metavar="FILE")]
 Charts = Annotated[Path | None, _option("--charts", text="Write every chart as PNG and SVG.", metavar="DIR")]
 Runs = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="BASE NEW...", help="Run folders or names, a folder of runs, or `baseline`; the first is BASE."
-    ),
+    list[Path], _runs("BASE NEW...", "Run folders or names, a folder of runs, or `baseline`; the first is BASE.")
 ]
-MoreBase = Annotated[list[Path] | None, _option("--base", text="Another run of BASE; may be repeated.", metavar="RUN")]
+MoreBase = Annotated[list[Path] | None, _at("--base", text="Another run of BASE; may be repeated.", metavar="RUN")]
 FailOn = Annotated[
     list[str] | None,
     _option(
@@ -221,13 +226,14 @@ AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of e
 ExportFormat = Annotated[
     str, _option("--format", "-f", text="csv, parquet, llama-bench, aiperf, pyperf or asv.", metavar="NAME")
 ]
+Lake = Annotated[Path | None, _at("--lake", text="Write RUN, or all runs, to a Parquet dataset.", metavar="DIR")]
 Buy = Annotated[bool, _option("--buy", text="What machines of a price list do with --model, and what that costs.")]
 Dollars = Annotated[float | None, _option("--budget", text="With --buy: dollars at most.", metavar="DOLLARS")]
 Prices = Annotated[
     Path | None, _option("--prices", text="With --buy: your price list; default: an EXAMPLE.", metavar="TOML")
 ]
 TauFrom = Annotated[
-    Path | None, _option("--tau-from", text="With --buy: the run that says how drafts are accepted.", metavar="RUN")
+    Path | None, _at("--tau-from", text="With --buy: the run that says how drafts are accepted.", metavar="RUN")
 ]
 BoughtModel = Annotated[
     list[str] | None,
@@ -247,3 +253,6 @@ FleetOn = Annotated[
     str | None,
     _option("--on", text="With --fleet: only nodes like this: gpu.name~3090, memory>=64GiB.", metavar="REQUIREMENT"),
 ]
+NamedRuns = Annotated[list[Path], _runs("RUN...", "Run folders, URLs or names, or a folder of runs.")]
+AnyRuns = Annotated[list[Path] | None, _runs("[RUN...]", "Default: all runs.")]
+To = Annotated[Path | None, _at("--to", text="Folder of the new runs; default: RESULTS.", metavar="DIR")]

@@ -1,11 +1,13 @@
-"""`specbench runs`: what is in the results folder, and how figures went over time."""
+"""`specbench runs`: what is in the results folder, how figures went over time, and the upkeep of it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from specbench import remote
 from specbench.cli import options as o
+from specbench.units import printable
 
 runs = typer.Typer(help="List and show runs, and figures over runs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,11 +20,14 @@ def list_(
     json: o.Json = False,
 ) -> None:
     """List the newest runs, oldest first."""
-    from specbench import runindex  # noqa: PLC0415  --help must not wait for it
     from specbench.cli.lists import show_rows  # noqa: PLC0415
 
-    rows = runindex.rows(results)
-    show_rows(f"{min(last, len(rows))} of {len(rows)} runs in {results}", rows if json else rows[-last:], json=json)
+    rows = remote.rows(results)
+    show_rows(
+        f"{min(last, len(rows))} of {len(rows)} runs in {remote.shown(results)}",
+        rows if json else rows[-last:],
+        json=json,
+    )
 
 
 @runs.command("show")
@@ -62,3 +67,57 @@ def trend(
     show_rows(f"{measure} ({MEASURES[measure].unit})", report.rows(found), json=json)
     if png is not None:
         pipeline.write(png, report.picture(found, measure=measure, unit=MEASURES[measure].unit))
+
+
+@runs.command("merge")
+def merge(
+    names: o.NamedRuns,
+    *,
+    to: o.To = None,
+    results: o.Results = Path("results"),
+) -> None:
+    """Make one run of parts of a plan: one for each machine, beside its parts, which stay."""
+    from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
+
+    merged, warnings = upkeep.merge(names, results=results, to=to or results)
+    for warning in warnings:
+        typer.echo(printable(f"warning: {warning}"), err=True)
+    for path in merged:
+        typer.echo(printable(remote.shown(path)))
+
+
+@runs.command("verify")
+def verify(
+    names: o.AnyRuns = None,
+    *,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Check schema, lines, trials and counts of runs; exit status 1 when something is wrong."""
+    from specbench import history, upkeep  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
+
+    found = {path: upkeep.faults(path) for path in history.find(names or [results], results=results)}
+    rows = [
+        {"run": path.name, "fault": fault}
+        for path, faults in found.items()
+        for fault in (*faults, *([] if faults else [None]))
+    ]
+    show_rows(f"{sum(map(bool, found.values()))} of {len(found)} runs have faults", rows, json=json)
+    raise typer.Exit(int(any(found.values())))
+
+
+@runs.command("prune")
+def prune(
+    *,
+    older: Annotated[float, typer.Option("--older", min=0, metavar="DAYS", help="Days without a change.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; without it they are only shown.")] = False,
+    results: o.Results = Path("results"),
+    json: o.Json = False,
+) -> None:
+    """Show the runs that are older than so many days, and with --yes delete them; baselines stay."""
+    from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
+    from specbench.cli.lists import show_rows  # noqa: PLC0415
+
+    rows = upkeep.prune(results, days=older, yes=yes)
+    show_rows("Deleted" if yes else "Would be deleted, with --yes", rows, json=json)

@@ -1,0 +1,140 @@
+"""Runs that are kept: parts of one plan merged, records verified, old runs pruned."""
+
+import re
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from specbench import history, remote, store
+from specbench.analysis.conditions import Measured, differences
+from specbench.analysis.identities import violations
+from specbench.errors import InputError, UnavailableError
+from specbench.records import Failure, Generation
+from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.units import size
+
+_DAY = 86400.0
+
+
+def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path], list[str]]:
+    """Parts of one plan as one new run for each machine below `to`, and what was wrong with their files.
+
+    InputError where they are no parts: another plan, engine or model, or a trial that two of a machine have measured.
+    """
+    runs = [store.read(path) for path in history.find(names, results=results)]
+    if len(runs) < 2:  # noqa: PLR2004  a pair
+        raise InputError("there is nothing to merge", hint="name two runs or more, or a folder of them")
+    for run in runs[1:]:
+        if (what := _unlike(runs[0], run)) is not None:
+            raise InputError(
+                f"{runs[0].path.name} and {run.path.name} are not of one plan: {what}",
+                hint="`specbench compare` and `specbench report` show them side by side",
+            )
+    groups: dict[str, list[store.Run]] = {}
+    for run in runs:
+        groups.setdefault(history.fingerprint(run.machine), []).append(run)
+    for group in groups.values():
+        _refuse_repeats(group)
+    merged = [_merged(group, mark if len(groups) > 1 else None, to=to) for mark, group in groups.items()]
+    return merged, [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
+
+
+def _unlike(one: store.Run, other: store.Run) -> str | None:
+    """Why two runs cannot be parts of one plan. Machines, paths and what may differ between nights are no reason."""
+    if one.plan.blocks != other.plan.blocks:
+        return "other trials"
+    if sorted(one.plan.model_files.values()) != sorted(other.plan.model_files.values()):
+        return "other model files"
+    sides = ([Measured(run.path.name, run.plan, run.machine, run.results)] for run in (one, other))
+    found = [d for d in differences(*sides) if d.kind not in (None, "machine")]
+    return f"{found[0].what}: {found[0].base} / {found[0].new}" if found else None
+
+
+def _refuse_repeats(group: list[store.Run]) -> None:
+    seen: dict[str, tuple[Generation, store.Run]] = {}
+    for run in group:
+        for r in run.results:
+            if isinstance(r, Generation) and r.trial.role != "warm-up":
+                before, first = seen.setdefault(r.trial.id, (r, run))
+                if before != r:
+                    raise InputError(
+                        f"{first.path.name} and {run.path.name} both measured {r.trial.id} on one machine",
+                        hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
+                    )
+
+
+def _merged(group: list[store.Run], mark: str | None, *, to: Path) -> Path:
+    began = re.fullmatch(r"(\d{8}-\d{6})-(.+)", group[0].path.name)
+    when = datetime.strptime(began[1], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) if began else datetime.now(UTC)
+    name = "-".join(part for part in (began[2] if began else group[0].path.name, "merged", mark) if part)
+    with store.create(to, group[0].plan, group[0].machine, name=name, clock=lambda: when) as folder:
+        for file in (OPENINGS, TELEMETRY, TRIALS):
+            folder.write(file, b"".join(dict.fromkeys(line for run in group for line in _whole_lines(run.path / file))))
+        for run in group:
+            for log in sorted(path for path in (run.path / LOGS).glob("*") if path.is_file()):
+                taken = (folder.logs / log.name).exists()
+                shutil.copyfile(log, folder.logs / (f"{run.path.name}-{log.name}" if taken else log.name))
+        if folder.sending is not None and (unsent := folder.sending.flush()):
+            raise UnavailableError(unsent[0], hint="check the network")
+    return folder.path
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    if path.exists():
+        yield from (line + b"\n" for line in path.read_bytes().split(b"\n")[:-1])
+
+
+def faults(path: Path) -> list[str]:
+    """What is wrong with a run: schema, lines, trials twice or outside the plan, counts that do not reconcile."""
+    try:
+        run = store.read(path)
+    except InputError as error:
+        return [error.message]
+    planned = Counter(t.id for block in run.plan.blocks for t in block.trials if t.role != "warm-up")
+    trials = [r for r in run.results if isinstance(r, Generation | Failure) and r.trial.role != "warm-up"]
+    strange = [r.trial.id for r in trials if r.trial.id not in planned]
+    twice = [name for name, count in planned.items() if count > 1]
+    broken = Counter(name for r in run.results if isinstance(r, Generation) for name in violations(r))
+    return [
+        *run.warnings,
+        *([f"{len(strange)} trials are not in the plan, the first is {strange[0]}"] if strange else []),
+        *([f"{len(twice)} trials are planned twice, the first is {twice[0]}"] if twice else []),
+        *(f"{count} generations break: {name}" for name, count in broken.items()),
+    ]
+
+
+def prune(results: Path, *, days: float, yes: bool) -> list[dict[str, Any]]:
+    """The runs of which no file changed in so many days, and why some are kept. `yes` deletes the others."""
+    if (where := remote.url(results)) is not None:
+        raise InputError(
+            f"{where} is not pruned", hint="use the rules of its storage; baselines.json names what to keep"
+        )
+    baselines = {str(name) for entry in history.baselines(results).values() for name in entry["runs"]}
+    now, rows = time.time(), []
+    for path in store.runs(results):
+        files = [file.stat() for file in path.rglob("*") if file.is_file()]
+        age = (now - max(file.st_mtime for file in files)) / _DAY
+        if age >= days:
+            reasons = [
+                ("a baseline", path.name in baselines),
+                ("being written", store.being_written(path)),
+                ("a link", path.is_symlink()),
+            ]
+            kept = next((reason for reason, holds in reasons if holds), None)
+            total = size(sum(file.st_size for file in files))
+            rows.append({"run": path.name, "days": f"{age:.1f}", "size": total, "kept": kept})
+            if yes and kept is None:
+                _delete(path)
+    return rows
+
+
+def _delete(path: Path) -> None:
+    try:
+        (path / PLAN).unlink()  # a folder without its plan is no run
+        shutil.rmtree(path)
+    except OSError as error:
+        raise InputError(f"cannot delete {path}: {error.strerror}", hint="check its permissions") from error

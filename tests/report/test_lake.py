@@ -1,0 +1,149 @@
+"""`specbench export --lake`, and the SQL of docs/sql.md over it and over thousands of runs."""
+
+import re
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from analysis.synthetic import BASE, DRAFT, counts, drafted, failure, generation, machine, plan
+from cli.test_compare import Done, specbench
+
+from specbench import store
+from specbench.analysis.metrics import METRICS
+from specbench.records import Generation, Result
+
+duckdb = pytest.importorskip("duckdb", reason="needs specbench[sql]")
+pytest.importorskip("pyarrow", reason="needs specbench[sql]")
+
+ROOT = Path(__file__).resolve().parents[2]
+QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "sql.md").read_text(encoding="utf-8"), re.DOTALL)
+DAY = 86400.0
+NAMED = [replace(BASE, target_label="7B / Q4_K=M, émile"), replace(DRAFT, target_label="7B / Q4_K=M, émile")]
+
+
+def night(number: int) -> list[Result]:
+    return [
+        *(generation("base", f"code-{i}", seconds=1 + i / 10, started=DAY * number + i) for i in range(3)),
+        *(
+            drafted(
+                f"code-{i}", seconds=0.4 + i / 10, started=DAY * number + 10 + i,
+                counts=counts(80, 60, accepted_by_position=(30, 20, 10)),
+            )
+            for i in range(3)
+        ),
+        failure("draft", "json-0"),
+        generation("base", "code-9", role="warm-up", seconds=99.0),
+    ]  # fmt: skip
+
+
+def write(root: Path, number: int, cores: int = 2) -> Path:
+    results = night(number)
+    when = datetime.fromtimestamp(DAY * number, UTC)
+    with store.create(root, plan(results, NAMED), machine(cores), name=f"n{cores}", clock=lambda: when) as folder:
+        for r in results:
+            folder.append(r)
+    return folder.path
+
+
+def rows(query: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    monkeypatch.chdir(folder)
+    with duckdb.connect() as database:
+        found = database.execute(query)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def export(tmp_path: Path, *words: str) -> Done:
+    return specbench(tmp_path / "results", "export", *words)
+
+
+def ratio(metric: str, results: list[Result], who: str) -> float:
+    parts = [
+        METRICS[metric].parts(r)
+        for r in results
+        if isinstance(r, Generation) and r.trial.role == "measured" and r.trial.contender == who
+    ]
+    whole = [part for part in parts if part is not None]
+    return sum(above for above, _ in whole) / sum(below for _, below in whole)
+
+
+def test_a_lake_holds_every_trial_once_by_machine_model_engine_and_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, cores in ((1, 2), (2, 2), (2, 8)):
+        write(tmp_path / "results", number, cores)
+    for _ in "first", "again":  # a run replaces itself
+        done = export(tmp_path, "--lake", "lake")
+        assert (done.returncode, done.stderr) == (0, "21 trials are in lake\n")
+    found = rows("FROM read_parquet('lake/**/*.parquet', hive_partitioning = true)", tmp_path, monkeypatch)
+    assert len(found) == 21
+    assert {row["model"] for row in found} == {"7B / Q4_K=M, émile"}
+    assert len({row["machine"] for row in found}) == 2
+    assert {str(row["date"]) for row in found if row["failure"] is None} == {"1970-01-02", "1970-01-03"}
+    [first] = [row for row in found if row["prompt"] == "code-1" and row["contender"] == "draft"][:1]
+    assert (first["accepted_by_position"], first["drafted"], first["fill"]) == ([30, 20, 10], 80, None)
+    assert {row["failure"]: row["decode_seconds"] for row in found if row["failure"]} == {"timeout": None}
+    documented = re.findall(r"^\| `(.*?)` \|", (ROOT / "docs" / "sql.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for line in documented for name in line.split("`, `")} == first.keys()
+
+
+def test_one_run_can_be_exported(tmp_path: Path) -> None:
+    names = [write(tmp_path / "results", number).name for number in (1, 2)]
+    assert export(tmp_path, names[1], "--lake", "lake").returncode == 0
+    assert [path.name for path in (tmp_path / "lake").rglob("*.parquet")] != []
+    assert {path.name for path in (tmp_path / "lake").rglob("*.parquet")} == {f"{names[1]}-0.parquet"}
+
+
+def test_the_examples_of_the_page_give_the_figures_of_the_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        write(tmp_path / "results", number)
+    assert export(tmp_path, "--lake", "lake").returncode == 0
+    assert len(QUERIES) == 5
+    records, view = (rows(QUERIES[0] + query, tmp_path, monkeypatch) for query in QUERIES[1:3])
+    for row in records:
+        assert (row["trials"], row["runs"]) == (9, 3)
+        assert row["decode_engine"] == pytest.approx(ratio("decode_engine", night(1), row["contender"]))
+    assert [row["draft_acceptance_rate"] for row in records] == [None, 0.75]
+    assert [row["newest"] for row in view] == [row["before"] for row in view]
+    base, draft = rows(QUERIES[3], tmp_path, monkeypatch)
+    assert (base["contender"], base["speedup"], base["runs"]) == ("base", None, 3)
+    assert draft["decode"] == pytest.approx(ratio("decode_engine", night(1), "draft"))
+    assert draft["speedup"] == pytest.approx(draft["decode"] / base["decode"])
+    assert draft["tokens_per_step"] == pytest.approx(ratio("mean_acceptance_length", night(1), "draft"))
+    fall = rows(QUERIES[4], tmp_path, monkeypatch)
+    assert [(row["position"], row["accepted"]) for row in fall] == [
+        (position, pytest.approx(count / 39)) for position, count in enumerate((30, 20, 10))
+    ]
+
+
+def test_two_thousand_runs_are_read_at_once_and_a_torn_line_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write(tmp_path / "results", 1)
+    for number in range(1, 2000):
+        path = tmp_path / "results" / f"copy-{number}"
+        path.mkdir()
+        shutil.copyfile(model / "trials.jsonl", path / "trials.jsonl")
+    with (model / "trials.jsonl").open("ab") as file:
+        file.write(b'{"kind":"generation","trial":{"contender":"ba')
+    found = rows(QUERIES[0] + QUERIES[1], tmp_path, monkeypatch)
+    assert [(row["contender"], row["runs"], row["trials"]) for row in found] == [
+        ("base", 2000, 6000), ("draft", 2000, 6000),
+    ]  # fmt: skip
+
+
+def test_a_lake_that_cannot_be_written_and_a_missing_extra_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "results", 1)
+    (tmp_path / "taken").write_text("a file")
+    done = export(tmp_path, "--lake", "taken")
+    assert (done.returncode, done.stderr.startswith("error: cannot write taken")) == (2, True)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    done = export(tmp_path, "--lake", "lake")
+    assert (done.returncode, "pip install 'specbench[sql]'" in done.stderr) == (3, True)
