@@ -49,7 +49,7 @@ def _footnotes(found: Predicted) -> Iterator[str]:
         return
     yield f"a token reads {size(found.read_bytes)}" + ("" if found.kv_known else ", the KV cache not counted")
     yield "plain speed: bandwidth x the share of it that llama.cpp reached with dense 27B models in published runs"
-    yield "speedup: the run's tokens per round / the published cost of an MTP round; other methods are not predicted"
+    yield "speedup: the run's tokens per round / the published cost of a round: MTP, and DFlash with a draft tree"
     yield "how far off that is on devices it has not seen: specbench predict --backtest"
 
 
