@@ -90,7 +90,7 @@ def test_a_target_that_is_a_folder_does_not_stop_the_others(run: Path, tmp_path:
 
 @pytest.mark.parametrize(("settings", "known"), [({"tree_budget": 22}, True), ({"draft_tokens_max": 3}, False)])
 def test_dflash_is_predicted_with_a_draft_tree_and_not_without(
-    settings: dict[str, int], known: bool, run: Path, tmp_path: Path
+    settings: dict[str, int], run: Path, tmp_path: Path, *, known: bool
 ) -> None:
     there = tmp_path / "tree"
     shutil.copytree(run, there)
