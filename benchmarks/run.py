@@ -500,6 +500,12 @@ def until_known(asked: argparse.Namespace) -> Iterator[Figure]:
         "times",
         detail=f"{found.fixed_prompts} prompts a category, which nobody knows before the run",
     )
+    yield Figure(
+        "prompts of the whole run / of one who knows every spread beforehand and looks once",
+        found.oracle,
+        "times",
+        detail="what no rule can save more than on these methods and categories at this width",
+    )
 
 
 class Silent:

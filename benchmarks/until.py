@@ -10,6 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from scipy.stats import t
+
 from specbench import pipeline, store
 from specbench.analysis import until
 from specbench.analysis.comparison import compare
@@ -24,7 +26,8 @@ NEVER = 1e-9
 class Saving:
     """Output tokens for one width: of the whole plan, of `--until`, and of the fewest prompts that were enough for all.
 
-    `fixed` is known afterwards only. `cells`: contenders x categories, of which `stopped` did not run to their end.
+    `fixed` is known afterwards only. `oracle`: prompts of the whole plan over those of one who knows every spread
+    beforehand and looks once. `cells`: contenders x categories, of which `stopped` did not run to their end.
     """
 
     width: float
@@ -33,6 +36,7 @@ class Saving:
     fixed: int
     fixed_prompts: int
     prompts: int
+    oracle: float
     cells: int
     stopped: int
 
@@ -82,9 +86,26 @@ def saving(plan: Plan, results: Sequence[Generation]) -> Saving:
         fixed=tokens(kept),
         fixed_prompts=n,
         prompts=most,
+        oracle=oracle(drafted(replace(plan, until=None), results), width),
         cells=len(drafted(plan, results)),
         stopped=len({(e.contender, e.category) for e in decided if plan.contender(e.contender).baseline}),
     )
+
+
+def oracle(rows: Sequence[Row], width: float) -> float:
+    """Prompts of all cells over the fewest whose interval, with the spread that each has in the end, is `width` wide.
+
+    A baseline needs as many as the contender that needs most.
+    """
+    needed = defaultdict[str | None, list[tuple[int, int]]](list)
+    for row in rows:
+        n, half = (row.speedup.n, until.half_width(row.speedup)) if row.speedup else (0, None)
+        if half is not None:
+            spread = math.log1p(half) / t.ppf(0.975, n - 1) * math.sqrt(n)
+            enough = (k for k in range(5, n) if t.ppf(0.975, k - 1) * spread / math.sqrt(k) <= math.log1p(width))
+            needed[row.category].append((next(enough, n), n))
+    whole = sum(sum(n for _, n in cells) + max(n for _, n in cells) for cells in needed.values())
+    return whole / sum(sum(k for k, _ in cells) + max(k for k, _ in cells) for cells in needed.values())
 
 
 def drafted(plan: Plan, results: Sequence[Generation]) -> list[Row]:

@@ -8,7 +8,7 @@ from specbench.engines import catalog
 from specbench.engines.profile import choose
 from specbench.pipeline import Observer, Outcome
 from specbench.planning import probing as planning
-from specbench.planning.contenders import BASELINE
+from specbench.planning.contenders import BASELINE, label_of
 from specbench.planning.runfile import RunFile
 from specbench.records import Opening, Plan
 
@@ -16,7 +16,7 @@ SHORT = {
     "name": "probe",
     "categories": ("code", "json"),
     "prompts_per_category": 3,
-    "output_tokens": 32,
+    "output_tokens": 64,
     "temperatures": (0.0,),
     "control": False,
     "warmups": 0,
@@ -28,9 +28,14 @@ def plan(runfile: RunFile, *, engines: Path | None = None) -> Plan:
     """Few greedy prompts for each method that is possible. InputError when there is nothing to probe."""
     profiles = catalog.profiles(engines)
     profile = profiles[choose(runfile.engine_name, profiles, what="engine")]
-    short = runfile.model_copy(update=SHORT)
-    possible = dict.fromkeys(c.method for c in pipeline.plan_run(short, engines=engines).contenders)
-    methods = [name for name in possible if name != BASELINE]
+    targets = tuple(t.model_copy(update={"temperatures": None}) for t in runfile.targets)
+    short = runfile.model_copy(update={**SHORT, "targets": targets})
+    methods: dict[str, list[str]] = {label_of(t): [] for t in targets}
+    tried = {BASELINE}
+    for c in pipeline.plan_run(short, engines=engines).contenders:  # each method once, on the first target that has it
+        if c.method not in tried:
+            tried.add(c.method)
+            methods[c.target_label].append(c.method)
     return planning.merged(pipeline.plan_run(r, engines=engines) for r in planning.runfiles(short, profile, methods))
 
 

@@ -7,7 +7,9 @@ from typing import Literal
 
 from specbench.records import DraftCounts, Failure, Generation, Plan, Result, Skip
 
-Verdict = Literal["acts", "SETTING_IGNORED", "drafts nothing", "refused"]
+Verdict = Literal["acts", "SETTING_IGNORED", "too few drafts", "refused"]
+
+ENOUGH = 10  # drafts that are alike at both values, before a setting is said to be ignored
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,6 @@ def _drafts(counts: DraftCounts) -> tuple[object, ...]:
 def _verdict(shared: Sequence[tuple[DraftCounts, DraftCounts]], differing: int) -> Verdict:
     if not shared:
         return "refused"
-    if not any(a.drafted or b.drafted for a, b in shared):
-        return "drafts nothing"
-    return "acts" if differing else "SETTING_IGNORED"
+    if differing:
+        return "acts"
+    return "SETTING_IGNORED" if sum(a.drafted_steps or 0 for a, _ in shared) >= ENOUGH else "too few drafts"

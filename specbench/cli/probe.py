@@ -45,7 +45,7 @@ def probe(
             "prompts with other drafts": f"{e.differing} of {e.prompts}",
             "reason": e.reason,
         }
-        for e in effects
+        for e in sorted(effects, key=lambda e: (e.target, e.method))
     ]
     lists.show_rows(f"{asked.engine_name} {', '.join(builds)}: does a setting act?", rows, json=json)
     measured, comparison = pipeline.read(outcome.path)

@@ -15,12 +15,12 @@ CONTENDERS = (
 def measured(setting: str, low: tuple[int, int], high: tuple[int, int]) -> list[Result]:
     """Drafted and accepted on one prompt at both values; on a second prompt both are alike."""
     (one, two) = (c.name for c in CONTENDERS if f" {setting}=" in c.name)
-    alike = [generation(name, "code-1", counts=counts(8, 4)) for name in (one, two)]
+    alike = [generation(name, "code-1", counts=counts(80, 40)) for name in (one, two)]
     return [generation(one, "code-0", counts=counts(*low)), generation(two, "code-0", counts=counts(*high)), *alike]
 
 
 def test_a_setting_that_changes_no_count_on_any_prompt_is_ignored() -> None:
-    results = [*measured("draft_tokens_max", (10, 8), (30, 12)), *measured("p_split", (9, 3), (9, 3))]
+    results = [*measured("draft_tokens_max", (10, 8), (30, 12)), *measured("p_split", (90, 30), (90, 30))]
     acts, ignored = effects(plan(results, CONTENDERS), results)
     assert (acts.setting, acts.values, acts.verdict, acts.differing, acts.prompts) == (
         "draft_tokens_max",
@@ -37,7 +37,7 @@ def test_a_setting_that_changes_no_count_on_any_prompt_is_ignored() -> None:
     )
 
 
-def test_a_drafter_that_never_drafts_and_an_engine_that_refuses_tell_nothing_about_a_setting() -> None:
+def test_a_drafter_that_hardly_drafts_and_an_engine_that_refuses_tell_nothing_about_a_setting() -> None:
     drafts_nothing: list[Result] = [
         generation(c.name, "code-0", counts=counts(0, 0)) for c in CONTENDERS if "p_split" in c.name
     ]
@@ -45,4 +45,4 @@ def test_a_drafter_that_never_drafts_and_an_engine_that_refuses_tell_nothing_abo
     refused, silent = effects(plan(results, CONTENDERS), results)
     assert (refused.verdict, refused.prompts) == ("refused", 0)
     assert refused.reason
-    assert silent.verdict == "drafts nothing"
+    assert silent.verdict == "too few drafts"

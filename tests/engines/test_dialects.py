@@ -184,5 +184,7 @@ def test_flags_that_need_a_note_are_found_in_the_command_line() -> None:
         ("llama-server", ["--spec-draft-p-split", "0.2"]),
         ("xllamacpp", ["speculative.ngram_simple.min_hits=3"]),
         ("xllamacpp", ["speculative.draft.p_split=0.2"]),
+        ("llama-server", ["--spec-ngram-map-k-min-hits", "2"]),
+        ("xllamacpp", ["speculative.ngram_map_k.min_hits=2"]),
     ):
         assert [code for code, _ in doubts(PROFILES[engine], unread)] == ["SETTING_IGNORED"]

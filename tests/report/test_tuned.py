@@ -27,6 +27,7 @@ def test_it_says_what_to_use_what_is_undecided_and_what_one_setting_costs() -> N
     assert fastest.footnotes == (
         "10 trials in 2 round(s); measuring everything takes 30",
         "chat: not told apart from draft, ngram-mod",
+        "code: slower on the few prompts they had, perhaps by chance: ngram-simple",
     )
     assert mix.title == "Your mix: code 75 %, chat 25 %"
     assert mix.lines[-1] == "one setting for all costs 20.0 % more time"
