@@ -12,11 +12,11 @@ from specbench.units import percent, significant, size
 def predicted_section(found: Predicted) -> Section:
     """A line for plain decoding on each device, fastest first, and one for each kind of work with a measured tau."""
     columns = (
-        Column("device", "", "left", 0),
-        Column("work", "", "left", 0),
+        Column("device"),
+        Column("work"),
         Column("method", "", "left", 1),
-        Column("tok/s", "(95 %)", "right", 0),
-        Column("speedup", "× (95 %)", "right", 0),
+        Column("tok/s", "(95 %)", "right"),
+        Column("speedup", "× (95 %)", "right"),
         Column("from", "", "left", 2),
     )
     rows, rules = [], []
