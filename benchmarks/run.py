@@ -356,24 +356,28 @@ def bandwidth(asked: argparse.Namespace) -> Iterator[Figure]:
 # ------------------------------------------------------------------------------------------------------------- disk
 
 
-def analysis(_: argparse.Namespace) -> Iterator[Figure]:
-    """Reading and analysing a large run, in a fresh process, imports included."""
+def analysis(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Reading and analysing runs of growing size, each in a fresh process, imports included."""
     code = "import sys, pathlib; from specbench import pipeline; pipeline.read(pathlib.Path(sys.argv[1]))"
-    with tempfile.TemporaryDirectory() as name:
-        folder = synthetic.write_run(Path(name))
-        size = (folder / store.TRIALS).stat().st_size
-        found = []
-        for _ in range(3):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
-            found.append(time.perf_counter() - start)
-    yield Figure(
-        f"reading and analysing a run of {synthetic.TRIALS:,} trials",
-        statistics.median(found),
-        "s",
-        5.0,
-        detail=f"synthetic records, {size / 2**20:.0f} MiB, 3 runs",
-    )
+    for repeats, seconds, runs in ((13, None, 3), (synthetic.REPEATS, 5.0, 3), (1250, 30.0, 1))[: 2 + asked.million]:
+        with tempfile.TemporaryDirectory() as name:
+            folder = synthetic.write_run(Path(name), repeats)
+            size = (folder / store.TRIALS).stat().st_size
+            found, busy, peak = [], [], 0
+            for _ in range(runs):
+                start = time.perf_counter()
+                process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
+                _, status, usage = os.wait4(process.pid, 0)
+                assert status == 0
+                found.append(time.perf_counter() - start)
+                busy.append(usage.ru_utime + usage.ru_stime)
+                peak = max(peak, usage.ru_maxrss)
+        trials = synthetic.TRIALS * repeats // synthetic.REPEATS
+        how = f"synthetic records, {size / 2**20:.0f} MiB, {runs} runs; {min(busy):.1f} s of processor time"
+        yield Figure(
+            f"reading and analysing a run of {trials:,} trials", statistics.median(found), "s", seconds, detail=how
+        )
+        yield Figure("peak RSS of that", peak / 2**10, "MiB", 2e9 / 2**20 if trials > synthetic.TRIALS else None)
 
 
 def report_page(_: argparse.Namespace) -> Iterator[Figure]:
@@ -619,6 +623,7 @@ def main() -> int:
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=20, help="of measurements that are compared")
+    parser.add_argument("--million", action="store_true", help="analysis: a million trials too; some minutes")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
     asked = parser.parse_args()
     figures = []

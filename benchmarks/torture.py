@@ -2,7 +2,8 @@
 
 kills: specbench gets SIGKILL at random instants and goes on with --resume. engines: the engine gets SIGKILL or SIGSTOP
 at random instants. answers: a proxy between specbench and llama-server spoils answers. places: a full disk, folders
-that cannot be written or are gone, few file descriptors, a run that is being written already. POSIX only.
+that cannot be written or are gone, few file descriptors, a run that is being written already. hostile: see hostile.py.
+POSIX only.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hostile
 import psutil
 import rig
 
@@ -369,7 +371,7 @@ def places(root: Path, _: argparse.Namespace, __: random.Random) -> Counter[str]
     return seen
 
 
-PARTS = {"kills": kills, "engines": engines, "answers": answers, "places": places}
+PARTS = {"kills": kills, "engines": engines, "answers": answers, "places": places, "hostile": hostile.campaign}
 
 
 def main() -> None:
@@ -379,6 +381,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--signals", type=int, default=100)
     parser.add_argument("--answers", type=int, default=200)
+    parser.add_argument("--inputs", type=int, default=1000, help="hostile ones, for each parser")
+    parser.add_argument("--parser", choices=hostile.NAMES, action="append", help="hostile inputs for this one only")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     asked = parser.parse_args()
     print(f"seed {asked.seed}")

@@ -13,7 +13,7 @@ from specbench.errors import InputError, UnavailableError
 from specbench.faults import did_you_mean
 from specbench.planning.runfile import validate_runfile
 from specbench.records import Failure, Generation
-from specbench.report import for_peers
+from specbench.report import for_benchmarks, for_peers
 
 if TYPE_CHECKING:  # 0.3 s; the command line does without
     import pandas as pd
@@ -25,6 +25,7 @@ _FACTS = (
     "prefill_seconds", "decode_seconds", "draft_seconds", "first_token", "last_token", "total", "stop_reason",
 )  # fmt: skip
 _RUN = ("run", "target", "engine", "method", "synthetic")
+EXPORTS = ("csv", "parquet", "llama-bench", "aiperf", "pyperf", "asv")
 _COUNTS = ("emitted", "drafted", "accepted", "verification_steps", "drafted_steps")
 _COLUMNS = [*dict.fromkeys((*_RUN, *_TRIAL, *_FACTS, *_COUNTS, *METRICS, "failure"))]  # first_token is in two
 
@@ -63,7 +64,7 @@ def _rows(run: store.Run) -> list[dict[str, Any]]:
 
 
 def export(run: str | Path, form: str, *, results: str | Path = "results") -> tuple[bytes, str | None]:
-    """A run's trials as csv or parquet, or in the format of llama-bench or aiperf; and what is not in it."""
+    """A run's trials as csv or parquet, or in another tool's format (EXPORTS); and what is not in it."""
     if form in ("csv", "parquet"):
         table = load(run, results=results)
         if form == "csv":
@@ -72,11 +73,13 @@ def export(run: str | Path, form: str, *, results: str | Path = "results") -> tu
             return table.to_parquet(index=False), None
         except ImportError as error:
             raise UnavailableError("pyarrow is not installed", hint="pip install 'specbench[sql]'") from error
-    if form not in ("llama-bench", "aiperf"):
-        known = ("csv", "parquet", "llama-bench", "aiperf")
-        raise InputError(f"there is no format {form!r}", hint=did_you_mean(form, known))
+    if form not in EXPORTS:
+        raise InputError(f"there is no format {form!r}", hint=did_you_mean(form, EXPORTS))
     (path,) = history.find([Path(run)], results=Path(results))[:1]
     measured = store.read(path)
+    if form in ("pyperf", "asv"):
+        write = for_benchmarks.pyperf if form == "pyperf" else for_benchmarks.asv
+        return write(measured.plan, measured.machine, measured.results).encode(), None
     if form == "llama-bench":
         text, others = for_peers.llama_bench(measured.plan, measured.machine, measured.results)
         said = f"{others} contenders that draft, or are not llama.cpp, are not in it"

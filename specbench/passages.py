@@ -114,6 +114,6 @@ _BUILT_IN: Mapping[str, Callable[[random.Random], str]] = {
 
 
 def _is_built_in(name: str) -> bool:
-    if match := re.fullmatch(r"int:(\d+):(\d+)", name):
+    if match := re.fullmatch(r"int:(\d{1,18}):(\d{1,18})", name):
         return int(match[1]) <= int(match[2])
     return name in _BUILT_IN

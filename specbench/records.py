@@ -3,10 +3,11 @@
 A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
 """
 
+import sys
 from dataclasses import field
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 SCHEMA_VERSION: Final = 2
@@ -18,7 +19,26 @@ Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
+Count = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what no engine can have counted or timed is no record
+Real = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
+
+Interned = Annotated[str, AfterValidator(sys.intern)]
+
 _T = TypeVar("_T")
+_IDS: dict[int, int] = {}
+_TABLES: dict[str, dict[str, Any]] = {}
+
+
+def _shared(ids: tuple[int, ...]) -> tuple[int, ...]:
+    """The same numbers, each held once: otherwise they take half of the memory of a large run."""
+    return tuple(map(_IDS.setdefault, ids, ids))
+
+
+def _one_of(table: dict[str, Any]) -> dict[str, Any]:
+    """One table for all that say the same: most of a run's do."""
+    return _TABLES.setdefault(repr(table), table)
+
+
 _CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
@@ -140,25 +160,25 @@ class Trial:
     `streams` requests run at the same time, this one among them.
     """
 
-    id: str
+    id: Interned
     contender: str
     category: str
     prompt: str
     role: Role
-    repeat: int
-    temperature: float
+    repeat: Count
+    temperature: Real
     seed: int
-    output_tokens: int
+    output_tokens: Count
     ignore_eos: bool
-    fill: int | None = None
-    streams: int = 1
+    fill: Count | None = None
+    streams: Count = 1
 
 
 @record
 class Block:
     """Trials that run on one opened engine, in this order."""
 
-    index: int
+    index: Count
     contender: str
     trials: tuple[Trial, ...]
 
@@ -275,37 +295,37 @@ class DraftCounts:
     those with a draft (S), draft_passes those that only draft. beyond_end: accepted, without a place in the answer.
     """
 
-    emitted: int | None = None
-    prefill_tokens: int | None = None
-    drafted: int | None = None
-    accepted: int | None = None
-    verification_steps: int | None = None
-    drafted_steps: int | None = None
-    accepted_by_position: tuple[int, ...] | None = None
-    beyond_end: int | None = None
-    draft_passes: int | None = None
-    sources: dict[str, str] = field(default_factory=dict)
+    emitted: Count | None = None
+    prefill_tokens: Count | None = None
+    drafted: Count | None = None
+    accepted: Count | None = None
+    verification_steps: Count | None = None
+    drafted_steps: Count | None = None
+    accepted_by_position: tuple[Count, ...] | None = None
+    beyond_end: Count | None = None
+    draft_passes: Count | None = None
+    sources: Annotated[dict[str, str], AfterValidator(_one_of)] = field(default_factory=dict)
 
 
 @record
 class Step:
     """One verification step as seen in the stream; `seconds` is the engine's time, `phases` parts of it by name."""
 
-    drafted: int
-    accepted: int
-    emitted: int
-    seconds: float
-    phases: dict[str, float] | None = None
+    drafted: Count
+    accepted: Count
+    emitted: Count
+    seconds: Real
+    phases: dict[str, Real] | None = None
 
 
 @record
 class Gauge:
     """Readings of one sensor during a trial; their mean is total / count."""
 
-    count: int
-    total: float
-    low: float
-    high: float
+    count: Count
+    total: Real
+    low: Real
+    high: Real
 
 
 @record
@@ -317,8 +337,8 @@ class Meter:
 
     scope: Literal["gpu", "package"]
     kind: Literal["energy", "power"]
-    wrap: float | None = None
-    points: tuple[tuple[float, float], ...]
+    wrap: Real | None = None
+    points: tuple[tuple[Real, Real], ...]
 
 
 @record
@@ -351,34 +371,34 @@ class Generation:
     kind: Literal["generation"] = "generation"
     schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
-    block: int
-    order: int
-    started: float
-    text: str
-    output_ids: tuple[int, ...] | None
-    prompt_sha256: str
-    prompt_tokens: int | None
-    cached_tokens: int | None
-    prefilled_tokens: int | None
-    output_tokens: int | None
+    block: Count
+    order: Count
+    started: Real
+    text: Interned
+    output_ids: Annotated[tuple[int, ...], AfterValidator(_shared)] | None
+    prompt_sha256: Interned
+    prompt_tokens: Count | None
+    cached_tokens: Count | None
+    prefilled_tokens: Count | None
+    output_tokens: Count | None
     counts: DraftCounts
-    prefill_seconds: float | None
-    decode_seconds: float | None
-    draft_seconds: float | None = None
-    first_token: float | None
-    last_token: float | None
-    total: float | None
-    first_chunk_tokens: int | None = None
+    prefill_seconds: Real | None
+    decode_seconds: Real | None
+    draft_seconds: Real | None = None
+    first_token: Real | None
+    last_token: Real | None
+    total: Real | None
+    first_chunk_tokens: Count | None = None
     stop_reason: Literal["length", "eos", "word"] | None
     verification_rule: Literal["greedy-match", "rejection-sampling"] | None = None
     steps: tuple[Step, ...] | None = None
-    top_two_gaps: tuple[float | None, ...] | None = None
-    observed: dict[str, Setting] = field(default_factory=dict)
-    load_average: float | None = None
-    stream: int | None = None
-    group_tokens: int | None = None
-    group_seconds: float | None = None
-    asked: float | None = None
+    top_two_gaps: tuple[Real | None, ...] | None = None
+    observed: Annotated[dict[str, Setting], AfterValidator(_one_of)] = field(default_factory=dict)
+    load_average: Real | None = None
+    stream: Count | None = None
+    group_tokens: Count | None = None
+    group_seconds: Real | None = None
+    asked: Real | None = None
     telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
 
 
@@ -389,9 +409,9 @@ class Failure:
     kind: Literal["failure"] = "failure"
     schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
-    block: int
-    order: int
-    started: float
+    block: Count
+    order: Count
+    started: Real
     reason: Literal["engine-died", "timeout", "context-exceeded", "refused", "bad-answer"]
     message: str
     hint: str

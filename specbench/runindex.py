@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from specbench.untrusted import MISFITS
+
 PLAN, MACHINE, LOCK, LOGS = "plan.json", "machine.json", "lock", "logs"
 TRIALS, OPENINGS, TELEMETRY = "trials.jsonl", "openings.jsonl", "telemetry.jsonl"
 INDEX = ".index.json"
@@ -18,7 +20,7 @@ def rows(results: Path) -> list[dict[str, Any]]:
     """The runs below `results`, oldest first. What is known of a run is kept until its files change."""
     try:
         known = json.loads((results / INDEX).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, *MISFITS):
         known = {}
     fresh: dict[str, list[Any]] = {}
     for name in sorted(path.name for path in results.iterdir()) if results.is_dir() else ():
@@ -53,7 +55,7 @@ def _row(path: Path) -> dict[str, Any]:
         spared = sum(len(e["trials"]) for e in map(json.loads, _lines(lines, b'{"kind":"enough"')))
         done = sum(b'"role":"warm-up"' not in line[:500] for line in _lines(lines, b'{"kind":"generation"'))
         told = [", ".join(dict.fromkeys(c[key] for c in contenders)) for key in ("target_label", "method")]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *MISFITS):
         return {"run": path.name, "trials": "damaged", "targets": None, "methods": None, "machine": None}
     count = f"{done}/{planned - spared}"
     return {"run": path.name, "trials": count, "targets": told[0], "methods": told[1], "machine": machine}

@@ -35,6 +35,7 @@ from specbench.records import (
     to_json,
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.untrusted import MISFITS
 
 _FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
@@ -233,7 +234,7 @@ def _lines(path: Path, warnings: list[str]) -> list[Result]:
 def _refuse_newer(path: Path, data: bytes) -> None:
     try:
         version = json.loads(data)["schema_version"]
-    except (ValueError, TypeError, KeyError):
+    except MISFITS:
         return
     if version != SCHEMA_VERSION:
         raise InputError(

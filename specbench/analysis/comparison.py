@@ -172,7 +172,12 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
             failed[cell] += t.role == "measured"
         elif t.role != "warm-up":
             (measured if t.role == "measured" else controls)[cell].append(record)
-    if unknown := {cell.contender for cell in (*measured, *controls, *failed)} - contenders.keys():
+    spared = until.spared(results)
+    planned = Counter(
+        Cell.of(t) for block in plan.blocks for t in block.trials if t.role == "measured" and t.id not in spared
+    )
+    named = {cell.contender for cell in (*measured, *controls, *failed, *planned)}
+    if unknown := named.union(*([c.baseline] for c in plan.contenders if c.baseline)) - contenders.keys():
         raise InputError(
             f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
         )
@@ -184,14 +189,11 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
     for name, method in _methods_seen(contenders, measured).items():
         contenders[name] = replace(contenders[name], method=method)
         labels[name] = f"{method} (observed)"
-    spared = until.spared(results)
     return _Recorded(
         contenders=contenders,
         labels=labels,
         sources=_decode_sources(plan.contenders, measured),
-        planned=Counter(
-            Cell.of(t) for block in plan.blocks for t in block.trials if t.role == "measured" and t.id not in spared
-        ),
+        planned=planned,
         failed=failed,
         measured=measured,
         controls=controls,

@@ -14,6 +14,8 @@ CLOCKS = ("decode_engine", "decode_client")  # the engine's, where it shows one
 RATES = ("decode_engine", "decode_client", "output_throughput", "end_to_end", "prefill")
 LENGTH = "mean_acceptance_length"
 
+_LEAST = 1e-9  # of a second part: what is below it was not measured
+
 
 class Cell(NamedTuple):
     """What one row is about."""
@@ -59,7 +61,11 @@ def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     rates: dict[str, dict[int, float]] = {}
     ratios: dict[str, float] = {}
     for name, metric in METRICS.items():
-        parts = [(g.trial.repeat, *found) for g in generations if (found := metric.parts(g)) is not None]
+        parts = [
+            (g.trial.repeat, *found)
+            for g in generations
+            if (found := metric.parts(g)) is not None and found[1] > _LEAST
+        ]
         if parts:
             repeats, above, below = zip(*parts, strict=True)
             sums[name] = sum(above), sum(below)

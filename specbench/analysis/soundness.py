@@ -26,8 +26,7 @@ def notes(contender: str, pairs: Iterable[tuple[Generation, Generation]]) -> Ite
         tally = hot if g.trial.temperature > 0 else cold
         tally[0] += g.counts.drafted or 0
         tally[1] += g.counts.accepted or 0
-        own, other = _packed(g.text), _packed(plain.text)
-        if g.trial.temperature > 0 and own is not None and other is not None:
+        if g.trial.temperature > 0 and (own := _packed(g.text)) and (other := _packed(plain.text)):
             apart[g.trial.prompt].append(log(own / other))
     if hot[0] >= _MANY and hot[1] == 0 and cold[1] > cold[0] / _MANY:
         text = f"above temperature 0 none of {hot[0]} drafted tokens was accepted, at 0 {cold[1]} of {cold[0]} were"

@@ -23,7 +23,7 @@ def notes(contender: str, generations: Iterable[Generation]) -> Iterator[Note]:
     """
     groups: dict[object, list[tuple[float, Generation]]] = defaultdict(list)
     for g in sorted(generations, key=lambda g: g.started):
-        if (parts := step_seconds(g)) is not None:
+        if (parts := step_seconds(g)) is not None and min(parts) > 0.0 and parts[0] / parts[1] > 0.0:
             t = g.trial
             groups[g.block, t.category, t.temperature, t.fill].append((log(parts[0] / parts[1]), g))
     around = [(g, cost - median(c for c, _ in group)) for group in groups.values() for cost, g in group]

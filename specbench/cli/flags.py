@@ -14,6 +14,7 @@ from specbench import datafiles, store
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
+from specbench.untrusted import toml
 
 
 def runfile(
@@ -64,7 +65,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"there is no run file {path}", hint="check the path; --model is for models") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -129,7 +130,7 @@ def seconds(text: str | None) -> float | None:
 def value(text: str) -> bool | int | float | str:
     """A setting's value as TOML would read it; what TOML cannot read is a string."""
     try:
-        parsed = tomllib.loads(f"v = {text}")["v"]
+        parsed = toml(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         return text
     return parsed if isinstance(parsed, bool | int | float | str) else text

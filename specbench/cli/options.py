@@ -218,7 +218,9 @@ PromptColumns = Annotated[
 ]
 Licence = Annotated[str | None, _option("--licence", text="Of the prompts; default: what is known.", metavar="TEXT")]
 AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of each answer.", metavar="N")]
-ExportFormat = Annotated[str, _option("--format", "-f", text="csv, parquet, llama-bench or aiperf.", metavar="NAME")]
+ExportFormat = Annotated[
+    str, _option("--format", "-f", text="csv, parquet, llama-bench, aiperf, pyperf or asv.", metavar="NAME")
+]
 Buy = Annotated[bool, _option("--buy", text="What machines of a price list do with --model, and what that costs.")]
 Dollars = Annotated[float | None, _option("--budget", text="With --buy: dollars at most.", metavar="DOLLARS")]
 Prices = Annotated[

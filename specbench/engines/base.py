@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from specbench.errors import EngineError, UnavailableError
 from specbench.records import DraftCounts, Message, Sampling, Setting, Step
+from specbench.untrusted import MISFITS
 
 Reason = Literal["engine-died", "timeout", "context-exceeded", "refused", "bad-answer"]
 StopReason = Literal["length", "eos", "word"]
@@ -26,7 +27,7 @@ def understood() -> Iterator[None]:
     """Where an answer is read that is JSON, but may be built in any way: what does not fit it is a TrialError."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except MISFITS as error:
         raise bad_answer(f"{type(error).__name__}: {error}") from error
 
 

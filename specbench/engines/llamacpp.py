@@ -11,9 +11,10 @@ from typing import Any
 from specbench.engines import counters, logs
 from specbench.engines.base import Answer, EngineInfo, Request, Rule, StopReason, TrialError, bad_answer, understood
 from specbench.engines.server import Running
-from specbench.engines.stream import decoded, events
+from specbench.engines.stream import events
 from specbench.engines.wire import Exchange
 from specbench.records import Message, Setting, Step
+from specbench.untrusted import decoded
 
 _METHOD_OF_TYPE = {
     "draft-simple": "draft-model",

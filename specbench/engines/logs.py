@@ -8,34 +8,38 @@ from collections.abc import Mapping
 
 from specbench.records import Setting
 
-_STATISTICS = re.compile(r"statistics +([\w-]+): .*dur\(b,g,a\) = [\d.]+, ([\d.]+), [\d.]+ ms")
+# Ends to what may stand between, and (?>...) that does not go back: a hostile line of a megabyte would take minutes.
+_STATISTICS = re.compile(r"statistics +([\w-]+): .{0,400}dur\(b,g,a\) = [\d.]+, (\d{1,12}\.?\d*), [\d.]+ ms")
 _LLAMA_CPP = re.compile(
-    r"draft acceptance(?: rate)? += +[\d.]+ +\( *(?P<accepted>\d+) accepted / *(?P<drafted>\d+) generated\)"
+    r"draft acceptance(?: rate)? += +[\d.]+ +\( *(?P<accepted>\d{1,15}) accepted / *(?P<drafted>\d{1,15}) generated\)"
 )
-_LUCEBOX = re.compile(r"\[spec-decode\] tokens=\d+ .*steps=(?P<steps>\d+) accepted=(?P<accepted>\d+)/(?P<drafted>\d+) ")
-_PTI = re.compile(r"\[\w+\] \d+ tok in (?P<steps>\d+) steps (?P<rest>.*)")
-_PTI_PART = re.compile(r"(?:lookup|mtp) (\d+)/(\d+)")
+_LUCEBOX = re.compile(
+    r"\[spec-decode\] tokens=\d+ .{0,400}"
+    r"steps=(?P<steps>\d{1,15}) accepted=(?P<accepted>\d{1,15})/(?P<drafted>\d{1,15}) "
+)
+_PTI = re.compile(r"\[\w+\] \d+ tok in (?P<steps>\d{1,15}) steps (?P<rest>.*)")
+_PTI_PART = re.compile(r"(?:lookup|mtp) (\d{1,15})/(\d{1,15})")
 
 # By setting: where llama.cpp and its forks show the value in force. The target's context is the first that is made.
 _SHOWN = {
-    "threads": r"system_info: n_threads = (\d+)",
-    "batch_size": r"llama_context: n_batch += (\d+)",
-    "ubatch_size": r"llama_context: n_ubatch += (\d+)",
+    "threads": r"system_info: n_threads = (\d{1,15})",
+    "batch_size": r"llama_context: n_batch += (\d{1,15})",
+    "ubatch_size": r"llama_context: n_ubatch += (\d{1,15})",
     "flash_attention": r"llama_context: flash_attn += (\w+)",
-    "cache_type_k": r"llama_kv_cache: size = .* K \((\w+)\)",
-    "cache_type_v": r"llama_kv_cache: size = .* V \((\w+)\)",
+    "cache_type_k": r"llama_kv_cache: size = .{0,400} K \((\w+)\)",
+    "cache_type_v": r"llama_kv_cache: size = .{0,400} V \((\w+)\)",
     "load_mode": r"\(load_mode = ([\w+]+)\)",
     "gpu_layers": r"--gpu-layers option will be (ignored)",
-    "parallel_slots": r"n_slots = (\d+)",
-    "draft_tokens_max": r"spec .* - .*\bn_max=(\d+)",
-    "draft_tokens_min": r"spec .* - .*\bn_min=(\d+)",
-    "p_min": r"spec .* - .*\bp_min=([\d.]+)",
-    "draft_cache_type_k": r"spec .* - .*\bcache_k=(\w+)",
-    "draft_cache_type_v": r"spec .* - .*\bcache_v=(\w+)",
-    "ngram_size": r"spec .* - size_(?:n|key)=(\d+)",
-    "ngram_draft_size": r"spec .* - .*\bsize_(?:m|value)=(\d+)",
-    "ngram_match": r"spec .* - n_match=(\d+)",
-    "min_hits": r"spec .* - .*\bmin_hits=(\d+)",
+    "parallel_slots": r"n_slots = (\d{1,15})",
+    "draft_tokens_max": r"^(?>.*?spec )(?>.*? - ).*\bn_max=(\d{1,15})",
+    "draft_tokens_min": r"^(?>.*?spec )(?>.*? - ).*\bn_min=(\d{1,15})",
+    "p_min": r"^(?>.*?spec )(?>.*? - ).*\bp_min=(\d{1,12}\.?\d*)",
+    "draft_cache_type_k": r"^(?>.*?spec )(?>.*? - ).*\bcache_k=(\w+)",
+    "draft_cache_type_v": r"^(?>.*?spec )(?>.*? - ).*\bcache_v=(\w+)",
+    "ngram_size": r"^(?>.*?spec )(?>.*? - ).*\bsize_(?:n|key)=(\d{1,15})",
+    "ngram_draft_size": r"^(?>.*?spec )(?>.*? - ).*\bsize_(?:m|value)=(\d{1,15})",
+    "ngram_match": r"^(?>.*?spec )(?>.*? - ).*\bn_match=(\d{1,15})",
+    "min_hits": r"^(?>.*?spec )(?>.*? - ).*\bmin_hits=(\d{1,15})",
 }
 _NAMES: Mapping[str, Setting] = {"enabled": "on", "disabled": "off"}
 
@@ -73,7 +77,7 @@ def counts(log: str) -> dict[str, int]:
 
 def settings_shown(log: str) -> dict[str, Setting]:
     """The settings that the engine says are in force, by the names that profiles give them."""
-    found = {name: re.search(pattern, log) for name, pattern in _SHOWN.items()}
+    found = {name: re.search(pattern, log, re.MULTILINE) for name, pattern in _SHOWN.items()}
     return {name: _value(match[1]) for name, match in found.items() if match is not None}
 
 
@@ -82,6 +86,6 @@ def _last(pattern: re.Pattern[str], log: str) -> re.Match[str] | None:
 
 
 def _value(text: str) -> Setting:
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(r"\d{1,15}", text):
         return int(text)
-    return float(text) if re.fullmatch(r"[\d.]+", text) else _NAMES.get(text, text)
+    return float(text) if re.fullmatch(r"\d+\.\d*", text) else _NAMES.get(text, text)

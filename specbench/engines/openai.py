@@ -12,9 +12,10 @@ from typing import Any
 from specbench.engines import counters, logs
 from specbench.engines.base import Answer, EngineInfo, Reason, Request, StopReason, TrialError, bad_answer, understood
 from specbench.engines.server import Running
-from specbench.engines.stream import decoded, events
+from specbench.engines.stream import events
 from specbench.engines.wire import Exchange
 from specbench.records import Message
+from specbench.untrusted import decoded
 
 _CHAT, _MODELS = "/v1/chat/completions", "/v1/models"
 _TIMEOUT = 60.0  # for everything but a generation

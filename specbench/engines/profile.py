@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from specbench.errors import InputError
 from specbench.records import Doubt, Kind, Protocol, Setting
+from specbench.untrusted import toml, understood
 
 Words = tuple[str, ...]
 Drafter = Literal["draft-model", "eagle", "eagle3", "medusa", "dflash", "dspark", "mtp", "domino", "orthrus"]
@@ -80,6 +81,11 @@ def parse_profile(name: str, text: str, *, bases: Mapping[str, str]) -> Profile:
 
     `without` are dotted keys of the base that this engine does not have.
     """
+    with understood(f"engine profile {name!r}", hint="compare it with the profiles in specbench/engines/profiles"):
+        return _parsed(name, text, bases)
+
+
+def _parsed(name: str, text: str, bases: Mapping[str, str]) -> Profile:
     values = _toml(name, text)
     gone: tuple[str, ...] = tuple(values.pop("without", ()))
     if (base := values.pop("extends", None)) is not None:
@@ -238,7 +244,7 @@ def flags_missing(argv: Iterable[str], help_text: str) -> Words:
     flags: list[str] = []
     for line in help_text.splitlines():
         if re.match(r" {0,9}-", line):  # deeper down stand explanations
-            names = re.split(r"\s{2,}(?![\s-])", line.strip(), maxsplit=1)[0]
+            names = re.split(r"(?<!\s)\s{2,}+(?!-)", line.strip(), maxsplit=1)[0]
             flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", names)
             known.update(flags)
         if "has been removed" in line:
@@ -283,7 +289,7 @@ def _shown(value: Setting) -> str:
 
 def _toml(name: str, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return toml(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"engine profile {name!r} is not TOML: {error}", hint="correct the file") from error
 
@@ -327,6 +333,8 @@ def _check_placeholders(profile: Profile) -> None:
         for key, fragment in table.settings.items():
             texts += [({key}, words) for words in (fragment.values() if isinstance(fragment, dict) else [fragment])]
         for own, words in texts:
+            if broken := [word for word in words if not Template(word).is_valid()]:
+                raise InputError(f"engine profile {profile.name!r}: {broken[0]!r}", hint="write $$ where $ is meant")
             if unknown := {n for word in words for n in Template(word).get_identifiers()} - _FIXED - own:
                 raise InputError(
                     f"engine profile {profile.name!r}: {what} uses the unknown placeholder ${min(unknown)}",

@@ -1,10 +1,7 @@
 """Bytes of an HTTP body -> server-sent events, each with the time its last byte arrived. The caller owns the clock."""
 
-import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 Part = tuple[float, bytes]  # when these bytes arrived
 
@@ -40,19 +37,3 @@ def events(parts: Iterable[Part]) -> Iterator[Event]:
                 name = "error" if field == "error" else name
             elif field == "event":
                 name = value
-
-
-def decoded(text: str | bytes) -> Any:
-    """The JSON value. ValueError where it is none; NaN, infinities and what no float holds are not JSON."""
-    try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")
-
-
-def _finite(text: str) -> float:
-    return value if math.isfinite(value := float(text)) else _no_number(text)

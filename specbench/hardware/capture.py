@@ -1,5 +1,6 @@
 """A machine in a file: the readings of one detection, to be replayed elsewhere. A bug report and a fixture in one."""
 
+import gzip
 import io
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Missing, Source
+from specbench.untrusted import MISFITS
 
 _READINGS = "readings.json"
 _LARGEST = 64 * 2**20
@@ -47,11 +49,11 @@ def write(path: Path, source: Source | None = None) -> int:
 def read(path: Path) -> Source:
     """A source that answers as the captured machine did; nothing is unpacked to disk."""
     recorded: dict[str, Any] = {}
+    source = Source(recorded=recorded)
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with tarfile.open(fileobj=io.BytesIO(_unpacked(path))) as archive:
             for member in archive:
-                file = archive.extractfile(member)
-                if file is None or member.size > _LARGEST:
+                if (file := archive.extractfile(member)) is None:
                     continue
                 text = file.read().decode()
                 if member.name == _READINGS:
@@ -59,11 +61,20 @@ def read(path: Path) -> Source:
                     recorded |= {k: Missing(v["missing"]) if "missing" in v else v["value"] for k, v in answers}
                 else:
                     recorded[f"file {member.name.removeprefix('root/')}"] = text
+        detect(source, devices=True)  # a reading of the wrong kind shows here
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, *MISFITS) as error:
+        raise InputError(f"{path} is no capture: {error}", hint="make one with `specbench hardware capture`") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from error
-    except (tarfile.TarError, zlib.error, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no capture: {error}", hint="make one with `specbench hardware capture`") from error
-    return Source(recorded=recorded)
+    return source
+
+
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as packed:
+        data = packed.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise InputError(f"{path} holds more than {_LARGEST >> 20} MiB", hint="it is no capture; do not unpack it")
+    return data
 
 
 def source(root: Path | None, capture: Path | None) -> Source | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from specbench.hardware.reading import Missing, Source
 
-_LINE = re.compile(r"^\s*(\S+): (.+) \((\d+) MiB, \d+ MiB free\)$", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*(\S+): (.+) \((\d+) MiB, \d+ MiB free\)$", re.MULTILINE)
 _MIB = 2**20
 _CHILD = """import json, xllamacpp
 print(json.dumps([[d["name"], d["description"], d["memory_total"]] for d in xllamacpp.get_device_info()]))"""

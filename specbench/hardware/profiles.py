@@ -11,6 +11,7 @@ from specbench import datafiles, faults
 from specbench.errors import InputError
 from specbench.records import Accelerator
 from specbench.units import size
+from specbench.untrusted import toml
 
 # Figure -> its unit. All rates are dense; `fp16` accumulates in FP32. Prices are those at launch.
 FIGURES: Mapping[str, str] = MappingProxyType(
@@ -102,7 +103,7 @@ class DeviceProfile(_Table):
 def parse_profile(name: str, text: str) -> DeviceProfile:
     """The profile in `text` (TOML). InputError for anything wrong in it."""
     try:
-        return DeviceProfile.model_validate({"id": name, **tomllib.loads(text)})
+        return DeviceProfile.model_validate({"id": name, **toml(text)})
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"hardware profile {name!r} is not TOML: {error}", hint="correct the file") from error
     except ValidationError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from specbench.errors import InputError
 from specbench.models.facts import DrafterKind, ModelFacts
-from specbench.models.gguf import GgufHeader, PackedArray, read_header
+from specbench.models.gguf import GgufHeader, read_header
 
 KINDS: dict[DrafterKind | None, str] = {
     None: "draft model",
@@ -83,8 +83,8 @@ def require_fit(facts: ModelFacts, head: ModelFacts) -> None:
 
 
 def _reasons(target: GgufHeader, draft: GgufHeader) -> Iterator[str]:
-    ours, theirs = (h.values.get("tokenizer.ggml.tokens") for h in (target, draft))
-    if not isinstance(ours, PackedArray) or not isinstance(theirs, PackedArray):
+    ours, theirs = target.vocabulary, draft.vocabulary
+    if ours is None or theirs is None:
         yield "one of the files has no vocabulary"
         return
     kinds = [h.values.get("tokenizer.ggml.model") for h in (target, draft)]

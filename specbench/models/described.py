@@ -13,6 +13,7 @@ from specbench import datafiles, faults
 from specbench.errors import InputError
 from specbench.models import reference
 from specbench.models.facts import KV_BYTES, ModelFacts
+from specbench.untrusted import toml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _KNOWN = re.compile(r"(?P<model>[^/:\s]+)[:\s](?P<quant>[\w-]+)")
@@ -106,13 +107,13 @@ def of_file(facts: ModelFacts) -> Described:
 
 def published_models() -> Mapping[str, Any]:
     """`models`, `quants` with the bytes that a token reads, `kv_bytes_per_token`, `file_share`: prediction.toml."""
-    sizes = tomllib.loads((datafiles.path("results/published") / "prediction.toml").read_text(encoding="utf-8"))
+    sizes = toml((datafiles.path("results/published") / "prediction.toml").read_text(encoding="utf-8"))
     return dict(sizes["sizes"], quants=sizes["bytes"])
 
 
 def _figures(path: Path) -> Described:
     try:
-        given = _Figures.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        given = _Figures.model_validate(toml(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}", hint="docs/buying.md shows one") from error
     except ValidationError as error:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked
 
 # "mtp": heads in a file of their own: a Gemma 4 assistant, or what llama.cpp's converter writes with --mtp
 DrafterKind = Literal["eagle", "eagle3", "medusa", "dflash", "dspark", "mtp", "domino"]
 Role = Literal["lookup", "expert", "head", "other"]
+Count = Annotated[int, Field(ge=0, lt=2**63)]  # a file may state anything
 
 KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # of one element
 
@@ -27,22 +31,22 @@ class Weight:
     role: Role
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class KvCache:
     """What one more token of context adds, in elements of keys and values: while it lies within the window, and beyond.
 
     `windowed_layers` keep only the last `window` tokens; `recurrent_layers` keep a state of fixed size.
     """
 
-    elements: int
-    windowed_elements: int
-    layers: int
-    windowed_layers: int
-    recurrent_layers: int
-    window: int | None
+    elements: Count
+    windowed_elements: Count
+    layers: Count
+    windowed_layers: Count
+    recurrent_layers: Count
+    window: Count | None
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class ModelFacts:
     """Read from the header of a GGUF, or from a folder with config.json and safetensors.
 
@@ -63,34 +67,34 @@ class ModelFacts:
     path: str
     architecture: str
     name: str | None
-    parameters: int | None
-    file_bytes: int
+    parameters: Count | None
+    file_bytes: Count
     quant: str | None
     quantised: bool
-    context_length: int | None
-    layers: int | None
-    vocabulary_size: int | None
+    context_length: Count | None
+    layers: Count | None
+    vocabulary_size: Count | None
     vocabulary_sha256: str | None
     tokenizer_model: str | None
     has_chat_template: bool
-    nextn_layers: int
+    nextn_layers: Count
     drafter: DrafterKind | None = None
     format: Literal["gguf", "safetensors"] = "gguf"
-    files: int = 1
-    types: tuple[tuple[str, int], ...] = ()
-    hidden_size: int | None = None
-    experts: int | None = None
-    experts_used: int | None = None
-    read_bytes: int | None = None
+    files: Count = 1
+    types: tuple[tuple[str, Count], ...] = ()
+    hidden_size: Count | None = None
+    experts: Count | None = None
+    experts_used: Count | None = None
+    read_bytes: Count | None = None
     kv: KvCache | None = None
     kv_unknown: str | None = None
-    nextn_declared: int = 0
+    nextn_declared: Count = 0
     nextn_drafts: bool = True
     head_types: tuple[str, ...] = ()
     head_bits: float | None = None
-    target_hidden_size: int | None = None
-    target_taps: tuple[int, ...] | None = None
-    draft_tokens_most: int | None = None
+    target_hidden_size: Count | None = None
+    target_taps: tuple[Count, ...] | None = None
+    draft_tokens_most: Count | None = None
     embeds: bool = False
 
 

@@ -14,6 +14,7 @@ from specbench.errors import InputError
 from specbench.models import kv as kv_cache
 from specbench.models.facts import DrafterKind, ModelFacts, Role, Weight, elements_by_type, head_quant, read_bytes
 from specbench.models.ggml import FILE_TYPES, MTP_GRAPHS, TENSOR_TYPES, UNQUANTISED
+from specbench.untrusted import understood
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -83,6 +84,12 @@ class GgufHeader:
         """The value of `key`, or of `key` below the architecture's name; None when absent."""
         found = self.values.get(key)
         return found if found is not None else self.values.get(f"{self.values.get('general.architecture')}.{key}")
+
+    @property
+    def vocabulary(self) -> PackedArray | None:
+        """The tokens; None where there are none, or what is called so is no text."""
+        found = self.values.get("tokenizer.ggml.tokens")
+        return found if isinstance(found, PackedArray) and found.kind == _STRING else None
 
 
 class _EndOfFileError(Exception):
@@ -229,7 +236,12 @@ def read_facts(path: Path) -> ModelFacts:
 
 
 def facts_of(headers: Sequence[GgufHeader]) -> ModelFacts:
-    """What the model is whose parts have these headers."""
+    """What the model is whose parts have these headers. InputError where a value is of the wrong kind."""
+    with understood(headers[0].path, hint="convert or download the model again"):
+        return _facts(headers)
+
+
+def _facts(headers: Sequence[GgufHeader]) -> ModelFacts:
     first = headers[0]
     path = first.path
     architecture = first.values.get("general.architecture")
@@ -244,8 +256,7 @@ def facts_of(headers: Sequence[GgufHeader]) -> ModelFacts:
     quantised = any(kind not in UNQUANTISED for kind, _ in types)
     stated = FILE_TYPES.get(first.values.get("general.file_type", -1))
     agrees = stated is not None and (stated not in UNQUANTISED) == quantised  # some converters state a wrong type
-    vocabulary = first.value("tokenizer.ggml.tokens")
-    vocabulary = vocabulary if isinstance(vocabulary, PackedArray) else None
+    vocabulary = first.vocabulary
     experts, used = first.value("expert_count"), first.value("expert_used_count")
     used = used if isinstance(used, int) else None
     head_types, head_bits = head_quant(weights, drafter=drafter is not None)

@@ -13,13 +13,14 @@ Answer = tuple[KvCache | None, str | None]  # the cache, or why it cannot be sai
 _ATTENDS = ("attn_k.", "attn_qkv.", "attn_kv_a_mqa.", "k_proj.", "qkv_proj.", "kv_a_proj_with_mqa.", "query_key_value.")
 _RECURRENT = ("ssm_", "shortconv.", "time_mix_", "linear_attn.", "mamba.", "conv.conv.", "A_log", "mixer.conv1d")
 _OTHER_CACHE = ("indexer", "attn_compress", "compressor")
+_MOST_LAYERS = 10_000
 _LAYER = re.compile(r"(?:blk|layers|h|blocks)\.(\d+)\.(.*)")
 
 
 def of_gguf(value: Any, names: Iterable[str], *, layers: int | None, hidden_size: int | None) -> Answer:
     """From the key-value pairs of a GGUF (`value` looks one up) and the names of its tensors; `layers` without MTP."""
     heads = value("attention.head_count")
-    if not isinstance(layers, int) or not isinstance(hidden_size, int):
+    if not isinstance(layers, int) or not 0 <= layers <= _MOST_LAYERS or not isinstance(hidden_size, int):
         return None, "the header states no layers or no width"
     kv_heads = _each(
         value("attention.head_count_kv") if value("attention.head_count_kv") is not None else heads, layers
@@ -48,7 +49,7 @@ def of_gguf(value: Any, names: Iterable[str], *, layers: int | None, hidden_size
 def of_config(config: Mapping[str, Any], names: Iterable[str]) -> Answer:
     """From a config.json (of the text model) and the names of the tensors."""
     layers, heads, hidden = (config.get(k) for k in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
-    if not isinstance(layers, int) or not isinstance(hidden, int):
+    if not isinstance(layers, int) or not 0 <= layers <= _MOST_LAYERS or not isinstance(hidden, int):
         return None, "config.json states no layers or no width"
     if (rank := config.get("kv_lora_rank")) is not None:
         size = rank + config.get("qk_rope_head_dim", 0)

@@ -13,6 +13,7 @@ from specbench.errors import InputError
 from specbench.models import kv as kv_cache
 from specbench.models.facts import DrafterKind, ModelFacts, Role, Weight, elements_by_type, head_quant, read_bytes
 from specbench.models.gguf import refuse_pointer
+from specbench.untrusted import understood
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _BITS = {"F64": 64, "I64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16}  # others have 8
@@ -36,6 +37,11 @@ _DRAFTERS: tuple[tuple[str, DrafterKind], ...] = (
 
 def read_facts(folder: Path) -> ModelFacts:
     """What the model in `folder` is. InputError for what is missing or damaged."""
+    with understood(folder, hint="download it again"):
+        return _facts(folder)
+
+
+def _facts(folder: Path) -> ModelFacts:
     config = _json(folder / "config.json", hint="give a GGUF file, or a folder with config.json and *.safetensors")
     named = config.get("architectures") or [config.get("model_type")]
     if not isinstance(named, list) or not named or not isinstance(named[0], str):
@@ -94,8 +100,8 @@ def _files(folder: Path) -> list[Path]:
         index = _json(folder / _INDEX, hint="download it again").get("weight_map")
         if not isinstance(index, dict):
             raise InputError(f"{folder / _INDEX} has no weight_map", hint="download it again")
-        names = sorted(set(index.values()))
-        if missing := [name for name in names if not (folder / name).is_file()]:
+        names, present = sorted(set(index.values())), {file.name for file in folder.iterdir()}
+        if missing := [name for name in names if name not in present]:
             raise InputError(
                 f"{folder / _INDEX} names files that are not there: {', '.join(missing[:3])}"
                 + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),  # noqa: PLR2004  shown by name

@@ -16,6 +16,7 @@ from specbench.peers.figure import Figure
 
 FORMATS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("formats.toml").read_text(encoding="utf-8"))
 _WORDS = 200  # characters of a name that are kept
+_MOST_ROWS = 10_000
 _SHARES = ("fraction", "%")  # units in which 0 is a value; a time or a rate of 0 is how tools write none
 
 _GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
@@ -30,6 +31,8 @@ def figures(data: bytes, *, name: str | None = None) -> tuple[str, list[Figure]]
     document = decode(data)
     for kind, form in FORMATS.items():
         if name in (None, kind) and (rows := _rows(document, form, _PREPARED.get(kind, list))):
+            if len(rows) > _MOST_ROWS:
+                raise InputError(f"this {kind} file has more than {_MOST_ROWS} rows", hint="give a part of it")
             found = [figure for row in rows for figure in _figures(row, document, form)]
             if not found:
                 raise InputError(f"this {kind} file has no figure", hint="give the file of a run that finished")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from specbench import faults
 from specbench.analysis.cost import NOTHING, Band, Paid, Use
 from specbench.errors import InputError
+from specbench.untrusted import toml
 
 Number = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _DAY = 24
@@ -144,7 +145,7 @@ def price_list(name: str, text: str) -> PriceList:
     """A list in TOML; InputError for anything wrong in it."""
     hint = "docs/buying.md explains the keys, prices/example.toml is a list"
     try:
-        return PriceList.model_validate(tomllib.loads(text))
+        return PriceList.model_validate(toml(text))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{name} is not TOML: {error}", hint=hint) from error
     except ValidationError as error:

@@ -98,8 +98,8 @@ class RunFile(_Table):
     streams: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1,)
     thinking: bool | None = None
     seed: int = Field(default=1, ge=0)
-    repeats: int = Field(default=1, ge=1)
-    warmups: int = Field(default=1, ge=0)
+    repeats: int = Field(default=1, ge=1, le=10_000)
+    warmups: int = Field(default=1, ge=0, le=10_000)
     control: bool = True
     order: Literal["by-category", "by-repeat"] | None = None
     record_steps: bool = False

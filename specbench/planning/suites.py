@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import tomllib
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from specbench import faults, passages
 from specbench.errors import InputError
 from specbench.records import Check, Message, Passages, Prompt
+from specbench.untrusted import toml
 
 _SUITE, _PASSAGES = "suite.toml", "passages.toml"
 
@@ -158,7 +160,7 @@ def select(
 
 def _toml(name: str, text: str, wrong: list[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return toml(text)
     except tomllib.TOMLDecodeError as error:
         wrong.append(f"{name}: {error}")
         return {}
@@ -246,8 +248,9 @@ def _check_faults(check: Check) -> list[str]:
 
 def _text_faults(what: str, text: str, read: Callable[[str], Any]) -> list[str]:
     try:
-        read(text)
-    except (ValueError, re.error) as error:
+        with warnings.catch_warnings(action="error"):  # a pattern that a newer Python will read in another way
+            read(text)
+    except (ValueError, re.error, OverflowError, RecursionError, FutureWarning) as error:
         return [f"the {what} is wrong: {error}"]
     return []
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from specbench.engines import counters, llamacpp, openai
 from specbench.engines.base import Answer, Request, TrialError, understood
-from specbench.engines.stream import decoded
 from specbench.engines.wire import Exchange
 from specbench.records import DraftCounts
+from specbench.untrusted import decoded
 
 HERE = Path(__file__).parent
 LLAMA = ("llama-server-draft-model", "xllamacpp-draft-model", "llama-server-ngram-simple", "llama-server-none")
