@@ -31,6 +31,7 @@ Rows = list[dict[str, Any]]
 
 _OPTIONAL = {
     "huggingface_hub": ("downloads models named ORG/REPO:QUANT", "pip install 'specbench[hub]'"),
+    "ray": ("one run on many machines: `specbench run --fleet`", "pip install 'specbench[fleet]'"),
     "amdsmi": ("AMD cards: names and energy counters", "pip install 'specbench[amd]'"),
 }
 

@@ -3,7 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from specbench.analysis.metrics import METRICS
 from specbench.engines import catalog
 from specbench.engines.profile import choose, needs
 from specbench.errors import InputError
-from specbench.execution import BlockStarted, TrialStarted, execute
+from specbench.execution import BlockStarted, Event, TrialStarted, execute
 from specbench.hardware import telemetry
 from specbench.hardware.detect import detect
 from specbench.models import compatibility, discovery, micro, micro_folders, reference
@@ -26,10 +26,10 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
+from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
 
-Observer = Callable[[Result | BlockStarted | TrialStarted], None]
+Observer = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -206,40 +206,69 @@ def deadline(budget: float | None) -> float | None:
 
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
-    left = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"} - folder.done
-    before = [] if folder.plan.until is None else store.read(folder.path).results
-    stopped = None
+    plan, left, interrupted = folder.plan, planned(folder.plan) - folder.done, False
+    before = [] if plan.until is None else store.read(folder.path).results
+    cards = store.machine(folder.path).accelerators
     try:
-        watched = telemetry.opened(store.machine(folder.path).accelerators) if folder.plan.telemetry else nullcontext()
-        with watched as sampler:
-            if sampler is not None and left:
-                folder.append(sampler.idle())
-            with closing(
-                execute(
-                    folder.plan,
-                    done=folder.done,
-                    logs=folder.logs,
-                    deadline=deadline,
-                    sampler=sampler,
-                    enough=lambda block: until.enough(folder.plan, block, before),
-                )
-            ) as results:
-                for result in results:
-                    if not isinstance(result, BlockStarted | TrialStarted):
-                        folder.append(result)
-                    if isinstance(result, Generation):
-                        left.discard(result.trial.id)
-                        before.append(result)
-                    elif isinstance(result, Skip):
-                        before.append(result)
-                    elif isinstance(result, Enough):
-                        left.difference_update(result.trials)
-                    observe(result)
+        found = measured(plan, before, done=folder.done, logs=folder.logs, deadline=deadline, cards=cards)
+        with closing(found) as events:
+            for event in events:
+                take_in(folder, left, event)
+                observe(event)
     except KeyboardInterrupt:
-        stopped = "interrupted"
-    if left and stopped is None and deadline is not None and time.monotonic() >= deadline:
-        stopped = "budget"
-    return Outcome(folder.path, len(left), stopped, folder.warnings)
+        interrupted = True
+    return outcome(folder, left, interrupted=interrupted, deadline=deadline)
+
+
+def planned(plan: Plan) -> set[str]:
+    """Ids of the trials that are recorded once each."""
+    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
+
+
+def outcome(folder: store.RunFolder, left: set[str], *, interrupted: bool, deadline: float | None) -> Outcome:
+    """How a run ended whose trials `left` are not done."""
+    late = bool(left) and deadline is not None and time.monotonic() >= deadline
+    return Outcome(
+        folder.path, len(left), "interrupted" if interrupted else "budget" if late else None, folder.warnings
+    )
+
+
+def measured(
+    plan: Plan,
+    before: list[Result],
+    *,
+    done: Collection[str],
+    logs: Path,
+    deadline: float | None,
+    cards: Sequence[Accelerator],
+    check: Callable[[Contender], Skip | None] = catalog.check_available,
+) -> Generator[Event]:
+    """What happens when the plan is carried out here. `before`: earlier results, for `until`; it grows."""
+
+    def enough(block: Block) -> Iterator[Enough]:
+        return until.enough(plan, block, before)
+
+    watched = telemetry.opened(cards) if plan.telemetry else nullcontext()
+    with watched as sampler:
+        if sampler is not None and not planned(plan).issubset(done):
+            yield sampler.idle()
+        found = execute(plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough)
+        with closing(found) as events:
+            for event in events:
+                if isinstance(event, Generation | Skip):
+                    before.append(event)
+                yield event
+
+
+def take_in(folder: store.RunFolder, left: set[str], event: Event) -> None:
+    """Write what was measured to the folder, and cross it out of what is left."""
+    if isinstance(event, BlockStarted | TrialStarted):
+        return
+    folder.append(event)
+    if isinstance(event, Generation):
+        left.discard(event.trial.id)
+    elif isinstance(event, Enough):
+        left.difference_update(event.trials)
 
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
@@ -306,7 +335,6 @@ class Tally:
     """The running result of one contender, by the same definitions as the report's."""
 
     trials: int = 0
-    skipped: bool = False
     decode: tuple[float, float] = (0.0, 0.0)
     accepted: tuple[float, float] = (0.0, 0.0)
 

@@ -53,7 +53,7 @@ def show(
         sections.show((section for b in found for section in report.sections(b)), output)
 
 
-def show_machines(runs: Sequence[Path], *, format_: str, html: Path | None, output: Path | None) -> None:
+def show_machines(runs: Sequence[Path], *, format_: str, html: Path | None = None, output: Path | None = None) -> None:
     """Who is faster at what, and whether drafter or hardware makes the difference."""
     read = [pipeline.read(run) for run in runs]
     found = machines(

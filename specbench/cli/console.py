@@ -22,11 +22,12 @@ from specbench import pipeline
 from specbench.analysis.comparison import Comparison
 from specbench.analysis.tuning import Tuned
 from specbench.cli import flags
+from specbench.cli.buying import show_machines
 from specbench.cli.sections import show
 from specbench.errors import InputError
-from specbench.execution import BlockStarted, TrialStarted
+from specbench.execution import Event, TrialStarted
 from specbench.planning.extent import Extent
-from specbench.records import Enough, Failure, Generation, Plan, Result, Skip
+from specbench.records import Enough, Failure, Generation, Plan, Skip
 from specbench.report.formats import rendered
 from specbench.report.section import Section
 from specbench.report.text import sections
@@ -38,15 +39,20 @@ _PLAIN_EVERY = 10.0  # seconds between lines when there is no terminal
 
 
 class Progress:
-    """What runs now, how long it will take, and the running result of each contender."""
+    """What runs now, how long it will take, and the running result of each contender, or of each node of a fleet.
 
-    def __init__(self, plan: Plan) -> None:
+    `times`: different machines that carry the plan out.
+    """
+
+    def __init__(self, plan: Plan, *, nodes: Sequence[str] = (), times: int = 1) -> None:
         self._console = Console(stderr=True)
         self._live: Live | None = None
-        self._planned = Counter(t.contender for b in plan.blocks for t in b.trials if t.role != "warm-up")
-        self._names = [c.name for c in plan.contenders]
-        self._tallies = {name: pipeline.Tally() for name in self._names}
-        self._now = "starting"
+        self._each = Counter(t.contender for b in plan.blocks for t in b.trials if t.role != "warm-up")
+        self._planned = Counter({name: times * count for name, count in self._each.items()})
+        self._nodes = nodes
+        self._tallies = {name: pipeline.Tally() for name in nodes or self._planned}
+        self._skipped: set[str] = set()
+        self._now: dict[str | None, str] = {None: "starting"}
         self._started = time.monotonic()
         self._last_line = self._started
 
@@ -60,25 +66,36 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def observe(self, event: Result | BlockStarted | TrialStarted) -> None:
+    def observe_on(self, node: str, event: Event | str) -> None:
+        """Take in what happens on a node of a fleet, or why it is lost."""
+        if isinstance(event, str):
+            self._now[node] = "lost"
+            self._say(f"[red]{escape(event)}[/red]")
+        else:
+            self.observe(event, node=node)
+
+    def observe(self, event: Event, *, node: str | None = None) -> None:
         """Take in what execution yields; called once for each event."""
         if isinstance(event, TrialStarted):
-            self._now = f"{event.trial.contender}  {event.trial.prompt}  temperature {event.trial.temperature:g}"
+            self._now[node] = self._now[None] = (
+                f"{event.trial.contender}  {event.trial.prompt}  temperature {event.trial.temperature:g}"
+            )
         elif isinstance(event, Generation | Failure):
-            self._tallies[event.trial.contender].add(event)
+            self._tallies[node or event.trial.contender].add(event)
             if isinstance(event, Failure):
                 self._say(f"[red]failed[/red] {escape(event.trial.id)}: {escape(event.message)}")
         elif isinstance(event, Enough):
             self._planned[event.contender] -= len(event.trials)
             self._say(f"enough {escape(event.contender)}, {event.category}: {event.reason}")
         elif isinstance(event, Skip):
-            self._tallies[event.contender].skipped = True
+            self._skipped.add(event.contender)
+            self._planned[event.contender] = max(0, self._planned[event.contender] - self._each[event.contender])
             self._say(
                 f"[yellow]skipped[/yellow] {escape(event.contender)}: {escape(event.reason)} ({escape(event.hint)})"
             )
         if self._live is None and time.monotonic() - self._last_line >= _PLAIN_EVERY:
             self._last_line = time.monotonic()
-            self._say(f"{self._done()} of {self._total()} trials, {self._eta()}; now {escape(self._now)}")
+            self._say(f"{self._done()} of {self._total()} trials, {self._eta()}; now {escape(self._now[None])}")
 
     def _say(self, text: str) -> None:
         self._console.print(printable(text), highlight=False, soft_wrap=True)
@@ -87,7 +104,7 @@ class Progress:
         return sum(tally.trials for tally in self._tallies.values())
 
     def _total(self) -> int:
-        return sum(n for name, n in self._planned.items() if not self._tallies[name].skipped)
+        return self._planned.total()
 
     def _eta(self) -> str:
         done, spent = self._done(), time.monotonic() - self._started
@@ -97,21 +114,24 @@ class Progress:
 
     def _draw(self) -> Group:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for title in ("contender", "trials", "tok/s", "accepted"):
-            table.add_column(title, justify="left" if title == "contender" else "right", no_wrap=True)
-        for name in self._names:
-            tally = self._tallies[name]
+        table.add_column("node" if self._nodes else "contender", no_wrap=True)
+        for title in ("trials", "tok/s", "accepted"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("now" if self._nodes else "", no_wrap=True, overflow="ellipsis")
+        for name, tally in self._tallies.items():
             speed, accepted = tally.decode_speed(), tally.acceptance()
+            of_all = "" if self._nodes else f"/{self._planned[name]}"
             table.add_row(
                 Text(printable(name)),
-                "skipped" if tally.skipped else f"{tally.trials}/{self._planned[name]}",
+                "skipped" if name in self._skipped else f"{tally.trials}{of_all}",
                 "" if speed is None else significant(speed),
                 "" if accepted is None else percent(accepted),
+                Text(printable(self._now.get(name, ""))),
             )
         done, total = self._done(), max(1, self._total())
         head = Table.grid(padding=(0, 1))
         head.add_row(ProgressBar(total=total, completed=done, width=30), f"{done}/{total}", self._eta())
-        return Group(head, Text(printable(self._now), no_wrap=True, overflow="ellipsis"), table)
+        return Group(head, Text(printable(self._now[None]), no_wrap=True, overflow="ellipsis"), table)
 
 
 def show_comparison(
@@ -155,6 +175,26 @@ def show_plan(plan: Plan, extent: Extent) -> None:
         print(printable(f"\n{method}: left out, {reason}"))
     for name, remark in plan.drafters_found.items():
         print(printable(f"\n{name}: {remark}"))
+
+
+def conclude(outcomes: Sequence[pipeline.Outcome], *, json: bool, strict: bool, again: str) -> int:
+    """Show what was measured, here or on several machines, and return the exit status: of several, the highest."""
+    read = [pipeline.read(outcome.path) for outcome in outcomes]
+    shown, status = [found for found in read if found[1].measured], 0
+    with flags.reader_may_leave():
+        if len(shown) > 1:
+            show_machines([run.path for run, _ in shown], format_="json" if json else "text")
+        elif shown:
+            show_comparison(*shown[0], format_="json" if json else "text")
+    for outcome, (run, comparison) in zip(outcomes, read, strict=True):
+        if comparison.measured:
+            try:
+                pipeline.write_page(run, comparison, outcome.path / "report.html")
+            except InputError as error:  # the records are there; `specbench report` can make it elsewhere
+                print(f"warning: {error.message}", file=sys.stderr)
+        show_outcome(outcome, run, again=again)
+        status = max(status, pipeline.exit_status(outcome, run, comparison, strict=strict))
+    return status
 
 
 def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench run") -> None:

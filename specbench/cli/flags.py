@@ -10,11 +10,10 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from specbench import datafiles, store
+from specbench import datafiles, store, untrusted
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.units import parse_duration
-from specbench.untrusted import toml
 
 
 def runfile(
@@ -30,9 +29,9 @@ def runfile(
     for pair in sweep or ():
         given = _merged(given, _swept(pair))
     if path is not None:
-        base = _toml(path)
+        base = toml(path)
     elif model is None and "url" not in given:
-        base = _toml(datafiles.path("micro/run.toml"))
+        base = toml(datafiles.path("micro/run.toml"))
         if "until" in given:
             del base["prompts_per_category"]  # the rule decides how many
     else:
@@ -63,11 +62,13 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {**below, **above, **both}
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def toml(path: Path, *, what: str = "run file") -> dict[str, Any]:
+    """The tables of a user's file."""
     try:
-        return toml(path.read_text(encoding="utf-8"))
+        return untrusted.toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"there is no run file {path}", hint="check the path; --model is for models") from error
+        hint = "check the path; --model is for models" if what == "run file" else "check the path"
+        raise InputError(f"there is no {what} {path}", hint=hint) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}", hint="correct the file") from error
 
@@ -130,7 +131,7 @@ def seconds(text: str | None) -> float | None:
 def value(text: str) -> bool | int | float | str:
     """A setting's value as TOML would read it; what TOML cannot read is a string."""
     try:
-        parsed = toml(f"v = {text}")["v"]
+        parsed = untrusted.toml(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         return text
     return parsed if isinstance(parsed, bool | int | float | str) else text

@@ -236,3 +236,14 @@ BoughtModel = Annotated[
 Like = Annotated[
     str | None, _option("--like", text="Lay the run out as a published table, e.g. mtp-quants.", metavar="NAME")
 ]
+Fleet = Annotated[
+    str | None,
+    _option("--fleet", text="Measure on the nodes of a Ray cluster; `local`: here, as one.", metavar="ADDRESS"),
+]
+FleetFile = Annotated[
+    Path | None, _option("--fleet-file", text="With --fleet: where engines and models lie on nodes.", metavar="TOML")
+]
+FleetOn = Annotated[
+    str | None,
+    _option("--on", text="With --fleet: only nodes like this: gpu.name~3090, memory>=64GiB.", metavar="REQUIREMENT"),
+]

@@ -48,6 +48,9 @@ def run(
     results: o.Results = Path("results"),
     resume: o.Resume = None,
     hostname: o.Hostname = False,
+    fleet: o.Fleet = None,
+    fleet_file: o.FleetFile = None,
+    on: o.FleetOn = None,
     strict: o.Strict = False,
     json: o.Json = False,
 ) -> None:
@@ -89,28 +92,33 @@ def run(
         "until": until,
         "name": name,
     }
-    if resume is None:
+    if fleet is None and (fleet_file is not None or on is not None):
+        raise InputError("--fleet-file and --on are for fleets", hint="add --fleet ADDRESS")
+    path = None if resume is None else flags.run_folder(resume, results=results)
+    if path is None:
         plan = pipeline.plan_run(flags.runfile(runfile, **asked, budget=flags.seconds(budget)), engines=engines)
         plan = replace(plan, command=flags.shown_words(sys.argv[1:]))
         extent = pipeline.extent_of(plan, results=results, estimated=dry_run)
         if dry_run:
             console.show_plan(plan, extent)
-            return
-        console.agree(extent, yes=yes or plan.budget is not None)
-        with console.Progress(plan) as progress:
-            outcome = pipeline.start(plan, results=results, observe=progress.observe, hostname=hostname)
+        else:
+            console.agree(extent, yes=yes or plan.budget is not None)
     else:
-        path = flags.run_folder(resume, results=results)
         flags.refuse_with_resume(runfile, dry_run=dry_run, **asked)
-        with console.Progress(store.read(path).plan) as progress:
-            outcome = pipeline.resume(path, observe=progress.observe, budget=flags.seconds(budget))
-    measured, comparison = pipeline.read(outcome.path)
-    if comparison.measured:
-        with flags.reader_may_leave():
-            console.show_comparison(measured, comparison, format_="json" if json else "text")
-        try:
-            pipeline.write_page(measured, comparison, outcome.path / "report.html")
-        except InputError as error:  # the records are there; `specbench report` can make it elsewhere
-            print(f"warning: {error.message}", file=sys.stderr)
-    console.show_outcome(outcome, measured)
-    raise typer.Exit(pipeline.exit_status(outcome, measured, comparison, strict=strict))
+        plan = store.read(path).plan
+    if fleet is not None:
+        from specbench.cli import fleet as fleets  # noqa: PLC0415  as above
+
+        outcomes = fleets.run(
+            fleet, plan, path, results=results, file=fleet_file, on=on, hostname=hostname, dry_run=dry_run,
+            budget=plan.budget if path is None else flags.seconds(budget),
+        )  # fmt: skip
+    elif not dry_run:
+        with console.Progress(plan) as progress:
+            if path is None:
+                outcomes = [pipeline.start(plan, results=results, observe=progress.observe, hostname=hostname)]
+            else:
+                outcomes = [pipeline.resume(path, observe=progress.observe, budget=flags.seconds(budget))]
+    if not dry_run:
+        again = "specbench run" if fleet is None else f"specbench run --fleet {fleet}"
+        raise typer.Exit(console.conclude(outcomes, json=json, strict=strict, again=again))

@@ -31,6 +31,14 @@ def find(name: str, *, environment: Mapping[str, str], home: Path, form: str = "
     return _on_hub(name, reference, hub_cache(environment, home))
 
 
+def embedded_file(name: str) -> Path | None:
+    """The member of the embedded family whose file has this name, derived when it is not there yet; None for others."""
+    weights = datafiles.path("micro/weights")
+    derived = re.fullmatch(r"micro-(.+)-[0-9a-f]{12}-v\d+\.gguf", name)
+    made = micro.derive(derived[1], weights=weights, cache=datafiles.cache_folder()) if derived else weights / name
+    return made if made.name == name and made.is_file() else None
+
+
 def read_facts(path: Path) -> ModelFacts:
     """What the model is: a GGUF, or a folder in Hugging Face's layout."""
     return safetensors.read_facts(path) if path.is_dir() else gguf.read_facts(path)
