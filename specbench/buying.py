@@ -236,7 +236,8 @@ def published_reports(context: int) -> Iterator[tuple[str, str, float, tuple[str
     """
     table = prediction.names()
     machines = {name: (device, 1) for name, device in table["devices"].items()}
-    machines |= {name: (pair["device"], pair["count"]) for name, pair in table["pairs"].items()}
+    several = {name: table["cards"][name].split("x ") for name in table["pairs"]}
+    machines |= {name: (device, int(count)) for name, (count, device) in several.items()}
     for row in prediction.published_rows():
         quant, where, method = prediction.quant_of(row), machines.get(row["hardware"]), _METHOD.match(row["method"])
         if quant is None or where is None:

@@ -88,8 +88,9 @@ def import_suite(
     if output_tokens < 1:
         raise InputError(f"answers of {output_tokens} tokens cannot be", hint="--output-tokens 256")
     form = shape(name, columns, licence=licence)
+    data = _bytes(path)
     with _named(path):
-        document = decode(_bytes(path))
+        document = decode(data)
         rows = [document] if isinstance(document, dict) else document
         files, later = converted(rows, form, name=folder.resolve().name, output_tokens=output_tokens)
     suite = parse_suite(files)

@@ -40,7 +40,11 @@ SMALLEST = 2e9  # bytes a token; the published models read 16 to 27 GB
 _ALWAYS = 0.9  # share of steps with a draft from which every round is taken to have one
 _ENGINES = re.compile(r"llama|Luce|PTI|dflash_server|buun", re.IGNORECASE)  # that read GGUF; others have another MBU
 _MANY = re.compile(r"^\d+x (?=[a-z0-9-]+$)")
-_LENGTH = re.compile(r"n[_-]max[ =](\d+)")
+_DRAFTING = {  # how a row's method says what it is and how much it drafts
+    "mtp": re.compile(r"(?!.*(?:streams|p_min|lookup))(?=.*MTP).*?n[_-]max[ =](\d+)"),
+    "dflash": re.compile(r"DFlash.* DDTree budget (\d+)$"),
+}
+_DRAFTED = {"mtp": "draft_tokens_max", "dflash": "tree_budget"}  # the setting of a run that says it
 _PROJECT = re.compile(r"https?://github\.com/[^/ ]+/[^/ ]+(?:/pull/\d+)?|(?:https?://)?[^/ ]*")
 _QUANT = re.compile(r"(?<![\w-])(UD[-_])?(Q\d_K_(?:M|S|XL)|Q\d_K|Q\d_\d)\b")
 
@@ -105,8 +109,8 @@ def _published(row: Mapping[str, str], table: Mapping[str, Any], known: Mapping[
     quant = quant_of(row)
     sizes = table["bytes"] if row["model"] in table["sizes"]["models"] else {}
     bytes_read = sizes.get(quant) if quant else None
-    drafting = _LENGTH.search(row["method"]) if "MTP" in row["method"] and "streams" not in row["method"] else None
-    length = int(drafting[1]) if drafting and "p_min" not in row["method"] and "lookup" not in row["method"] else None
+    drafting = {name: int(found[1]) for name, pattern in _DRAFTING.items() if (found := pattern.match(row["method"]))}
+    method, length = next(iter(drafting.items()), (None, None))
     tau = float(row["mean_accept_len"]) if row["mean_accept_len"] else None
     if tau is None and length is not None and row["acceptance_rate"]:
         tau = 1 + length * float(row["acceptance_rate"])
@@ -124,6 +128,7 @@ def _published(row: Mapping[str, str], table: Mapping[str, Any], known: Mapping[
             plain=float(row["baseline_tok_s"]),
             bandwidth=known[device].figure("bandwidth") if roofline else None,
             read_bytes=bytes_read if roofline else None,
+            method=method if fast is not None else None,
             draft_tokens=length if fast is not None else None,
             tokens_per_round=tau if fast is not None else None,
             fast=fast,
@@ -193,10 +198,11 @@ def on_device(
     rows: Sequence[Published],
     memory: float | None = None,
 ) -> OnDevice:
-    """Plain decoding, and the run's MTP rows, on a device. `memory`: bytes in place of the profile's."""
+    """Plain decoding, and the run's rows of methods that are known, on a device. `memory`: bytes, not the profile's."""
     memory, bandwidth = memory or device.figure("memory"), device.figure("bandwidth")
     lacking = None if memory is None else model.file_bytes + model.kv(context) - memory
-    used, slope = predicted(utilisations(rows), device.id), predicted(slopes(rows), device.id)
+    used = predicted(utilisations(rows), device.id)
+    costs = {method: predicted(slopes(rows, method), device.id) for method in _DRAFTED}
     if device.kind == "tpu" or (lacking is not None and lacking > 0):  # what is published is about llama.cpp
         return OnDevice(device.id, device.name, lacking, ())
     if bandwidth is None or used is None or model.read_bytes is None:
@@ -204,8 +210,9 @@ def on_device(
     plain = plain_speed(used, bandwidth=bandwidth, read_bytes=model.read_bytes + model.kv(context))
     guesses = [Guess(None, None, "none", None, None, plain)]
     for row in work:
-        tau, length = row.metrics["mean_acceptance_length"], row.axes.get("draft_tokens_max")
-        if row.method == "mtp" and row.right and not row.synthetic and tau and slope and isinstance(length, int):
+        tau, slope = row.metrics[LENGTH], costs.get(row.method)
+        length = row.axes.get(_DRAFTED.get(row.method, ""))
+        if slope and row.right and not row.synthetic and tau and isinstance(length, int):
             gain = speedup(slope, tokens_per_round=tau, draft_tokens=length)
             guesses.append(Guess(row.category, row.temperature, row.label, tau.value, gain, plain.over(gain)))
     return OnDevice(device.id, device.name, lacking, tuple(guesses))

@@ -18,14 +18,16 @@ from specbench.analysis.verification import Cost
 
 LEAST = 4  # devices, or degrees of freedom within them, for an interval
 Basis = Literal["published for this device", "other devices"]
-Kind = Literal["plain speed", "speedup"]
+Kind = Literal["plain speed", "speedup, MTP", "speedup, DFlash with a draft tree"]
+KINDS: Mapping[str, Kind] = {"mtp": "speedup, MTP", "dflash": "speedup, DFlash with a draft tree"}  # by method
 
 
 @dataclass(frozen=True)
 class Published:
     """A published row that can be predicted. `read_bytes` and `bandwidth` are None where device or model are unclear.
 
-    `draft_tokens`: the draft length g. `tokens_per_round`: the mean acceptance length, or 1 + g x the acceptance rate.
+    `draft_tokens`: the draft length g, or the nodes of a draft tree. `tokens_per_round`: the mean acceptance length, or
+    1 + g x the acceptance rate.
     """
 
     device: str
@@ -34,6 +36,7 @@ class Published:
     plain: float
     bandwidth: float | None = None
     read_bytes: float | None = None
+    method: str | None = None
     draft_tokens: int | None = None
     tokens_per_round: float | None = None
     fast: float | None = None
@@ -250,10 +253,12 @@ def _guesses(row: Published, others: Sequence[Published]) -> Iterable[tuple[Kind
     used = predicted(utilisations(others), row.device)
     if used is not None and row.bandwidth is not None and row.read_bytes is not None:
         yield "plain speed", row.plain, plain_speed(used, bandwidth=row.bandwidth, read_bytes=row.read_bytes)
-    slope = predicted(slopes(others), row.device)
-    if slope is not None and row.tokens_per_round is not None and row.draft_tokens is not None and row.fast is not None:
+    if row.method is None or row.tokens_per_round is None or row.draft_tokens is None or row.fast is None:
+        return
+    if (slope := predicted(slopes(others, row.method), row.device)) is not None:
         tau = Estimate(row.tokens_per_round, None, None, 1)
-        yield "speedup", row.fast / row.plain, speedup(slope, tokens_per_round=tau, draft_tokens=row.draft_tokens)
+        gain = speedup(slope, tokens_per_round=tau, draft_tokens=row.draft_tokens)
+        yield KINDS[row.method], row.fast / row.plain, gain
 
 
 def utilisations(rows: Iterable[Published]) -> Spread:
@@ -261,9 +266,9 @@ def utilisations(rows: Iterable[Published]) -> Spread:
     return spread((r.device, r.source, u) for r in rows if (u := r.utilisation) is not None)
 
 
-def slopes(rows: Iterable[Published]) -> Spread:
-    """What a drafted token costs; rows whose round is no dearer than a plain step say nothing of it."""
-    return spread((r.device, r.source, s) for r in rows if (s := r.slope) is not None and s > 0)
+def slopes(rows: Iterable[Published], method: str) -> Spread:
+    """What a token drafted by a method costs; rows whose round is no dearer than a plain step say nothing of it."""
+    return spread((r.device, r.source, s) for r in rows if r.method == method and (s := r.slope) and s > 0)
 
 
 @dataclass(frozen=True)

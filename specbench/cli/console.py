@@ -23,7 +23,7 @@ from specbench.analysis.comparison import Comparison
 from specbench.analysis.tuning import Tuned
 from specbench.cli import flags
 from specbench.cli.buying import show_machines
-from specbench.cli.sections import draw
+from specbench.cli.sections import show
 from specbench.errors import InputError, SpecbenchError
 from specbench.execution import Event, TrialStarted
 from specbench.planning.extent import Extent
@@ -144,33 +144,18 @@ def show_comparison(
     """The conclusions in one of the formats, and what `others` measured; text is drawn to the terminal's width."""
     for warning in run.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    text = None if format_ == "text" else rendered(format_, comparison, others)
-    if output is not None:
-        try:
-            with output.open("w", encoding="utf-8") as file:
-                _write(text, [*sections(comparison), *others], Console(file=file, width=160))
-        except OSError as error:
-            raise InputError(f"cannot write {output}: {error.strerror}", hint="choose another --output") from error
+    if format_ == "text":
+        show([*sections(comparison), *others], output)
     else:
-        _write(text, [*sections(comparison), *others], Console(width=None if sys.stdout.isatty() else 160))
-
-
-def _write(text: str | None, shown: Sequence[Section], console: Console) -> None:
-    if text is not None:
-        console.file.write(text)
-        return
-    for section in shown:
-        draw(console, section)
+        flags.write(rendered(format_, comparison, others), output)
 
 
 def show_tuned(tuned: Tuned, *, json: bool) -> None:
     """The winners and what starts the engine with them."""
     if json:
         print(json_text.dumps(asdict(tuned), indent=1))
-        return
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for section in tuned_sections(tuned):
-        draw(console, section)
+    else:
+        show(tuned_sections(tuned))
 
 
 def agree(extent: Extent, *, yes: bool) -> None:

@@ -137,17 +137,17 @@ def value(text: str) -> bool | int | float | str:
     return parsed if isinstance(parsed, bool | int | float | str) else text
 
 
-def settings(pairs: list[str] | None) -> dict[str, Any] | None:
-    """KEY=VALUE pairs as a dictionary."""
+def settings(pairs: list[str] | None, *, like: str = "threads=8") -> dict[str, Any] | None:
+    """KEY=VALUE pairs as a dictionary; `like` shows how one is written."""
     if pairs is None:
         return None
-    return dict(_pair(pair) for pair in pairs)
+    return dict(_pair(pair, like) for pair in pairs)
 
 
-def _pair(pair: str) -> tuple[str, bool | int | float | str]:
+def _pair(pair: str, like: str) -> tuple[str, bool | int | float | str]:
     key, equals, text = pair.partition("=")
     if not equals or not key:
-        raise InputError(f"{pair!r} is not KEY=VALUE", hint="write it as threads=8")
+        raise InputError(f"{pair!r} is not KEY=VALUE", hint=f"write it as {like}")
     return key.strip(), value(text.strip())
 
 

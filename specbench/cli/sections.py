@@ -21,12 +21,12 @@ def show(sections: Iterable[Section], path: Path | None = None) -> None:
     if path is not None:
         console.file = StringIO()
     for section in sections:
-        draw(console, section)
+        _draw(console, section)
     if path is not None:
         flags.write(console.export_text(), path)
 
 
-def draw(console: Console, section: Section) -> None:
+def _draw(console: Console, section: Section) -> None:
     console.print(Text(printable(section.title), style="bold"))
     for line in section.lines:
         console.print(Text(printable(f"- {line}")), soft_wrap=False)

@@ -58,7 +58,12 @@ def suites_import(
     from specbench.cli import flags  # noqa: PLC0415
 
     suite, later = exchange.import_suite(
-        file, to, name=format_, columns=flags.settings(column) or {}, licence=licence, output_tokens=output_tokens
+        file,
+        to,
+        name=format_,
+        columns=flags.settings(column, like="prompt=NAME") or {},
+        licence=licence,
+        output_tokens=output_tokens,
     )
     typer.echo(f"{to}: {len(suite.prompts)} prompts in {len(suite.categories)} categories; licence: {suite.licence}")
     if later:

@@ -2,6 +2,7 @@
 
 import platform
 import re
+from functools import partial
 
 from specbench.hardware.reading import Facts, Missing, Source
 
@@ -27,9 +28,9 @@ def read(source: Source, system: str, facts: Facts) -> None:
     else:
         facts.put("cpu", source.ask("processor", platform.processor))
         facts.put("isa", Missing("unsupported: not read on this system"))
-    for name, question in _PSUTIL.items():
+    for name in ("cores_physical", "cores_logical", "cores_usable", "memory"):
         if name not in facts.values:
-            facts.put(name, source.ask(name, question))
+            facts.put(name, source.ask(name, partial(_psutil, name)))
 
 
 def sysctl(source: Source, key: str) -> str | Missing:
@@ -37,31 +38,17 @@ def sysctl(source: Source, key: str) -> str | Missing:
     return source.program(f"sysctl {key}", ["/usr/sbin/sysctl", "-n", key], timeout=5.0)
 
 
-def _cores(*, logical: bool) -> int | Missing:
+def _psutil(name: str) -> int | Missing:
     import psutil  # noqa: PLC0415  the command line must start without it
 
-    return psutil.cpu_count(logical=logical) or Missing("unsupported: the system does not say")
-
-
-def _memory() -> int:
-    import psutil  # noqa: PLC0415  the command line must start without it
-
-    return psutil.virtual_memory().total
-
-
-def _usable() -> int | Missing:
-    import psutil  # noqa: PLC0415  the command line must start without it
-
-    affinity = getattr(psutil.Process(), "cpu_affinity", None)
-    return len(affinity()) if affinity else Missing("unsupported: the system does not say")
-
-
-_PSUTIL = {
-    "cores_physical": lambda: _cores(logical=False),
-    "cores_logical": lambda: _cores(logical=True),
-    "cores_usable": _usable,
-    "memory": _memory,
-}
+    if name == "memory":
+        return psutil.virtual_memory().total
+    if name == "cores_usable":
+        affinity = getattr(psutil.Process(), "cpu_affinity", None)
+        cores = len(affinity()) if affinity else None
+    else:
+        cores = psutil.cpu_count(logical=name == "cores_logical")
+    return cores or Missing("unsupported: the system does not say")
 
 
 def _linux(source: Source, facts: Facts) -> None:

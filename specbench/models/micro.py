@@ -2,10 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -76,21 +77,25 @@ def derive(kind: str, *, weights: Path, cache: Path) -> Path:
     made = cache / f"micro-{kind}-{digest}-v{_VERSION}.gguf"
     if made.is_file():
         return made
+    with being_made(made, what=f"derive the {kind} model into") as unfinished:
+        _write(sources, unfinished, wanted, label=kind)
+    return made
+
+
+@contextmanager
+def being_made(made: Path, *, what: str) -> Iterator[Path]:
+    """Where to write what becomes `made` once it is whole; UnavailableError when the cache cannot hold it."""
+    cache = made.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=cache, prefix=f".{made.name}.", delete=False) as file:
-            unfinished = Path(file.name)
-        try:
-            _write(sources, unfinished, wanted, label=kind)
-            unfinished.replace(made)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with TemporaryDirectory(dir=cache, prefix=".micro-") as folder:
+            yield Path(folder) / made.name
+            (Path(folder) / made.name).replace(made)
     except OSError as error:
         raise UnavailableError(
-            f"cannot derive the {kind} model into {cache}: {error.strerror or error}",
+            f"cannot {what} {cache}: {error.strerror or error}",
             hint="free some space there, or name another folder in SPECBENCH_CACHE",
         ) from error
-    return made
 
 
 def _parsed(kind: str) -> _Kind:

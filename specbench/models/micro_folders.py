@@ -9,10 +9,10 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from specbench.errors import InputError, UnavailableError
+from specbench.errors import InputError
+from specbench.models.micro import being_made
 
 if TYPE_CHECKING:
     import gguf
@@ -42,19 +42,10 @@ def model_folder(name: str, *, weights: Path, cache: Path) -> Path:
         raise InputError(f"{name} exists as GGUF only", hint=f"for this engine: {', '.join(NAMES)}, or a folder")
     digest = hashlib.sha256(b"".join((weights / f"{f}-q8_0.gguf").read_bytes() for f in NAMES.values())).hexdigest()
     family = cache / f"micro-{digest[:12]}-v{_VERSION}"
-    try:
-        if not family.is_dir():
-            cache.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=cache, prefix=".micro-") as made:
-                unfinished = Path(made) / "family"
-                for file in NAMES.values():
-                    _write(unfinished / file, weights / f"{file}-q8_0.gguf", weights / "target-q8_0.gguf")
-                unfinished.rename(family)
-    except OSError as error:
-        raise UnavailableError(
-            f"cannot make the folders of the micro family in {cache}: {error.strerror or error}",
-            hint="free some space there, or name another folder in SPECBENCH_CACHE",
-        ) from error
+    if not family.is_dir():
+        with being_made(family, what="make the folders of the micro family in") as unfinished:
+            for file in NAMES.values():
+                _write(unfinished / file, weights / f"{file}-q8_0.gguf", weights / "target-q8_0.gguf")
     return family / NAMES[name]
 
 

@@ -62,9 +62,13 @@ def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
         raise InputError("this is no list of prompts", hint="give JSON lines, one object a prompt, or a JSON array")
     told = [_messages(next((row[key] for key in form.prompt if row.get(key)), None)) for row in rows]
-    columns = " or ".join(form.prompt)
+    columns, there = " or ".join(form.prompt), dict.fromkeys(key for row in rows for key in row)
     for fault, wrong, hint in (
-        (f"no text in {columns}", [not messages for messages, _ in told], "name its column: --column prompt=NAME"),
+        (
+            f"no text in {columns}",
+            [not messages for messages, _ in told],
+            f"name its column: --column prompt=NAME, of {', '.join(there)}",
+        ),
         (
             "a placeholder instead of a prompt",
             [any(PLACEHOLDER in text for _, text in messages) for messages, _ in told],
@@ -74,6 +78,10 @@ def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple
         if any(wrong):
             first = wrong.index(True) + 1
             raise InputError(f"{sum(wrong)} of {len(rows)} rows (the first is row {first}) have {fault}", hint=hint)
+    for key, column in (("category", form.category), ("id", form.id)):
+        if column is not None and column not in there:
+            hint = f"--column {key}=NAME, of {', '.join(there)}"
+            raise InputError(f"no row has a column {column!r}", hint=hint)
     entries, ids = defaultdict[str, list[str]](list), Counter[str]()
     for number, (row, (messages, _)) in enumerate(zip(rows, told, strict=True), 1):
         category = _slug(row.get(form.category) if form.category else form.kind)

@@ -47,13 +47,13 @@ def against(offer: Offer, api: Band | None) -> str:
 
 
 _COLUMNS: tuple[tuple[Column, Callable[[Offer, Buying], str]], ...] = (
-    (Column("machine", "", "left", 0), lambda o, _: o.name),
-    (Column("tok/s", "on the mix", "right", 0), lambda o, _: band(o.speed) if o.speed else o.unknown or MISSING),
-    (Column("from", "", "left", 0), lambda o, _: basis(o)),
+    (Column("machine"), lambda o, _: o.name),
+    (Column("tok/s", "on the mix", "right"), lambda o, _: band(o.speed) if o.speed else o.unknown or MISSING),
+    (Column("from"), lambda o, _: basis(o)),
     (Column("plain", "tok/s", "right", 2), lambda o, _: band(o.plain)),
-    (Column("to pay", "$", "right", 0), lambda o, _: significant(o.costs.outlay.value)),
+    (Column("to pay", "$", "right"), lambda o, _: significant(o.costs.outlay.value)),
     (Column("between", "$", "right", 5), lambda o, _: _ends(o.costs.outlay)),
-    (Column("all in", "$/Mtok", "right", 0), lambda o, _: band(o.costs.per_million)),
+    (Column("all in", "$/Mtok", "right"), lambda o, _: band(o.costs.per_million)),
     (Column("API", "writing", "left", 4), lambda o, b: against(o, b.api)),
     (Column("all years", "$", "right", 3), lambda o, _: band(o.costs.total, 3)),
     (Column("fits", "", "left", 1), lambda o, _: fits(o)),
@@ -88,8 +88,7 @@ def sections(b: Buying, *, sourced: bool = True) -> list[Section]:
             )
             work.append((offer.name if number == 0 else "", category, *said))
         rules.append(len(work) - 1)
-    names = (("machine", "left"), ("work", "left"), ("method", "left"), ("tok/s", "right"), ("from", "left"))
-    columns = tuple(Column(name, "", side, 0) for name, side in names)  # type: ignore[arg-type]  # left or right
+    columns = (Column("machine"), Column("work"), Column("method"), Column("tok/s", "", "right"), Column("from"))
     said = (*remarks(b), *(_sources(b) if sourced else ()))
     return [
         Section(marked + heading(b), tuple(c for c, _ in _COLUMNS), rows, footnotes=said),
@@ -211,8 +210,7 @@ def page(found: Sequence[Buying]) -> str:
 
 def inputs(b: Buying) -> Section:
     """Every number of the price list with its source and date."""
-    names = (("input", "left"), ("value", "right"), ("source", "left"), ("as of", "left"))
-    columns = tuple(Column(name, "", side, 0) for name, side in names)  # type: ignore[arg-type]  # left or right
+    columns = (Column("input"), Column("value", "", "right"), Column("source"), Column("as of"))
     rows = tuple((what, band(value, 4), source, date) for what, value, source, date in b.inputs)
     return Section(f"Prices and other inputs{f' ({EXAMPLE})' if b.example else ''}", columns, rows)
 

@@ -49,12 +49,12 @@ def as_json(found: Inspection) -> str:
 def sections(found: Inspection) -> list[Section]:
     """The file, the drafters around it, the methods of each engine."""
     facts = found.facts
-    columns = (Column("", "", "left", 0), Column("", "", "left", 0))
+    columns = (Column(""), Column(""))
     notes = tuple(f"{f.code} {f.message}. {f.hint[:1].upper()}{f.hint[1:]}." for f in found.findings if not f.severe)
     alarms = tuple(f"{f.code} {f.message}. {f.hint[:1].upper()}{f.hint[1:]}." for f in found.findings if f.severe)
     shown = [Section(facts.path, columns, tuple(_rows(facts)), alarms=alarms, footnotes=notes)]
     if found.drafters:
-        names = (Column("file", "", "left", 0), Column("what became of it", "", "left", 0))
+        names = (Column("file"), Column("what became of it"))
         shown.append(Section("Drafters", names, tuple(found.drafters.items())))
     if found.engines:
         shown.append(_methods(found.engines))
@@ -69,7 +69,7 @@ def _methods(engines: tuple[Drafting, ...]) -> Section:
                 reasons[reason].append(method)
     return Section(
         "Methods",
-        (Column("engine", "", "left", 0), Column("can", "", "left", 0), Column("cannot", "", "left", 0)),
+        (Column("engine"), Column("can"), Column("cannot")),
         tuple(
             (
                 e.engine,

@@ -24,7 +24,7 @@ def sections(found: Machines) -> list[Section]:
 
 
 def _who(found: Machines, target: str, temperature: float) -> Section:
-    columns = [Column("category", "", "left", 0), Column("fastest", "", "left", 0)]
+    columns = [Column("category"), Column("fastest")]
     columns += [Column(_letter(n), "tok/s", "left", min(n, 4)) for n in range(len(found.names))]
     rows = tuple(
         (_work(f.work), _lead(f), *(f"{b[0]} {significant(b[1].value)}" if b else MISSING for b in f.best))
@@ -47,10 +47,11 @@ def _work(work: Work) -> str:
 
 
 def _why(found: Machines, target: str, temperature: float) -> Section:
-    names = (
-        ("category", "", "left", 0), ("method", "", "left", 0), ("run", "", "left", 0), ("tok/s", "", "right", 0),
-        ("tok", "/round", "right", 3), ("round", "steps", "right", 4), ("in all", f"× {_letter(0)}", "right", 0),
-        ("plain", "×", "right", 1), ("drafter", "×", "right", 0), ("rounds", "×", "right", 0),
+    columns = (
+        Column("category"), Column("method"), Column("run"), Column("tok/s", "", "right"),
+        Column("tok", "/round", "right", 3), Column("round", "steps", "right", 4),
+        Column("in all", f"× {_letter(0)}", "right"), Column("plain", "×", "right", 1),
+        Column("drafter", "×", "right"), Column("rounds", "×", "right"),
     )  # fmt: skip
     rows: list[tuple[str, ...]] = []
     rules: list[int] = []
@@ -69,7 +70,7 @@ def _why(found: Machines, target: str, temperature: float) -> Section:
         )  # fmt: skip
     return Section(
         f"Drafter or hardware: {target}, {cells.temperature(temperature)}",
-        tuple(Column(*name) for name in names),  # type: ignore[arg-type]  # left or right
+        columns,
         tuple(rows),
         tuple(rules),
         footnotes=(

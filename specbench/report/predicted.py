@@ -12,11 +12,11 @@ from specbench.units import percent, significant, size
 def predicted_section(found: Predicted) -> Section:
     """A line for plain decoding on each device, fastest first, and one for each kind of work with a measured tau."""
     columns = (
-        Column("device", "", "left", 0),
-        Column("work", "", "left", 0),
+        Column("device"),
+        Column("work"),
         Column("method", "", "left", 1),
-        Column("tok/s", "(95 %)", "right", 0),
-        Column("speedup", "× (95 %)", "right", 0),
+        Column("tok/s", "(95 %)", "right"),
+        Column("speedup", "× (95 %)", "right"),
         Column("from", "", "left", 2),
     )
     rows, rules = [], []
@@ -49,7 +49,7 @@ def _footnotes(found: Predicted) -> Iterator[str]:
         return
     yield f"a token reads {size(found.read_bytes)}" + ("" if found.kv_known else ", the KV cache not counted")
     yield "plain speed: bandwidth x the share of it that llama.cpp reached with dense 27B models in published runs"
-    yield "speedup: the run's tokens per round / the published cost of an MTP round; other methods are not predicted"
+    yield "speedup: the run's tokens per round / the published cost of a round: MTP, and DFlash with a draft tree"
     yield "how far off that is on devices it has not seen: specbench predict --backtest"
 
 

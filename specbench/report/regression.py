@@ -20,12 +20,12 @@ def _signed(change: Change, value: float | None) -> str:
 
 
 _TABLE: tuple[tuple[Column, Callable[[Change], str]], ...] = (
-    (Column("contender", "", "left", 0), lambda c: c.contender),
-    (Column("category", "", "left", 0), place_of),
+    (Column("contender"), lambda c: c.contender),
+    (Column("category"), place_of),
     (Column("temp.", "", "right", 4), lambda c: f"{c.temperature:g}"),
     (Column("BASE", "", "right", 2), lambda c: MISSING if c.base is None else significant(c.base)),
     (Column("NEW", "", "right", 2), lambda c: MISSING if c.new is None else significant(c.new)),
-    (Column("change", "", "right", 0), lambda c: _signed(c, c.change)),
+    (Column("change", "", "right"), lambda c: _signed(c, c.change)),
     (
         Column("95 % interval", "", "right", 1),
         lambda c: MISSING if c.low is None else f"{_signed(c, c.low)} to {_signed(c, c.high)}",
@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[Column, Callable[[Change], str]], ...] = (
     (Column("A/A", "floor", "right", 5), lambda c: _signed(c, c.floor).lstrip("+")),
     (Column("found", "least", "right", 6), lambda c: _signed(c, c.detectable).lstrip("+")),
     (Column("n", "", "right", 7), lambda c: str(c.prompts)),
-    (Column("verdict", "", "left", 0), lambda c: c.verdict),
+    (Column("verdict"), lambda c: c.verdict),
 )
 _MANY = 3  # lines of one kind below a table
 
@@ -46,7 +46,7 @@ def sections(found: Regression) -> list[Section]:
     runs = (f"BASE: {_runs(found.base)}", f"NEW: {_runs(found.new)}")
     across = (f"compared across {', '.join(found.across)}: what differs there is part of every change",)
     shown.append(Section("Runs", lines=(*runs, *(across if found.across else ()), *found.notes)))
-    columns = tuple(Column(name, "", "left", 0) for name in ("differs", "BASE", "NEW"))
+    columns = tuple(Column(name) for name in ("differs", "BASE", "NEW"))
     rows = tuple((f"{d.what}{' (!)' if d.kind else ''}", d.base, d.new) for d in found.differences)
     same = ("nothing that was recorded differs",) if not rows else ()
     return [*shown, Section("Environment", columns if rows else (), rows, lines=same)]

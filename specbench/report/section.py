@@ -12,9 +12,9 @@ class Column:
     """Priority 0 is always shown; where it is narrow, the highest priority goes first."""
 
     name: str
-    unit: str
-    justify: Literal["left", "right"]
-    priority: int
+    unit: str = ""
+    justify: Literal["left", "right"] = "left"
+    priority: int = 0
 
     @property
     def title(self) -> str:

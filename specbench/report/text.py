@@ -28,13 +28,13 @@ def _speedup(row: Row) -> str:
 
 
 _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
-    (Column("method", "", "left", 0), lambda r: r.label),
+    (Column("method"), lambda r: r.label),
     (Column("n", "", "right", 2), lambda r: str(r.prompts)),
-    (Column("decode", "tok/s", "right", 0), lambda r: cells.rate(r.decode)),
-    (Column("speedup", "× (95 %)", "right", 0), _speedup),
-    (Column("accept", "%", "right", 0), lambda r: cells.percentage(r.metrics["draft_acceptance_rate"])),
-    (Column("tok", "/step", "right", 0), lambda r: cells.factor(r.metrics["mean_acceptance_length"])),
-    (Column("lossless", "", "right", 0), lambda r: cells.lossless_short(r.lossless)),
+    (Column("decode", "tok/s", "right"), lambda r: cells.rate(r.decode)),
+    (Column("speedup", "× (95 %)", "right"), _speedup),
+    (Column("accept", "%", "right"), lambda r: cells.percentage(r.metrics["draft_acceptance_rate"])),
+    (Column("tok", "/step", "right"), lambda r: cells.factor(r.metrics["mean_acceptance_length"])),
+    (Column("lossless", "", "right"), lambda r: cells.lossless_short(r.lossless)),
     (Column("TTFT", "ms", "right", 3), lambda r: cells.milliseconds(r.metrics["first_token"])),
     (Column("e2e", "tok/s", "right", 4), lambda r: cells.rate(r.metrics["end_to_end"])),
     (Column("e2e", "×", "right", 1), lambda r: cells.factor(r.end_to_end_speedup)),
@@ -118,8 +118,8 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
     return Section(
         f"Fastest method, {_rate(comparison)} speedup: {named(target)}",
         columns=(
-            Column("category", "", "left", 0),
-            *(Column(cells.temperature(t), "", "left", 0) for t in temperatures),
+            Column("category"),
+            *(Column(cells.temperature(t)) for t in temperatures),
         ),
         rows=tuple(
             (cells.category(*where), *(row.get(t, MISSING) for t in temperatures)) for where, row in rows.items()
@@ -146,7 +146,7 @@ def _figures(title: str, rows: Sequence[Row]) -> Section:
             shown = first if row is members[0] or first != name else ""
             lines.append((shown, *(cell(row) for _, cell in table)))
         rules.append(len(lines) - 1)
-    columns = [Column("category", "", "left", 0), *(column for column, _ in table)]
+    columns = [Column("category"), *(column for column, _ in table)]
     if any(row.decode_source == "output_throughput" for row in rows):
         columns = [replace(column, name="output") if column.name == "decode" else column for column in columns]
     return Section(title, tuple(columns), tuple(lines), tuple(rules[:-1]), footnotes=tuple(_footnotes(rows)))
@@ -162,10 +162,10 @@ def _why(comparison: Comparison, target: Target) -> Section:
 _ALONG: tuple[tuple[Column, Callable[[Point], str]], ...] = (
     (Column("n", "", "right", 2), lambda p: str(p.prompts)),
     (Column("tok/s", "", "right", 1), lambda p: cells.rate(p.speed)),
-    (Column("accept", "%", "right", 0), lambda p: cells.percentage(p.acceptance)),
-    (Column("tok/step", "", "right", 0), lambda p: cells.factor(p.tokens_per_step)),
-    (Column("round", "steps", "right", 0), lambda p: cells.factor(p.round_cost)),
-    (Column("speedup", "× (95 %)", "right", 0), lambda p: cells.with_interval(p.speedup)),
+    (Column("accept", "%", "right"), lambda p: cells.percentage(p.acceptance)),
+    (Column("tok/step", "", "right"), lambda p: cells.factor(p.tokens_per_step)),
+    (Column("round", "steps", "right"), lambda p: cells.factor(p.round_cost)),
+    (Column("speedup", "× (95 %)", "right"), lambda p: cells.with_interval(p.speedup)),
     (Column("by position", "%", "left", 3), lambda p: cells.positions(p.accepted_by_position)),
 )
 
@@ -184,7 +184,7 @@ def _curves(comparison: Comparison) -> Iterator[Section]:
                 first = where if point is curve.points[0] else ("", "")
                 rows.append((*first, cells.setting(axis, point.value), *(cell(point) for _, cell in _ALONG)))
             rules.append(len(rows) - 1)
-        names = (Column("category", "", "left", 0), Column("method", "", "left", 0), Column(axis, "", "right", 0))
+        names = (Column("category"), Column("method"), Column(axis, "", "right", 0))
         when = "" if temperature is None else f", {cells.temperature(temperature)}"
         footnotes = tuple(text for curve in members if (text := cells.break_even(curve)) is not None)
         columns = (*names, *(column for column, _ in _ALONG))

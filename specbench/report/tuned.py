@@ -9,11 +9,11 @@ from specbench.units import percent
 def tuned_sections(tuned: Tuned) -> list[Section]:
     """The winners, one setting for all, and the commands."""
     columns = (
-        Column("category", "", "left", 0),
-        Column("fastest", "", "left", 0),
-        Column("speedup", "× (95 %)", "right", 0),
-        Column("n", "", "right", 0),
-        Column("rivals", "", "right", 0),
+        Column("category"),
+        Column("fastest"),
+        Column("speedup", "× (95 %)", "right"),
+        Column("n", "", "right"),
+        Column("rivals", "", "right"),
     )
     rows = tuple(
         (w.category, _named(w.contender), cells.with_interval(w.speedup), str(w.speedup.n), str(len(w.others)))

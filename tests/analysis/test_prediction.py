@@ -104,7 +104,14 @@ def test_claims_beyond_a_bound_are_named() -> None:
 
 
 def test_a_round_that_costs_nothing_says_nothing_of_what_drafts_cost() -> None:
-    assert slopes([published(draft_tokens=2, tokens_per_round=2.0, fast=20.0)]).means == {}
+    free = published(method="mtp", draft_tokens=2, tokens_per_round=2.0, fast=20.0)
+    assert slopes([free], "mtp").means == {}
+
+
+def test_what_drafts_of_one_method_cost_says_nothing_of_another() -> None:
+    rows = [published(method=name, draft_tokens=2, tokens_per_round=2.0, fast=10.0) for name in ("mtp", "dflash")]
+    assert slopes(rows, "mtp") == slopes(rows[:1], "mtp") == slopes(rows[1:], "dflash")
+    assert slopes(rows[1:], "mtp").means == {}
 
 
 def test_published_rows_are_predicted_as_well_as_the_documentation_says() -> None:
@@ -114,7 +121,8 @@ def test_published_rows_are_predicted_as_well_as_the_documentation_says() -> Non
     assert {(t.quantity, t.basis) for t in tests} == {
         ("plain speed", "other devices"),
         ("plain speed", "published for this device"),
-        ("speedup", "other devices"),
+        ("speedup, DFlash with a draft tree", "other devices"),
+        ("speedup, MTP", "other devices"),
     }
     assert all(t.covered / t.rows >= 0.9 for t in tests)
     page = (datafiles.path("docs") / "prediction.md").read_text(encoding="utf-8")

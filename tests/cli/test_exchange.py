@@ -42,6 +42,8 @@ def test_json_on_standard_output_is_json(tmp_path: Path) -> None:
         (["suites", "import", "broken.json", "--format", "gsm8k", "--to", "x"], "broken JSON", "whole file"),
         (["suites", "import", "rows.jsonl", "--format", "gsm8", "--to", "x"], "gsm8", "did you mean 'gsm8k'"),
         (["suites", "import", "rows.jsonl", "--format", "gsm8k", "--to", "x"], "no text in question", "--column"),
+        (["suites", "import", "rows.jsonl", "--format", "jsonl", "--to", "x", "--column", "prompt"], "", "prompt=NAME"),
+        (["suites", "import", "missing", "--format", "jsonl", "--to", "x"], "error: cannot read missing", "check the"),
         (["suites", "import", "rows.jsonl", "--format", "jsonl", "--to", "."], ". exists", "new folder"),
         (
             ["suites", "import", "rows.jsonl", "--format", "jsonl", "--to", "x", "-o", "0"],

@@ -88,6 +88,24 @@ def test_a_target_that_is_a_folder_does_not_stop_the_others(run: Path, tmp_path:
     assert "warning: folder: large-folder is a folder of safetensors" in done.stderr
 
 
+@pytest.mark.parametrize(("settings", "known"), [({"tree_budget": 22}, True), ({"draft_tokens_max": 3}, False)])
+def test_dflash_is_predicted_with_a_draft_tree_and_not_without(
+    settings: dict[str, int], run: Path, tmp_path: Path, *, known: bool
+) -> None:
+    there = tmp_path / "tree"
+    shutil.copytree(run, there)
+    made = store.read(run).plan
+    plain, drafting = made.contenders
+    tree = replace(drafting, method="dflash", settings=settings)
+    (there / store.PLAN).write_bytes(to_json(replace(made, contenders=(plain, tree))))
+    done = specbench("predict", there, "--on", "rtx3090", "--json")
+    assert done.returncode == 0, done.stderr
+    (device,) = json.loads(done.stdout)[0]["devices"]
+    gains = [guess["speedup"]["value"] / guess["tokens_per_round"] for guess in device["guesses"][1:]]
+    assert bool(gains) == known
+    assert all(0.3 < gain < 0.6 for gain in gains)  # published rounds with a tree of 22: 1.9 to 3.0 plain steps
+
+
 def test_a_model_that_is_published_needs_no_file() -> None:
     done = specbench("predict", "--model", "Qwen3.6-27B:Q4_K_M", "--on", "rtx3090", "--context", "32k", "--json")
     assert done.returncode == 0, done.stderr

@@ -110,6 +110,14 @@ def test_wrong_names_of_formats_and_columns_are_corrected() -> None:
         shape("jsonl", {"promt": "x"}, licence=None)
 
 
+@pytest.mark.parametrize("key", ["category", "id"])
+def test_a_column_that_no_row_has_is_refused_with_those_that_there_are(key: str) -> None:
+    with pytest.raises(InputError, match="no row has a column 'subjekt'") as caught:
+        made("gsm8k", [{"question": "Two and two?", "subject": "sums"}], **{key: "subjekt"})
+    assert f"--column {key}=NAME" in caught.value.hint
+    assert "subject" in caught.value.hint
+
+
 ANY = st.text() | st.integers() | st.none() | st.lists(st.text())
 
 
