@@ -269,6 +269,18 @@ def test_help_and_lists_of_devices_with_endless_spaces_are_read_at_once(hostile:
         assert listed("\n" * 2**18) == []
 
 
+@pytest.mark.parametrize(("tensors", "values"), [(0, 2**40), (2**40, 0)])
+def test_a_sparse_file_of_zeros_that_promises_much_is_refused_at_once(
+    hostile: ModuleType, tensors: int, values: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.gguf"
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, tensors, values))
+        file.truncate(2**30)
+    with hostile.limited(hostile.SECONDS), pytest.raises(InputError, match="twice"):
+        gguf.read_header(path)
+
+
 def test_a_table_of_a_million_rows_is_refused() -> None:
     head = "| Card | Baseline | With flag | n-max | Acceptance | Contributor |\n"
     with pytest.raises(InputError, match="more than"):

@@ -4,11 +4,11 @@ import hashlib
 import mmap
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from specbench.errors import InputError
 from specbench.models import kv as kv_cache
@@ -16,6 +16,7 @@ from specbench.models.facts import DrafterKind, ModelFacts, Role, Weight, elemen
 from specbench.models.ggml import FILE_TYPES, MTP_GRAPHS, TENSOR_TYPES, UNQUANTISED
 from specbench.untrusted import understood
 
+_T = TypeVar("_T")
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _VERSIONS = (2, 3)
@@ -169,11 +170,8 @@ def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
         cursor.skip(4)
         version = _version(path, cursor.scalar("I"))
         tensor_count, value_count = cursor.scalar("Q"), cursor.scalar("Q")
-        values = {}
-        for _ in range(value_count):
-            key = cursor.text()
-            values[key] = cursor.value(cursor.scalar("I"))
-        tensors = tuple(_tensor(cursor) for _ in range(tensor_count))
+        values = _by_name(value_count, lambda: (cursor.text(), cursor.value(cursor.scalar("I"))))
+        tensors = _by_name(tensor_count, lambda: ((tensor := _tensor(cursor)).name, tensor))
     except _EndOfFileError as error:
         raise _truncated(path, cursor.size, error.args[0]) from error
     except (ValueError, ZeroDivisionError, OverflowError) as error:
@@ -184,10 +182,21 @@ def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
     if not isinstance(alignment, int) or alignment <= 0:
         raise InputError(f"{path} is damaged: its alignment is {alignment!r}", hint="download the model again")
     start = -(-cursor.at // alignment) * alignment
-    end = max((start + t.offset + (t.bytes or 0) for t in tensors), default=0)
+    end = max((start + t.offset + (t.bytes or 0) for t in tensors.values()), default=0)
     if end > cursor.size:
         raise _truncated(path, cursor.size, end)
-    return GgufHeader(path, version, values, tensors, cursor.size)
+    return GgufHeader(path, version, values, tuple(tensors.values()), cursor.size)
+
+
+def _by_name(count: int, read: Callable[[], tuple[str, _T]]) -> dict[str, _T]:
+    """ValueError for a name that comes twice, as in a file of nothing but zeros, of which much can be promised."""
+    found: dict[str, _T] = {}
+    for _ in range(count):
+        name, value = read()
+        if name in found:
+            raise ValueError(f"{name!r} twice")
+        found[name] = value
+    return found
 
 
 def _version(path: Path, number: int) -> int:
