@@ -80,7 +80,8 @@ def export(run: str | Path, form: str, *, results: str | Path = "results") -> tu
     measured = store.read(path)
     if form in ("pyperf", "asv"):
         write = for_benchmarks.pyperf if form == "pyperf" else for_benchmarks.asv
-        return write(measured.plan, measured.machine, measured.results).encode(), None
+        text, lacking = write(measured.plan, measured.machine, measured.results)
+        return text.encode(), f"{lacking} trials without a speed of their own are not in it" if lacking else None
     if form == "llama-bench":
         text, others = for_peers.llama_bench(measured.plan, measured.machine, measured.results)
         said = f"{others} contenders that draft, or are not llama.cpp, are not in it"

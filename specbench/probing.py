@@ -6,6 +6,7 @@ from specbench import pipeline, store
 from specbench.analysis.effects import Effect, effects
 from specbench.engines import catalog
 from specbench.engines.profile import choose
+from specbench.errors import InputError
 from specbench.pipeline import Observer, Outcome
 from specbench.planning import probing as planning
 from specbench.planning.contenders import BASELINE, label_of
@@ -26,6 +27,8 @@ SHORT = {
 
 def plan(runfile: RunFile, *, engines: Path | None = None) -> Plan:
     """Few greedy prompts for each method that is possible. InputError when there is nothing to probe."""
+    if len(runfile.engines) > 1 or any("+" in name for name in runfile.methods or ()):
+        raise InputError("probe takes one engine, and methods one by one", hint="give one --engine and plain --methods")
     profiles = catalog.profiles(engines)
     profile = profiles[choose(runfile.engine_name, profiles, what="engine")]
     targets = tuple(t.model_copy(update={"temperatures": None}) for t in runfile.targets)

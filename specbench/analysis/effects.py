@@ -7,7 +7,7 @@ from typing import Literal
 
 from specbench.records import DraftCounts, Failure, Generation, Plan, Result, Skip
 
-Verdict = Literal["acts", "SETTING_IGNORED", "too few drafts", "refused"]
+Verdict = Literal["acts", "SETTING_IGNORED", "too few drafts", "refused", "not measured"]
 
 ENOUGH = 10  # drafts that are alike at both values, before a setting is said to be ignored
 
@@ -47,13 +47,14 @@ def effects(plan: Plan, results: Iterable[Result]) -> list[Effect]:
             if given:
                 pairs[c.target_label, c.method, setting][value] = c.name
     found = []
-    for (target, method, setting), ((low, one), (high, other)) in (
-        (key, values.items()) for key, values in pairs.items()
-    ):
+    for (target, method, setting), values in pairs.items():
+        if len(values) != 2:  # noqa: PLR2004  one was left out of the plan, with its reason
+            continue
+        (low, one), (high, other) = values.items()
         shared = [(counted[one][key], counted[other][key]) for key in counted[one].keys() & counted[other].keys()]
         differing = sum(_drafts(a) != _drafts(b) for a, b in shared)
         reason = None if shared else reasons.get(one) or reasons.get(other)
-        verdict = _verdict(shared, differing)
+        verdict = _verdict(shared, differing, reason)
         found.append(Effect(target, method, setting, (low, high), verdict, differing, len(shared), reason))
     return found
 
@@ -62,9 +63,9 @@ def _drafts(counts: DraftCounts) -> tuple[object, ...]:
     return counts.drafted, counts.accepted, counts.accepted_by_position, counts.drafted_steps
 
 
-def _verdict(shared: Sequence[tuple[DraftCounts, DraftCounts]], differing: int) -> Verdict:
+def _verdict(shared: Sequence[tuple[DraftCounts, DraftCounts]], differing: int, reason: str | None) -> Verdict:
     if not shared:
-        return "refused"
+        return "refused" if reason else "not measured"
     if differing:
         return "acts"
     return "SETTING_IGNORED" if sum(a.drafted_steps or 0 for a, _ in shared) >= ENOUGH else "too few drafts"

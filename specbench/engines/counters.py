@@ -237,10 +237,13 @@ def verification_steps(timings: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]
     return tuple(steps)
 
 
+_MOST_NATS = 1e18  # a token without any probability has the least float as its logarithm
+
+
 def top_two_gap(probabilities: Sequence[Mapping[str, Any]] | None) -> float | None:
     """Nats between the two likeliest tokens of a chunk's `completion_probabilities`."""
     top = probabilities[0].get("top_logprobs") if probabilities else None
     if not top or len(top) < 2:  # noqa: PLR2004  a gap has two ends
         return None
     first, second = (entry.get("logprob") for entry in top[:2])
-    return None if first is None or second is None else first - second
+    return None if first is None or second is None else min(first - second, _MOST_NATS)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from specbench.records import Setting
 
 # Ends to what may stand between, and (?>...) that does not go back: a hostile line of a megabyte would take minutes.
-_STATISTICS = re.compile(r"statistics +([\w-]+): .{0,400}dur\(b,g,a\) = [\d.]+, (\d{1,12}\.?\d*), [\d.]+ ms")
+_STATISTICS = re.compile(r"statistics +([\w-]+): .{0,4000}dur\(b,g,a\) = [\d.]+, (\d{1,12}\.?\d*), [\d.]+ ms")
 _LLAMA_CPP = re.compile(
     r"draft acceptance(?: rate)? += +[\d.]+ +\( *(?P<accepted>\d{1,15}) accepted / *(?P<drafted>\d{1,15}) generated\)"
 )
@@ -22,24 +22,24 @@ _PTI_PART = re.compile(r"(?:lookup|mtp) (\d{1,15})/(\d{1,15})")
 
 # By setting: where llama.cpp and its forks show the value in force. The target's context is the first that is made.
 _SHOWN = {
-    "threads": r"system_info: n_threads = (\d{1,15})",
-    "batch_size": r"llama_context: n_batch += (\d{1,15})",
-    "ubatch_size": r"llama_context: n_ubatch += (\d{1,15})",
+    "threads": r"system_info: n_threads = (\d{1,15})(?!\d)",
+    "batch_size": r"llama_context: n_batch += (\d{1,15})(?!\d)",
+    "ubatch_size": r"llama_context: n_ubatch += (\d{1,15})(?!\d)",
     "flash_attention": r"llama_context: flash_attn += (\w+)",
     "cache_type_k": r"llama_kv_cache: size = .{0,400} K \((\w+)\)",
     "cache_type_v": r"llama_kv_cache: size = .{0,400} V \((\w+)\)",
     "load_mode": r"\(load_mode = ([\w+]+)\)",
     "gpu_layers": r"--gpu-layers option will be (ignored)",
-    "parallel_slots": r"n_slots = (\d{1,15})",
-    "draft_tokens_max": r"^(?>.*?spec )(?>.*? - ).*\bn_max=(\d{1,15})",
-    "draft_tokens_min": r"^(?>.*?spec )(?>.*? - ).*\bn_min=(\d{1,15})",
+    "parallel_slots": r"n_slots = (\d{1,15})(?!\d)",
+    "draft_tokens_max": r"^(?>.*?spec )(?>.*? - ).*\bn_max=(\d{1,15})(?!\d)",
+    "draft_tokens_min": r"^(?>.*?spec )(?>.*? - ).*\bn_min=(\d{1,15})(?!\d)",
     "p_min": r"^(?>.*?spec )(?>.*? - ).*\bp_min=(\d{1,12}\.?\d*)",
     "draft_cache_type_k": r"^(?>.*?spec )(?>.*? - ).*\bcache_k=(\w+)",
     "draft_cache_type_v": r"^(?>.*?spec )(?>.*? - ).*\bcache_v=(\w+)",
-    "ngram_size": r"^(?>.*?spec )(?>.*? - ).*\bsize_(?:n|key)=(\d{1,15})",
-    "ngram_draft_size": r"^(?>.*?spec )(?>.*? - ).*\bsize_(?:m|value)=(\d{1,15})",
-    "ngram_match": r"^(?>.*?spec )(?>.*? - ).*\bn_match=(\d{1,15})",
-    "min_hits": r"^(?>.*?spec )(?>.*? - ).*\bmin_hits=(\d{1,15})",
+    "ngram_size": r"^(?>.*?spec )(?>.*? - ).*\bsize_(?:n|key)=(\d{1,15})(?!\d)",
+    "ngram_draft_size": r"^(?>.*?spec )(?>.*? - ).*\bsize_(?:m|value)=(\d{1,15})(?!\d)",
+    "ngram_match": r"^(?>.*?spec )(?>.*? - ).*\bn_match=(\d{1,15})(?!\d)",
+    "min_hits": r"^(?>.*?spec )(?>.*? - ).*\bmin_hits=(\d{1,15})(?!\d)",
 }
 _NAMES: Mapping[str, Setting] = {"enabled": "on", "disabled": "off"}
 

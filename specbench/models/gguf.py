@@ -19,6 +19,7 @@ from specbench.untrusted import understood
 _T = TypeVar("_T")
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_MOST_TEXTS = 2**22  # in one list; vocabularies and their merges have less than a million
 _VERSIONS = (2, 3)
 _BIG_ENDIAN = 2**16  # a small version with its bytes swapped is above this
 _SHORT = 64  # longer arrays stay packed
@@ -130,6 +131,8 @@ class _Cursor:
     def packed(self, of: int, count: int) -> PackedArray:
         start = self.at
         if of == _STRING:
+            if count > _MOST_TEXTS:
+                raise ValueError(f"a list of {count:,} texts")
             at, data, size, length_of = start, self.data, self.size, struct.Struct("<Q").unpack_from
             for _ in range(count):
                 if at + 8 > size:

@@ -14,27 +14,34 @@ from specbench.records import Generation, Machine, Opening, Plan, Result
 Place = tuple[str, str]  # category (with its fill) and contender (with its temperature)
 
 
-def pyperf(plan: Plan, machine: Machine, results: Iterable[Result]) -> str:
-    """Decode seconds a token, each trial a value; a benchmark for each contender in each category."""
-    about = {"cpu_model_name": machine.cpu or "", "specbench_version": plan.specbench_version, "unit": "second"}
+def pyperf(plan: Plan, machine: Machine, results: Iterable[Result]) -> tuple[str, int]:
+    """Decode seconds a token, each trial a value; a benchmark for each contender in each category.
+
+    And how many trials are not in it.
+    """
+    about = {"specbench_version": plan.specbench_version, "unit": "second"}
+    about |= {"cpu_model_name": machine.cpu} if machine.cpu else {}  # an empty one pyperf does not read
+    found, lacking = _seconds(results)
     benchmarks = [
-        {"metadata": {"name": "/".join(place)}, "runs": [{"values": values}]}
-        for place, values in _seconds(results).items()
+        {"metadata": {"name": "/".join(place)}, "runs": [{"values": values}]} for place, values in found.items()
     ]
-    return json.dumps({"version": "1.0", "metadata": about, "benchmarks": benchmarks}, allow_nan=False) + "\n"
+    whole = {"version": "1.0", "metadata": about, "benchmarks": benchmarks}
+    return json.dumps(whole, allow_nan=False) + "\n", lacking
 
 
-def asv(plan: Plan, machine: Machine, results: Iterable[Result]) -> str:
+def asv(plan: Plan, machine: Machine, results: Iterable[Result]) -> tuple[str, int]:
     """Median decode seconds a token over category x contender, and the trials as samples, for the engine's commit.
 
-    InputError when the engines tell no commit, or several.
+    And how many trials are not in it. InputError when the engines tell no commit, or several.
     """
     results = [*results]
     commits = {r.engine_commit for r in results if isinstance(r, Opening)}
     commit = commits.pop() if len(commits) == 1 else None
     if commit is None:
-        raise InputError("asv files belong to one commit, and this run's engines tell none or several", hint="pyperf")
-    found = _seconds(results)
+        raise InputError(
+            "asv files belong to one commit, and this run's engines tell none or several", hint="--format pyperf"
+        )
+    found, lacking = _seconds(results)
     params = [[*dict.fromkeys(key)] for key in zip(*found, strict=True)]
     samples = [found.get((category, who)) for category, who in product(*params)]
     began = min(r.started for r in results if isinstance(r, Opening))
@@ -53,19 +60,22 @@ def asv(plan: Plan, machine: Machine, results: Iterable[Result]) -> str:
         "results": {"specbench.decode_seconds_per_token": row},
         "durations": {},
     }
-    return json.dumps(value, allow_nan=False) + "\n"
+    return json.dumps(value, allow_nan=False) + "\n", lacking
 
 
-def _seconds(results: Iterable[Result]) -> dict[Place, list[float]]:
-    """By one clock for all: the engines' where they show one."""
-    measured = [r for r in results if isinstance(r, Generation) and r.trial.role == "measured" and r.trial.streams == 1]
+def _seconds(results: Iterable[Result]) -> tuple[dict[Place, list[float]], int]:
+    """By one clock for all, the one that more trials have; and how many have it not, or ran beside others."""
+    measured = [r for r in results if isinstance(r, Generation) and r.trial.role == "measured"]
+    by_clock: list[dict[Place, list[float]]] = []
     for clock in CLOCKS:
         found: dict[Place, list[float]] = defaultdict(list)
         for g in measured:
             tokens, seconds = METRICS[clock].parts(g) or (0, 0)
-            if tokens and seconds:
+            if tokens and seconds and g.trial.streams == 1:
                 where = g.trial.category + ("" if g.trial.fill is None else f"@{g.trial.fill}")
                 found[where, f"{g.trial.contender}/t{g.trial.temperature:g}"].append(seconds / tokens)
-        if found:
-            return found
-    raise InputError("no trial of this run has a decode speed", hint="export it as csv")
+        by_clock.append(found)
+    chosen = max(by_clock, key=lambda found: sum(map(len, found.values())))
+    if not chosen:
+        raise InputError("no trial of this run has a decode speed", hint="export it as csv")
+    return chosen, len(measured) - sum(map(len, chosen.values()))

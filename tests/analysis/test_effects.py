@@ -46,3 +46,8 @@ def test_a_drafter_that_hardly_drafts_and_an_engine_that_refuses_tell_nothing_ab
     assert (refused.verdict, refused.prompts) == ("refused", 0)
     assert refused.reason
     assert silent.verdict == "too few drafts"
+
+
+def test_what_was_not_measured_accuses_nobody_and_a_value_that_was_left_out_has_no_row() -> None:
+    assert {e.verdict for e in effects(plan([], CONTENDERS), [])} == {"not measured"}
+    assert [e.setting for e in effects(plan([], CONTENDERS[:-1]), [])] == ["draft_tokens_max"]

@@ -27,6 +27,13 @@ def test_settings_that_act_and_one_that_the_engine_ignores_are_told_apart(tmp_pa
     assert store.read(path).plan.name == "probe"
 
 
+@pytest.mark.parametrize("words", [("-M", "ngram-simple+draft-model"), ("-e", "xllamacpp", "-e", "llama-server")])
+def test_one_engine_and_plain_methods_are_probed(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = specbench("probe", "-m", "micro", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "probe takes one engine" in done.stderr
+
+
 def test_an_engine_without_a_setting_to_probe_is_told_so(tmp_path: Path) -> None:
     done = specbench("probe", "-m", "micro", "-M", "none", cwd=tmp_path)
     assert done.returncode == 2

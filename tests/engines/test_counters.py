@@ -182,6 +182,7 @@ def test_the_gap_needs_two_known_logarithms() -> None:
     assert counters.top_two_gap([{"top_logprobs": [top[0], {"logprob": None}]}]) is None
     assert counters.top_two_gap([{"top_logprobs": top[:1]}]) is None
     assert counters.top_two_gap(None) is None
+    assert counters.top_two_gap([{"top_logprobs": [top[0], {"logprob": -3.4028e38}]}]) == 1e18  # as llama.cpp has it
 
 
 @given(

@@ -94,3 +94,14 @@ def test_the_settings_in_force_are_read_from_a_recorded_start() -> None:
     assert logs.settings_shown("warning: no usable GPU found, --gpu-layers option will be ignored\n") == {
         "gpu_layers": "ignored"
     }
+
+
+def test_the_drafting_time_is_found_behind_the_rates_of_many_positions() -> None:
+    line = next(
+        line
+        for line in (TRANSCRIPTS / "llama-server-draft-model" / "engine.log").read_text().splitlines()
+        if "statistics" in line and "dur(b,g,a)" in line
+    )
+    short, _, after = line.partition("rate/pos = (")
+    long = f"{short}rate/pos = ({', '.join(['0.123'] * 64)}{after[after.index(')') :]}"
+    assert logs.drafting_seconds(long) == logs.drafting_seconds(line) is not None

@@ -11,7 +11,7 @@ from specbench.records import Machine, Opening, Plan, Result
 from specbench.report.for_benchmarks import asv, pyperf
 
 MACHINE = Machine(system="Linux", cpu="a CPU")
-Export = Callable[[Plan, Machine, list[Result]], str]
+Export = Callable[[Plan, Machine, list[Result]], tuple[str, int]]
 
 
 def run(commit: str | None = "0c1e570") -> list[Result]:
@@ -19,8 +19,10 @@ def run(commit: str | None = "0c1e570") -> list[Result]:
     return [opening("base", engine_commit=commit), opening("draft", engine_commit=commit), *measured]
 
 
-def written(export: Export, path: Path, results: list[Result]) -> str:
-    path.write_text(export(plan(results, (BASE, DRAFT)), MACHINE, results))
+def written(export: Export, path: Path, results: list[Result], *, machine: Machine = MACHINE, lacking: int = 0) -> str:
+    text, left_out = export(plan(results, (BASE, DRAFT)), machine, results)
+    assert left_out == lacking
+    path.write_text(text)
     return str(path)
 
 
@@ -34,6 +36,15 @@ def test_pyperf_reads_a_benchmark_for_each_contender_with_a_value_for_each_trial
         "code/draft/t0": pytest.approx((0.005,)),
     }
     assert {b.get_unit() for b in suite.get_benchmarks()} == {"second"}
+
+
+def test_pyperf_reads_a_run_of_an_unknown_processor_and_trials_without_a_speed_are_counted(tmp_path: Path) -> None:
+    import pyperf as tool
+
+    silent = generation("draft", "code-1", decode_seconds=None, last_token=None)
+    unknown = Machine(system="Linux")
+    path = written(pyperf, tmp_path / "run.json", [*run(), silent], machine=unknown, lacking=1)
+    assert len(tool.BenchmarkSuite.load(path).get_benchmarks()) == 2
 
 
 def test_asv_reads_medians_over_category_and_contender_of_the_engines_commit(tmp_path: Path) -> None:
