@@ -235,7 +235,7 @@ def carry_out(
             name = plan.name if len(kinds) == 1 else f"{plan.name}-machine-{number}"
             opened = store.resume(path) if path else store.create(results, plan, kind[0].machine, name=name)
             folder = stack.enter_context(opened)
-            runs.append(_Run(folder, kind, whole, before, pipeline.planned(plan) - folder.done))
+            runs.append(_Run(folder, kind, whole, list(before), pipeline.planned(plan) - folder.done))
         deadline = pipeline.deadline(budget)
         interrupted = _follow(ray, runs, observe=observe, deadline=deadline)
         return [pipeline.outcome(run.folder, run.left, interrupted=interrupted, deadline=deadline) for run in runs]
