@@ -1,12 +1,15 @@
-"""What a fleet does before and beside Ray: whose earlier results count, and which unit a lost machine is put down to."""
+"""What a fleet does beside Ray: whose earlier results count, what is refused, which unit a lost machine counts for."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from specbench import fleet, pipeline, store
+from specbench import fleet, pipeline
+from specbench.cli import fleet as command
+from specbench.errors import InputError
 from specbench.planning import placement
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
@@ -36,3 +39,14 @@ def test_earlier_results_of_one_kind_of_machine_are_not_those_of_another(
     assert len(seen) == 2
     seen[0].before.append("a result")
     assert seen[1].before == []
+
+
+def test_a_server_at_a_url_is_not_measured_by_several_nodes_at_once(tmp_path: Path) -> None:
+    made = plan()
+    shared = replace(made, contenders=tuple(replace(c, url="http://127.0.0.1:9") for c in made.contenders))
+    with pytest.raises(InputError) as error:
+        command.run(
+            "127.0.0.1:1", shared, None, results=tmp_path, file=None, on=None, hostname=False, dry_run=True, budget=None
+        )
+    assert "would all measure one server" in error.value.message
+    assert "leave out --fleet" in str(error.value.hint)
