@@ -25,7 +25,7 @@ from specbench.models import reference
 from specbench.planning import fleetfile, placement
 from specbench.planning.fleetfile import Condition, FleetFile
 from specbench.planning.placement import Node, Unit
-from specbench.records import Accelerator, Generation, Plan, Result, Skip, from_json, to_json
+from specbench.records import Generation, Plan, Result, Skip, from_json, to_json
 
 _PATIENCE = 120.0  # seconds that a node has to say what it is; a busy one says nothing
 _LOOK = 2.0  # seconds between looks at which nodes Ray takes for dead
@@ -152,16 +152,20 @@ def _model(model: str, places: Mapping[str, str], fingerprint: str) -> Path:
     return found
 
 
-def measure(
-    plan: bytes, node: Node, before: list[Result], *, left: set[str], budget: float | None, cards: Sequence[Accelerator]
-) -> Iterator[Event]:
+def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], budget: float | None) -> Iterator[Event]:
     """What happens when the trials `left` run here."""
     here = replace(from_json(Plan, plan), contenders=node.contenders)
     done = pipeline.planned(here) - left
-    deadline, lacks = pipeline.deadline(budget), node.lacks
+    deadline, cards = pipeline.deadline(budget), node.machine.accelerators
     with TemporaryDirectory(prefix="specbench-") as logs:
         yield from pipeline.measured(
-            here, before, done=done, logs=Path(logs), deadline=deadline, cards=cards, check=lambda c: lacks.get(c.name)
+            here,
+            before,
+            done=done,
+            logs=Path(logs),
+            deadline=deadline,
+            cards=cards,
+            check=lambda c: node.lacks.get(c.name),
         )
 
 
@@ -182,14 +186,13 @@ class _Run:
     def send(self, ray: Any, units: Iterable[Unit], deadline: float | None) -> "_Going":
         """Give units to the nodes; of each that gets some, a stream of what happens there."""
         blocks, task, going = self.folder.plan.blocks, ray.remote(measure), {}
-        cards = store.machine(self.folder.path).accelerators
         budget = None if deadline is None else deadline - time.monotonic()
         for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
             before = [r for r in self.before if isinstance(r, Generation) and r.block in indices]
             there = task.options(num_returns="streaming", **_all_of(ray, node.id, node.resources))
-            going[there.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
+            going[there.remote(self.plan, node, before, left=left, budget=budget)] = self, node, mine
         return going
 
     def take(self, event: Event) -> str | None:

@@ -13,7 +13,7 @@ from specbench.errors import InputError
 from specbench.planning import placement
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Machine, Plan
+from specbench.records import Accelerator, Machine, Plan, to_json
 
 HERE = Machine(system="Linux", cpu="Small", cores_logical=4, memory=16 * 10**9)
 THERE = Machine(system="Linux", cpu="Big", cores_logical=64, memory=256 * 10**9)
@@ -50,3 +50,12 @@ def test_a_server_at_a_url_is_not_measured_by_several_nodes_at_once(tmp_path: Pa
         )
     assert "would all measure one server" in error.value.message
     assert "leave out --fleet" in str(error.value.hint)
+
+
+def test_a_node_watches_its_own_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(pipeline, "measured", lambda *_, **asked: seen.append(asked["cards"]) or ())
+    cards = (Accelerator(vendor="nvidia", pci_address="0000:81:00.0"),)
+    own = replace(node("b", replace(HERE, accelerators=cards)), contenders=plan().contenders)
+    assert list(fleet.measure(to_json(plan()), own, [], left=set(), budget=None)) == []
+    assert seen == [cards]
