@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from specbench import fleet, pipeline
+from specbench import fleet, pipeline, store
 from specbench.cli import fleet as command
 from specbench.errors import InputError
+from specbench.execution import BlockStarted
 from specbench.planning import placement
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
@@ -59,3 +60,30 @@ def test_a_node_watches_its_own_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(node("b", replace(HERE, accelerators=cards)), contenders=plan().contenders)
     assert list(fleet.measure(to_json(plan()), own, [], left=set(), budget=None)) == []
     assert seen == [cards]
+
+
+def test_a_lost_machine_counts_for_the_unit_that_ran_there_and_for_no_other(tmp_path: Path) -> None:
+    made = plan()
+    units = placement.units(made)
+    assert len(units) >= 2
+    with store.create(tmp_path, made, HERE) as folder:
+        run = fleet._Run(folder, [node("a"), node("b"), node("c"), node("d")], None, [], pipeline.planned(made))
+        again, skips = run.lose(node("a"), units, "gone")  # before anything began: the first one may be why
+        assert (again, skips) == (units, [])
+        for name in ("b", "c"):
+            run.take(BlockStarted(made.blocks[units[1][0]]), node(name))
+            again, skips = run.lose(node(name), units, "gone")
+        assert again == [units[0], *units[2:]]
+        assert {s.block for s in skips} == set(units[1])
+        assert run.lose(node("d"), again, "gone")[0] == []  # nobody is left
+
+
+def test_what_waits_behind_other_work_of_a_lost_machine_is_not_blamed(tmp_path: Path) -> None:
+    made = plan()
+    first, *others = placement.units(made)
+    with store.create(tmp_path, made, HERE) as folder:
+        run = fleet._Run(folder, [node("a"), node("b")], None, [], pipeline.planned(made))
+        run.take(BlockStarted(made.blocks[first[0]]), node("a"))
+        run.lose(node("a"), others, "gone")
+        run.lose(node("a"), [first], "gone")
+    assert run.losses == {first: 1}
