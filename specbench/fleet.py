@@ -152,11 +152,12 @@ def _model(model: str, places: Mapping[str, str], fingerprint: str) -> Path:
     return found
 
 
-def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], budget: float | None) -> Iterator[Event]:
-    """What happens when the trials `left` run here."""
+def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], end: float | None) -> Iterator[Event]:
+    """What happens when the trials `left` run here, up to the `end` (seconds since 1970): work waits for its node."""
     here = replace(from_json(Plan, plan), contenders=node.contenders)
     done = pipeline.planned(here) - left
-    deadline, lacks, cards = pipeline.deadline(budget), node.lacks, node.machine.accelerators
+    lacks, cards = node.lacks, node.machine.accelerators
+    deadline = pipeline.deadline(None if end is None else end - time.time())
     with TemporaryDirectory(prefix="specbench-") as logs:
         yield from pipeline.measured(
             here, before, done=done, logs=Path(logs), deadline=deadline, cards=cards, check=lambda c: lacks.get(c.name)
@@ -184,13 +185,13 @@ class _Run:
     def send(self, ray: Any, units: Iterable[Unit], deadline: float | None) -> "_Going":
         """Give units to the nodes; of each that gets some, a stream of what happens there."""
         blocks, task, going = self.folder.plan.blocks, ray.remote(measure), {}
-        budget = None if deadline is None else deadline - time.monotonic()
+        end = None if deadline is None else time.time() + deadline - time.monotonic()
         for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
             before = [r for r in self.before if isinstance(r, Generation) and r.block in indices]
             there = task.options(num_returns="streaming", **_all_of(ray, node.id, node.resources))
-            going[there.remote(self.plan, node, before, left=left, budget=budget)] = self, node, mine
+            going[there.remote(self.plan, node, before, left=left, end=end)] = self, node, mine
         return going
 
     def take(self, event: Event, node: Node) -> str | None:

@@ -1,5 +1,6 @@
 """What a fleet does beside Ray: whose earlier results count, what is refused, which unit a lost machine counts for."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,7 +59,7 @@ def test_a_node_watches_its_own_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "measured", lambda *_, **asked: seen.append(asked["cards"]) or ())
     cards = (Accelerator(vendor="nvidia", pci_address="0000:81:00.0"),)
     own = replace(node("b", replace(HERE, accelerators=cards)), contenders=plan().contenders)
-    assert list(fleet.measure(to_json(plan()), own, [], left=set(), budget=None)) == []
+    assert list(fleet.measure(to_json(plan()), own, [], left=set(), end=None)) == []
     assert seen == [cards]
 
 
@@ -87,3 +88,13 @@ def test_what_waits_behind_other_work_of_a_lost_machine_is_not_blamed(tmp_path: 
         run.lose(node("a"), others, "gone")
         run.lose(node("a"), [first], "gone")
     assert run.losses == {first: 1}
+
+
+def test_a_budget_does_not_begin_anew_when_work_has_waited_for_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(pipeline, "measured", lambda *_, **asked: seen.append(asked["deadline"]) or ())
+    own, began = replace(node("a"), contenders=plan().contenders), time.monotonic()
+    for end in (time.time() - 1, time.time() + 60):
+        assert list(fleet.measure(to_json(plan()), own, [], left=set(), end=end)) == []
+    over, open_ = seen
+    assert over < began < open_ <= time.monotonic() + 60
