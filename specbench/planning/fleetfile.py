@@ -21,6 +21,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
 )
 _OF_MACHINE = ("system", "cpu", "cores_logical", "memory")
 _OF_CARD = ("vendor", "name", "target", "memory")
+_TEXTS = ("system", "cpu", "gpu.vendor", "gpu.name", "node", "engine")
 _KEYS = (*_OF_MACHINE, *(f"gpu.{key}" for key in _OF_CARD), "gpus", "node", "engine", "resource.NAME")
 
 
@@ -33,11 +34,12 @@ class Condition(NamedTuple):
 
     def holds(self, fact: Setting | None) -> bool:
         """Whether a fact of a machine is so; one that nobody knows is not."""
-        amount, mine, asked = _amount(self.value), str(fact).lower(), self.value.lower()
+        mine, asked = str(fact).lower(), self.value.lower()
         if fact is None or self.sign == "~":
             return fact is not None and asked in mine
-        known = amount is not None and isinstance(fact, int | float)
-        return _SIGNS[self.sign](fact, amount) if known else self.sign == "=" and mine == asked
+        number, amount = fact if isinstance(fact, int | float) else _amount(mine), _amount(asked)
+        known = number is not None and amount is not None
+        return _SIGNS[self.sign](number, amount) if known else self.sign == "=" and mine == asked
 
 
 def _amount(text: str) -> float | None:
@@ -55,6 +57,9 @@ def conditions(text: str | None) -> tuple[Condition, ...]:
         condition = Condition(*match.groups())
         if condition.key not in _KEYS and not condition.key.startswith("resource."):
             raise InputError(f"a machine has no {condition.key!r}", hint=faults.did_you_mean(condition.key, _KEYS))
+        if condition.sign not in ("~", "=") and condition.key in _TEXTS:
+            what = f"{condition.key} is a text, which `{condition.sign}` cannot compare"
+            raise InputError(what, hint=f"use ~ or =: {condition.key}~{condition.value}")
         if condition.sign not in ("~", "=") and _amount(condition.value) is None:
             raise InputError(f"{condition.value!r} is not a number", hint=f"write it as {condition.key}>=24GiB")
         found.append(condition)
@@ -112,6 +117,7 @@ def validate_fleetfile(values: dict[str, Any]) -> FleetFile:
     except ValidationError as error:
         wrong = ["the fleet's file cannot be used:", *faults.lines(error, {"": FleetFile, "node": Place})]
         raise InputError("\n  ".join(wrong), hint="docs/fleet.md explains every key") from error
-    for place in file.node:
-        conditions(place.on)
+    if any(c.key == "engine" for place in file.node for c in conditions(place.on)):
+        hint = "ask for what the machine has, or for its name: node=desk"
+        raise InputError("the fleet's file cannot ask for 'engine': it says where engines are", hint=hint)
     return file
