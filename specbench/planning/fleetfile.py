@@ -54,14 +54,13 @@ def conditions(text: str | None) -> tuple[Condition, ...]:
         match = _CONDITION.fullmatch(word)
         if match is None:
             raise InputError(f"{word.strip()!r} is no requirement", hint="write it as gpu.name~3090 or memory>=64GiB")
-        condition = Condition(*match.groups())
-        if condition.key not in _KEYS and not condition.key.startswith("resource."):
-            raise InputError(f"a machine has no {condition.key!r}", hint=faults.did_you_mean(condition.key, _KEYS))
-        if condition.sign not in ("~", "=") and condition.key in _TEXTS:
-            what = f"{condition.key} is a text, which `{condition.sign}` cannot compare"
-            raise InputError(what, hint=f"use ~ or =: {condition.key}~{condition.value}")
-        if condition.sign not in ("~", "=") and _amount(condition.value) is None:
-            raise InputError(f"{condition.value!r} is not a number", hint=f"write it as {condition.key}>=24GiB")
+        key, sign, value = condition = Condition(*match.groups())
+        if key not in _KEYS and not key.startswith("resource."):
+            raise InputError(f"a machine has no {key!r}", hint=faults.did_you_mean(key, _KEYS))
+        if sign not in ("~", "=") and key in _TEXTS:
+            raise InputError(f"{key} is a text, which `{sign}` cannot compare", hint=f"use ~ or =: {key}~{value}")
+        if sign not in ("~", "=") and _amount(value) is None:
+            raise InputError(f"{value!r} is not a number", hint=f"write it as {key}>=24GiB")
         found.append(condition)
     return tuple(found)
 
