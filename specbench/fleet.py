@@ -19,18 +19,18 @@ import specbench
 from specbench import pipeline, store
 from specbench.engines import catalog
 from specbench.errors import InputError, SpecbenchError, UnavailableError
-from specbench.execution import Event
+from specbench.execution import BlockStarted, Event
 from specbench.hardware.detect import detect
 from specbench.models import reference
 from specbench.planning import fleetfile, placement
 from specbench.planning.fleetfile import Condition, FleetFile
 from specbench.planning.placement import Node, Unit
-from specbench.records import Accelerator, Generation, Plan, Result, Skip, from_json, to_json
+from specbench.records import Generation, Plan, Result, Skip, from_json, to_json
 
 _PATIENCE = 120.0  # seconds that a node has to say what it is; a busy one says nothing
 _LOOK = 2.0  # seconds between looks at which nodes Ray takes for dead
 _FAREWELL = 30.0  # for engines to end when a run is stopped
-_LOSSES = 2  # of machines, after which a unit is not tried again
+_LOSSES = 2  # of machines while a unit ran there, after which it is not tried again
 _STORE = 2**27  # bytes of a cluster that is started here; records are small
 _ADDRESS = "is it running (`ray status`)? give HOST:PORT of its head, `auto` on one of its nodes, or `local`"
 _BACK = "when such a machine is back: specbench run --fleet ADDRESS --resume RUN"
@@ -152,13 +152,12 @@ def _model(model: str, places: Mapping[str, str], fingerprint: str) -> Path:
     return found
 
 
-def measure(
-    plan: bytes, node: Node, before: list[Result], *, left: set[str], budget: float | None, cards: Sequence[Accelerator]
-) -> Iterator[Event]:
-    """What happens when the trials `left` run here."""
+def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], end: float | None) -> Iterator[Event]:
+    """What happens when the trials `left` run here, up to the `end` (seconds since 1970): work waits for its node."""
     here = replace(from_json(Plan, plan), contenders=node.contenders)
     done = pipeline.planned(here) - left
-    deadline, lacks = pipeline.deadline(budget), node.lacks
+    lacks, cards = node.lacks, node.machine.accelerators
+    deadline = pipeline.deadline(None if end is None else end - time.time())
     with TemporaryDirectory(prefix="specbench-") as logs:
         yield from pipeline.measured(
             here, before, done=done, logs=Path(logs), deadline=deadline, cards=cards, check=lambda c: lacks.get(c.name)
@@ -170,30 +169,35 @@ def measure(
 
 @dataclass
 class _Run:
-    """A run folder that machines measure which are the same. `plan`: Ray's copy; `losses`: machines that units cost."""
+    """A run folder that machines measure which are the same. `plan`: Ray's copy.
+
+    `begun`: the block that began last on a node, by its id. `losses`: machines that were lost while units ran there.
+    """
 
     folder: store.RunFolder
     nodes: list[Node]
     plan: Any
     before: list[Result]
     left: set[str]
+    begun: dict[str, int] = field(default_factory=dict)
     losses: Counter[Unit] = field(default_factory=Counter)
 
     def send(self, ray: Any, units: Iterable[Unit], deadline: float | None) -> "_Going":
         """Give units to the nodes; of each that gets some, a stream of what happens there."""
         blocks, task, going = self.folder.plan.blocks, ray.remote(measure), {}
-        cards = store.machine(self.folder.path).accelerators
-        budget = None if deadline is None else deadline - time.monotonic()
+        end = None if deadline is None else time.time() + deadline - time.monotonic()
         for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
             before = [r for r in self.before if isinstance(r, Generation) and r.block in indices]
             there = task.options(num_returns="streaming", **_all_of(ray, node.id, node.resources))
-            going[there.remote(self.plan, node, before, left=left, budget=budget, cards=cards)] = self, node, mine
+            going[there.remote(self.plan, node, before, left=left, end=end)] = self, node, mine
         return going
 
-    def take(self, event: Event) -> str | None:
-        """Write what happened; news of the storage."""
+    def take(self, event: Event, node: Node) -> str | None:
+        """Write what happened on a node; news of the storage."""
+        if isinstance(event, BlockStarted):
+            self.begun[node.id] = event.block.index
         if isinstance(event, Generation) and self.folder.plan.until is not None:
             self.before.append(event)
         return pipeline.take_in(self.folder, self.left, event)
@@ -201,7 +205,8 @@ class _Run:
     def lose(self, node: Node, units: Sequence[Unit], reason: str) -> tuple[list[Unit], list[Event]]:
         """What machines that are the same can go on with, and a skip for what is left of each other block."""
         self.nodes = [other for other in self.nodes if other.id != node.id]
-        self.losses.update(units)
+        blamed = self.begun.get(node.id, min(units)[0])  # where nothing began, what was to be first
+        self.losses.update(unit for unit in units if blamed in unit)
         again = [unit for unit in units if self.nodes and self.losses[unit] < _LOSSES]
         blocks = [self.folder.plan.blocks[index] for unit in units if unit not in again for index in unit]
         open_ = [block for block in blocks if self.left.intersection(t.id for t in block.trials)]
@@ -235,7 +240,7 @@ def carry_out(
             name = plan.name if len(kinds) == 1 else f"{plan.name}-machine-{number}"
             opened = store.resume(path) if path else store.create(results, plan, kind[0].machine, name=name)
             folder = stack.enter_context(opened)
-            runs.append(_Run(folder, kind, whole, before, pipeline.planned(plan) - folder.done))
+            runs.append(_Run(folder, kind, whole, list(before), pipeline.planned(plan) - folder.done))
         deadline = pipeline.deadline(budget)
         interrupted = _follow(ray, runs, observe=observe, deadline=deadline)
         return [pipeline.outcome(run.folder, run.left, interrupted=interrupted, deadline=deadline) for run in runs]
@@ -259,7 +264,7 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
                     going |= run.send(ray, again, deadline)
                 for event in events:
                     observe(node.name, event)
-                    if (news := run.take(event)) is not None:
+                    if (news := run.take(event, node)) is not None:
                         observe("", news)
     except KeyboardInterrupt:
         for stream in going:

@@ -6,6 +6,7 @@ from pathlib import Path
 from specbench import fleet, pipeline
 from specbench.cli import flags
 from specbench.cli.console import Progress
+from specbench.errors import InputError
 from specbench.planning import placement
 from specbench.planning.fleetfile import conditions, validate_fleetfile
 from specbench.records import Plan
@@ -27,6 +28,9 @@ def run(
 ) -> list[pipeline.Outcome]:
     """Measure the plan, or go on with the run at `path`; a dry run only names the nodes."""
     asked = conditions(on)
+    if any(c.url is not None for c in plan.contenders):
+        what = "nodes of a fleet would all measure one server at a URL, at the same time"
+        raise InputError(what, hint="leave out --fleet, or leave out the URL so that each node starts its own engine")
     places = validate_fleetfile({} if file is None else flags.toml(file, what="fleet file"))
     with fleet.joined(address) as ray:
         nodes, left_out = fleet.nodes(ray, plan, file=places, on=asked, hostname=hostname)

@@ -21,6 +21,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
 )
 _OF_MACHINE = ("system", "cpu", "cores_logical", "memory")
 _OF_CARD = ("vendor", "name", "target", "memory")
+_TEXTS = ("system", "cpu", "gpu.vendor", "gpu.name", "node", "engine")
 _KEYS = (*_OF_MACHINE, *(f"gpu.{key}" for key in _OF_CARD), "gpus", "node", "engine", "resource.NAME")
 
 
@@ -33,11 +34,12 @@ class Condition(NamedTuple):
 
     def holds(self, fact: Setting | None) -> bool:
         """Whether a fact of a machine is so; one that nobody knows is not."""
-        amount, mine, asked = _amount(self.value), str(fact).lower(), self.value.lower()
+        mine, asked = str(fact).lower(), self.value.lower()
         if fact is None or self.sign == "~":
             return fact is not None and asked in mine
-        known = amount is not None and isinstance(fact, int | float)
-        return _SIGNS[self.sign](fact, amount) if known else self.sign == "=" and mine == asked
+        number, amount = fact if isinstance(fact, int | float) else _amount(mine), _amount(asked)
+        known = number is not None and amount is not None
+        return _SIGNS[self.sign](number, amount) if known else self.sign == "=" and mine == asked
 
 
 def _amount(text: str) -> float | None:
@@ -52,11 +54,13 @@ def conditions(text: str | None) -> tuple[Condition, ...]:
         match = _CONDITION.fullmatch(word)
         if match is None:
             raise InputError(f"{word.strip()!r} is no requirement", hint="write it as gpu.name~3090 or memory>=64GiB")
-        condition = Condition(*match.groups())
-        if condition.key not in _KEYS and not condition.key.startswith("resource."):
-            raise InputError(f"a machine has no {condition.key!r}", hint=faults.did_you_mean(condition.key, _KEYS))
-        if condition.sign not in ("~", "=") and _amount(condition.value) is None:
-            raise InputError(f"{condition.value!r} is not a number", hint=f"write it as {condition.key}>=24GiB")
+        key, sign, value = condition = Condition(*match.groups())
+        if key not in _KEYS and not key.startswith("resource."):
+            raise InputError(f"a machine has no {key!r}", hint=faults.did_you_mean(key, _KEYS))
+        if sign not in ("~", "=") and key in _TEXTS:
+            raise InputError(f"{key} is a text, which `{sign}` cannot compare", hint=f"use ~ or =: {key}~{value}")
+        if sign not in ("~", "=") and _amount(value) is None:
+            raise InputError(f"{value!r} is not a number", hint=f"write it as {key}>=24GiB")
         found.append(condition)
     return tuple(found)
 
@@ -112,6 +116,7 @@ def validate_fleetfile(values: dict[str, Any]) -> FleetFile:
     except ValidationError as error:
         wrong = ["the fleet's file cannot be used:", *faults.lines(error, {"": FleetFile, "node": Place})]
         raise InputError("\n  ".join(wrong), hint="docs/fleet.md explains every key") from error
-    for place in file.node:
-        conditions(place.on)
+    if any(c.key == "engine" for place in file.node for c in conditions(place.on)):
+        hint = "ask for what the machine has, or for its name: node=desk"
+        raise InputError("the fleet's file cannot ask for 'engine': it says where engines are", hint=hint)
     return file

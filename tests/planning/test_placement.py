@@ -157,8 +157,27 @@ def test_a_requirement_is_met_by_what_the_machine_has(asked: str, *, on_big: boo
 
 
 @pytest.mark.parametrize(
+    ("target", "asked", "expected"),
+    [
+        ("8.6", "gpu.target>=8.0", True),
+        ("8.6", "gpu.target>8.6", False),
+        ("10.0", "gpu.target>=9.0", True),  # as numbers, not as text
+        ("9.0", "gpu.target=9", True),
+        ("gfx1100", "gpu.target>=8.0", False),
+        ("gfx1100", "gpu.target=GFX1100", True),
+    ],
+)
+def test_a_number_in_a_text_is_compared_as_one(target: str, asked: str, *, expected: bool) -> None:
+    machine = replace(BIG, accelerators=(replace(CARD, target=target),))
+    assert (unmet(conditions(asked), facts(machine)) is None) == expected
+
+
+@pytest.mark.parametrize(
     ("asked", "told"),
     [
+        ("cpu>=3", "cpu is a text, which `>=` cannot compare"),
+        ("gpu.name<3090", "gpu.name is a text, which `<` cannot compare"),
+        ("engine>1", "engine is a text, which `>` cannot compare"),
         ("3090", "is no requirement"),
         ("", "is no requirement"),
         ("gpu.nam~3090", "a machine has no 'gpu.nam'"),
@@ -197,3 +216,6 @@ def test_what_is_wrong_in_a_fleet_file_is_told() -> None:
     with pytest.raises(InputError) as error:
         validate_fleetfile({"node": [{"on": "gpu.nam~x"}]})
     assert "a machine has no 'gpu.nam'" in error.value.message
+    with pytest.raises(InputError) as error:
+        validate_fleetfile({"node": [{"on": "gpus=1, engine=llama-server"}]})
+    assert "the fleet's file cannot ask for 'engine'" in error.value.message
