@@ -39,12 +39,14 @@ def place(text: str | Path) -> Path:
     """
     match = _URL.fullmatch(str(text))
     if match is None:
+        if "::" in str(text) and "://" in str(text):
+            raise InputError("a URL inside a URL names no folder", hint="write it as s3://bucket/prefix")
         return Path(text)
     scheme, rest = match[1].lower(), match[2].strip("/")
-    user, at, _ = rest.partition("/")[0].rpartition("@")
-    if at and ":" in user:
+    scheme = "file" if scheme == "local" else scheme
+    if ":" in rest.rpartition("@")[0]:  # a secret may hold a slash
         raise InputError("a password in a URL would be recorded", hint="leave it to the keys of your system")
-    if not rest or "?" in rest or not {"..", "."}.isdisjoint(rest.split("/")):
+    if "::" in rest or not {*"[]*?"}.isdisjoint(rest) or not {"", "..", "."}.isdisjoint(rest.split("/")):
         raise InputError(f"{scheme}://… names no folder", hint="write it as s3://bucket/prefix")
     try:
         import fsspec  # noqa: PLC0415  an optional package

@@ -500,6 +500,12 @@ def test_runs_that_begin_in_the_same_second_get_different_names(at: Place) -> No
         (["runs", "list", "--results", "s3://b/../c"], 2, "s3://… names no folder", "s3://bucket/prefix"),
         (["report", "s3://b/c?X-Amz-Signature=1"], 2, "s3://… names no folder", "s3://bucket/prefix"),
         (["report", f"sftp://me:{SECRET}@host/x"], 2, "a password in a URL would be recorded", "keys"),
+        (["report", f"s3://key:{SECRET}/more@bucket/x"], 2, "a password in a URL would be recorded", "keys"),
+        (["report", f"simplecache::s3://key:{SECRET}@b/x"], 2, "a URL inside a URL", "s3://bucket/prefix"),
+        (["report", "s3://b/x::file://y"], 2, "s3://… names no folder", "s3://bucket/prefix"),
+        (["report", "s3://b//x"], 2, "s3://… names no folder", "s3://bucket/prefix"),
+        (["report", "s3://b/run-[1]"], 2, "s3://… names no folder", "s3://bucket/prefix"),
+        (["report", "s3://b/run-*"], 2, "s3://… names no folder", "s3://bucket/prefix"),
         (["report", "s3://no-such-bucket/run"], 2, "there is no run", "runs list"),
         (["runs", "list", "--results", "s3://no-such-bucket/x"], 2, "there is no", "create the bucket"),
         (["report", "BUCKET/none/run"], 2, "there is no run BUCKET/none/run", "runs list"),
@@ -519,6 +525,10 @@ def test_bad_urls_have_one_line_what_and_one_line_what_to_do(
     assert what.replace("BUCKET", at.url) in error
     assert fix in hint
     assert SECRET not in done.stderr
+
+
+def test_a_local_url_is_a_file_url(tmp_path: Path) -> None:
+    assert remote.place(f"local://{tmp_path}/x") == remote.place(f"file://{tmp_path}/x/")
 
 
 def test_an_empty_folder_lists_no_runs(at: Place) -> None:
