@@ -14,29 +14,23 @@ from threading import Thread
 
 from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
-from specbench.records import Plan
 from specbench.remote import APPENDED, SENDING, Storage
 from specbench.runindex import LOCK, PLAN, TRIALS
 from specbench.untrusted import MISFITS, decoded
 
 _EVERY, _LATER = 30.0, 300.0  # seconds between segments; the most when none gets through
 _PATIENCE, _AT_THE_END = 5.0, 60.0  # seconds that a run waits for one, and for the last one
-_SILENT = 1800.0  # seconds after which the writer of a lock is taken for lost, at the least
+SILENT = 1800.0  # seconds after which the writer of a lock is taken for lost, at the least
 
 
-def _silence(plan: Plan) -> float:
-    """Seconds after which a writer is taken for lost: it is not heard of while it loads and runs a trial."""
-    return max(_SILENT, 2 * (plan.trial_timeout + plan.load_timeout))
-
-
-def claim(path: Path, plan: Plan) -> bool:
+def claim(path: Path, silence: float) -> bool:
     """Lock a new run's name at its URL; False where it is taken. True for a path."""
     where = remote.url(path)
     if where is None:
         return True
     with suppress(FileExistsError):
         if not remote.storage(where).exists(PLAN):
-            _sign(remote.storage(where), token := token_hex(8), _silence(plan), new=True)
+            _sign(remote.storage(where), token := token_hex(8), silence, new=True)
             (path / SENDING).write_text(token, encoding="ascii")
             return True
     return False
@@ -57,7 +51,7 @@ def _signed(there: Storage) -> tuple[str | None, float, float]:
         return None, 0.0, 0.0
     try:
         held = decoded(content)
-        return str(held["token"]), float(held["renewed"]), float(held.get("silence", _SILENT))
+        return str(held["token"]), float(held["renewed"]), float(held.get("silence", SILENT))
     except MISFITS as error:
         raise InputError(
             f"{there.url} has a lock that cannot be read", hint=f"if nobody writes there, delete {there.url}/{LOCK}"
@@ -67,9 +61,9 @@ def _signed(there: Storage) -> tuple[str | None, float, float]:
 class Sending:
     """A run whose lock is held at its URL."""
 
-    def __init__(self, path: Path, where: str, plan: Plan, news: Collection[str]) -> None:
-        """`news`: files that the URL lacks."""
-        self._path, self._there, self._silence = path, remote.storage(where), _silence(plan)
+    def __init__(self, path: Path, where: str, silence: float, news: Collection[str]) -> None:
+        """`silence`: seconds after which this writer may be taken for lost. `news`: files that the URL lacks."""
+        self._path, self._there, self._silence = path, remote.storage(where), silence
         self._token = self._locked(path / SENDING)
         self._plain, self._sent, sizes = set(news), {}, self._there.sizes()
         for file in APPENDED:

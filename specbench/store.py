@@ -36,7 +36,7 @@ from specbench.records import (
     to_json,
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
-from specbench.sending import Sending, claim
+from specbench.sending import SILENT, Sending, claim
 from specbench.untrusted import MISFITS
 
 _RESULT = adapter(Result)
@@ -328,7 +328,7 @@ def _new_folder(root: Path, stem: str, plan: Plan) -> Path:
             number += 1
             continue
         try:
-            if claim(path, plan):
+            if claim(path, _silence(plan)):
                 return path
         except SpecbenchError:
             path.rmdir()
@@ -357,6 +357,11 @@ def _agreed(path: Path) -> tuple[Plan, set[str]]:
     return plan, lacking | ({PLAN} if longer else set())
 
 
+def _silence(plan: Plan) -> float:
+    """Seconds after which a writer is taken for lost: it is not heard of while it loads and runs a trial."""
+    return max(SILENT, 2 * (plan.trial_timeout + plan.load_timeout))
+
+
 def _opened(
     path: Path,
     plan: Plan,
@@ -370,7 +375,7 @@ def _opened(
     if (where := remote.url(path)) is None:
         return folder
     try:
-        return replace(folder, sending=Sending(path, where, plan, news))
+        return replace(folder, sending=Sending(path, where, _silence(plan), news))
     except BaseException:
         folder.close()
         raise

@@ -20,7 +20,7 @@ from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
 from specbench.records import Contender, Failure, Generation, Opening, Result, adapter, to_json
-from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.units import size
 
 _DAY = 86400.0
@@ -144,7 +144,7 @@ def _with_log(line: bytes, renamed: Mapping[str, str]) -> bytes:
     if not renamed:
         return line
     with suppress(ValidationError):
-        if isinstance(o := _RESULT.validate_json(line), Opening) and o.log in renamed:
+        if isinstance(o := _RESULT.validate_json(line), Opening) and o.log is not None and o.log in renamed:
             return to_json(replace(o, log=renamed[o.log])) + b"\n"
     return line
 
@@ -194,7 +194,7 @@ def prune(results: Path, *, days: float, yes: bool) -> list[dict[str, Any]]:
         if age >= days:
             reasons = [
                 ("a baseline", path.name in baselines),
-                ("being written", store.being_written(path)),
+                ("being written", being_written(path)),
                 ("a link", path.is_symlink()),
             ]
             kept = next((reason for reason, holds in reasons if holds), None)

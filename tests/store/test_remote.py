@@ -407,7 +407,7 @@ def test_two_writers_of_one_run_are_kept_apart(at: Place) -> None:
 def test_a_writer_that_was_taken_for_lost_notices_and_spoils_nothing(
     at: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "_silence", lambda _: -1.0)
+    monkeypatch.setattr(store, "_silence", lambda _: -1.0)
     first = measure(at, WHOLE[:4], close=False)
     name = first.path.name
     at.move("elsewhere")
