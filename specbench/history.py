@@ -66,9 +66,13 @@ def baselines(results: Path) -> dict[str, dict[str, Any]]:
         return {}
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", hint="delete it and set the baselines anew") from error
-    if not isinstance(found, dict) or not all(isinstance(e, dict) and e.get("runs") for e in found.values()):
+    if not isinstance(found, dict) or not all(isinstance(e, dict) and _names(e.get("runs")) for e in found.values()):
         raise InputError(f"{path} is no list of baselines", hint="delete it and set the baselines anew")
     return found
+
+
+def _names(runs: object) -> bool:
+    return isinstance(runs, list) and bool(runs) and all(isinstance(name, str) for name in runs)
 
 
 def baseline(results: Path, machine: Machine | None = None) -> list[Path]:

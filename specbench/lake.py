@@ -1,6 +1,7 @@
 """Many runs as one Parquet dataset, partitioned by machine, model, engine and date: facts and counts, docs/sql.md."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ COUNTS = ("emitted", "prefill_tokens", "drafted", "accepted", "verification_step
 REALS = ("temperature", "started", "prefill_seconds", "decode_seconds", "draft_seconds", "first_token", "last_token",
          "total")  # fmt: skip
 
+_TOO_LARGE = 2**63
 
-def write(names: Sequence[Path], to: Path, *, results: Path) -> tuple[int, list[str]]:
-    """Runs to the dataset in `to`: how many trials, and what was wrong with their files."""
+
+def write(names: Sequence[Path], to: Path, *, results: Path) -> tuple[int, list[str], int]:
+    """Runs to the dataset in `to`: how many trials, what was wrong with their files, and how many runs are left out."""
     try:
         import pyarrow as pa  # noqa: PLC0415  an optional package
         from pyarrow import dataset  # noqa: PLC0415
@@ -34,24 +37,82 @@ def write(names: Sequence[Path], to: Path, *, results: Path) -> tuple[int, list[
     }
     schema = pa.schema(list(kinds.items()))
     parts = dataset.partitioning(pa.schema([schema.field(name) for name in PARTITIONS]), flavor="hive")
-    trials, warnings, written = 0, [], []
-    for path in history.find(names, results=results):
-        run = store.read(path)
+    trials, warnings, damaged = 0, [], 0
+    written: set[Path] = set()
+    exported: list[tuple[str, re.Pattern[str]]] = []
+    paths = history.find(names, results=results)
+    for path in paths:
+        try:
+            run = store.read(path)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            warnings.append(f"{path.name} is left out: {error.message}")
+            damaged += 1
+            continue
         warnings += [f"{path.name}: {warning}" for warning in run.warnings]
-        rows = [_row(run, r) for r in run.results if isinstance(r, Generation | Failure) and r.trial.role != "warm-up"]
+        rows, strange = _rows(run)
+        if strange:
+            warnings.append(f"{path.name}: {len(strange)} trials that the lake cannot hold, the first is {strange[0]}")
         trials += len(rows)
+        partition = f"machine={history.fingerprint(run.machine)}/"
+        exported.append((partition, re.compile(rf"{re.escape(path.name)}-\d+\.parquet")))
         try:
             dataset.write_dataset(
                 pa.Table.from_pylist(rows, schema=schema), to, format="parquet", partitioning=parts,
                 basename_template=f"{path.name}-{{i}}.parquet", existing_data_behavior="overwrite_or_ignore",
-                file_visitor=lambda file: written.append(Path(file.path)),
+                file_visitor=lambda file: written.add(Path(file.path)),
             )  # fmt: skip
         except OSError as error:
             raise InputError(f"cannot write {to}: {error}", hint="choose another place") from error
-    for file in written if remote.url(to) is not None else ():
+    _replaced(to, written, exported)
+    return trials, warnings, damaged
+
+
+def _replaced(to: Path, written: set[Path], exported: Sequence[tuple[str, re.Pattern[str]]]) -> None:
+    """Send what was written, and delete what it replaces."""
+    where = remote.url(to)
+    for file in sorted(written) if where is not None else ():
         remote.send(file)
         file.unlink()
-    return trials, warnings
+    now = {str(file.resolve().relative_to(to.resolve())) for file in written}
+    if where is not None:
+        there = remote.storage(where)
+        for name in _stale(there.sizes(), now, exported):
+            there.delete(name)
+    else:
+        for name in _stale((str(file.relative_to(to)) for file in to.rglob("*.parquet")), now, exported):
+            (to / name).unlink()
+
+
+def _stale(names: Iterable[str], now: set[str], exported: Sequence[tuple[str, re.Pattern[str]]]) -> list[str]:
+    """Files that an earlier export wrote of the same runs: what was in them is elsewhere now."""
+    return [
+        name
+        for name in names
+        if name not in now
+        and any(
+            name.startswith(partition) and pattern.fullmatch(name.rpartition("/")[2]) for partition, pattern in exported
+        )
+    ]
+
+
+def _rows(run: store.Run) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each trial, and the ids of those that are not in the plan or that no column can hold."""
+    rows, strange = [], []
+    for r in run.results:
+        if isinstance(r, Generation | Failure) and r.trial.role != "warm-up":
+            try:
+                row = _row(run, r)
+            except (KeyError, ValueError, OverflowError, OSError):  # the last three: a time that is no date
+                strange.append(r.trial.id)
+                continue
+            whole = [row.get(name) for name in (*NUMBERS, *COUNTS)] + list(row.get("accepted_by_position") or ())
+            if any(value is not None and not -_TOO_LARGE <= value < _TOO_LARGE for value in whole):
+                strange.append(r.trial.id)
+            else:
+                rows.append(row)
+    return rows, strange
 
 
 def _row(run: store.Run, r: Generation | Failure) -> dict[str, Any]:

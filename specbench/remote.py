@@ -16,12 +16,13 @@ from typing import Any
 
 from specbench import datafiles, runindex
 from specbench.errors import InputError, SpecbenchError, UnavailableError
-from specbench.runindex import INDEX, LOCK, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.runindex import INDEX, LOCK, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.untrusted import decoded, understood
 
 APPENDED = (OPENINGS, TELEMETRY, TRIALS)
 SENDING = "sending"  # the writer's mark in the copy: it has lines that are perhaps not sent
 ROWS = ".rows"  # beside the runs: a small object each with what a list shows
+OWN: set[Path] = set()  # copies that this process writes or wrote: all is here, so nothing is brought
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _SEGMENT = re.compile(r"(\w+)-(\d{15})-([0-9a-f]{16})\.jsonl")
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -38,12 +39,14 @@ def place(text: str | Path) -> Path:
     """
     match = _URL.fullmatch(str(text))
     if match is None:
+        if "::" in str(text) and "://" in str(text):
+            raise InputError("a URL inside a URL names no folder", hint="write it as s3://bucket/prefix")
         return Path(text)
     scheme, rest = match[1].lower(), match[2].strip("/")
-    user, at, _ = rest.partition("/")[0].rpartition("@")
-    if at and ":" in user:
+    scheme = "file" if scheme == "local" else scheme
+    if ":" in rest.rpartition("@")[0]:  # a secret may hold a slash
         raise InputError("a password in a URL would be recorded", hint="leave it to the keys of your system")
-    if not rest or "?" in rest or not {"..", "."}.isdisjoint(rest.split("/")):
+    if "::" in rest or not {*"[]*?"}.isdisjoint(rest) or not {"", "..", "."}.isdisjoint(rest.split("/")):
         raise InputError(f"{scheme}://… names no folder", hint="write it as s3://bucket/prefix")
     try:
         import fsspec  # noqa: PLC0415  an optional package
@@ -162,7 +165,7 @@ def storage(where: str) -> Storage:
 def fetch(folder: Path) -> tuple[str, ...]:
     """Bring all of a folder here, once in a process, and say what was wrong with its segments. Nothing for a path."""
     where = url(folder)
-    return () if where is None else _fetched(folder, where)
+    return () if where is None or folder in OWN else _fetched(folder, where)
 
 
 @cache
@@ -211,6 +214,8 @@ def _join(there: Storage, path: Path, sizes: Mapping[str, int]) -> list[str]:
     sent, wrong = segments(there, path, sizes)
     here = path.read_bytes() if path.exists() else b""
     if not here.startswith(sent):
+        if being_written(path.parent):  # replaced under its writer, it would lose what that writes
+            return [*wrong, f"{path.name}: the URL has lines that are not here yet, where another specbench writes"]
         seen = set(sent.split(b"\n"))
         keep(path, sent + b"".join(line + b"\n" for line in here.split(b"\n")[:-1] if line not in seen))
     return wrong
@@ -231,7 +236,7 @@ def keep(path: Path, content: bytes) -> None:
 
 def bring(path: Path) -> None:
     """One file, if it is there; if it is not, there is no copy either. Nothing for a path."""
-    if (where := url(path.parent)) is not None:
+    if (where := url(path.parent)) is not None and path.parent not in OWN:
         try:
             keep(path, storage(where).get([path.name])[path.name])
         except FileNotFoundError:

@@ -5,6 +5,7 @@ Imports nothing that takes time, and reads 10,000 runs without parsing what was 
 
 import json
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from specbench.untrusted import MISFITS
 PLAN, MACHINE, LOCK, LOGS = "plan.json", "machine.json", "lock", "logs"
 TRIALS, OPENINGS, TELEMETRY = "trials.jsonl", "openings.jsonl", "telemetry.jsonl"
 INDEX = ".index.json"
+_FRESH = 10.0  # seconds in which a lock without content is believed
 
 
 def rows(results: Path) -> list[dict[str, Any]]:
@@ -64,3 +66,23 @@ def row(path: Path) -> dict[str, Any]:
 def _lines(data: bytes, start: bytes) -> list[bytes]:
     """Those that begin so."""
     return [start + part.partition(b"\n")[0] for part in data.split(start)[1:]]
+
+
+def being_written(path: Path) -> bool:
+    """Whether a process here has the run open."""
+    return (path / LOCK).exists() and _held(path / LOCK)
+
+
+def _held(lock: Path) -> bool:
+    """Whether the process that wrote the lock still runs: one of the same number that started at the same time."""
+    import psutil  # noqa: PLC0415  reading a run does not need it
+
+    try:
+        number, started = lock.read_text(encoding="ascii").split()
+        return abs(float(psutil.Process(int(number)).create_time()) - float(started)) < 1
+    except ValueError:  # its writer is about to fill it, or died before it could
+        return time.time() - lock.stat().st_mtime < _FRESH
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -6,6 +6,7 @@ with the next segment, at the end, or when the run is resumed.
 
 import json
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -14,47 +15,57 @@ from threading import Thread
 from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
 from specbench.remote import APPENDED, SENDING, Storage
-from specbench.runindex import LOCK, MACHINE, PLAN, TRIALS
-from specbench.untrusted import decoded
+from specbench.runindex import LOCK, PLAN, TRIALS
+from specbench.untrusted import MISFITS, decoded
 
 _EVERY, _LATER = 30.0, 300.0  # seconds between segments; the most when none gets through
 _PATIENCE, _AT_THE_END = 5.0, 60.0  # seconds that a run waits for one, and for the last one
-_SILENT = 1800.0  # seconds after which the writer of a lock is taken for lost; a trial may take 1200
+SILENT = 1800.0  # seconds after which the writer of a lock is taken for lost, at the least
 
 
-def claim(path: Path) -> bool:
+def claim(path: Path, silence: float) -> bool:
     """Lock a new run's name at its URL; False where it is taken. True for a path."""
     where = remote.url(path)
     if where is None:
         return True
     with suppress(FileExistsError):
         if not remote.storage(where).exists(PLAN):
-            _sign(remote.storage(where), token := token_hex(8), new=True)
+            _sign(remote.storage(where), token := token_hex(8), silence, new=True)
             (path / SENDING).write_text(token, encoding="ascii")
             return True
     return False
 
 
-def _sign(there: Storage, token: str, *, new: bool = False) -> None:
-    there.put(LOCK, json.dumps({"token": token, "renewed": time.time()}).encode(), new=new)
+def _sign(there: Storage, token: str, silence: float, *, new: bool = False) -> None:
+    there.put(LOCK, json.dumps({"token": token, "renewed": time.time(), "silence": silence}).encode(), new=new)
 
 
-def _signed(there: Storage) -> tuple[str | None, float]:
-    """The token of the lock, and when its writer was last heard of."""
+def _signed(there: Storage) -> tuple[str | None, float, float]:
+    """The token of the lock, when its writer was last heard of, and how long it may be silent.
+
+    InputError for a lock that cannot be read: it may be held.
+    """
     try:
-        held = decoded(there.get([LOCK])[LOCK])
-        return str(held["token"]), float(held["renewed"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None, 0.0
+        content = there.get([LOCK])[LOCK]
+    except FileNotFoundError:
+        return None, 0.0, 0.0
+    try:
+        held = decoded(content)
+        return str(held["token"]), float(held["renewed"]), float(held.get("silence", SILENT))
+    except MISFITS as error:
+        raise InputError(
+            f"{there.url} has a lock that cannot be read", hint=f"if nobody writes there, delete {there.url}/{LOCK}"
+        ) from error
 
 
 class Sending:
     """A run whose lock is held at its URL."""
 
-    def __init__(self, path: Path, where: str) -> None:
-        self._path, self._there = path, remote.storage(where)
+    def __init__(self, path: Path, where: str, silence: float, news: Collection[str]) -> None:
+        """`silence`: seconds after which this writer may be taken for lost. `news`: files that the URL lacks."""
+        self._path, self._there, self._silence = path, remote.storage(where), silence
         self._token = self._locked(path / SENDING)
-        self._plain, self._sent, sizes = {PLAN, MACHINE}, {}, self._there.sizes()
+        self._plain, self._sent, sizes = set(news), {}, self._there.sizes()
         for file in APPENDED:
             sent, _ = remote.segments(self._there, path / file, sizes)
             if sent and not (path / file).read_bytes().startswith(sent):
@@ -65,6 +76,7 @@ class Sending:
         self._thread, self._told = Thread(), False
         self._trouble: str | None = None
         self._push(*self._batch())
+        remote.OWN.add(path)
 
     def checkpoint(self) -> None:
         """Send a segment if it is time; between two trials."""
@@ -152,21 +164,21 @@ class Sending:
                 begin = self._sent[file]
                 self._there.put(f"{Path(file).stem}-{begin:015d}-{remote.digest(content)}.jsonl", content)
                 self._sent[file] = begin + len(content)
-        _sign(self._there, self._token)
+        _sign(self._there, self._token, self._silence)
         remote.send_row(self._path)
 
     def _locked(self, mine: Path) -> str:
         """The token of the lock, which is now ours. InputError while another writer is heard of."""
         token = mine.read_text(encoding="ascii") if mine.exists() else token_hex(8)
         try:
-            _sign(self._there, token, new=True)
+            _sign(self._there, token, self._silence, new=True)
         except FileExistsError:
-            holder, heard = _signed(self._there)
-            if holder != token and (silent := time.time() - heard) < _SILENT:
+            holder, heard, allowed = _signed(self._there)
+            if holder != token and (silent := time.time() - heard) < allowed:
                 raise InputError(
                     f"{self._there.url} is being written by another specbench, heard of {max(0, silent):.0f} s ago",
-                    hint=f"wait for it or stop it; after {_SILENT / 60:.0f} min of silence its run can be resumed",
+                    hint=f"wait for it or stop it; after {allowed / 60:.0f} min of silence its run can be resumed",
                 ) from None
-            _sign(self._there, token)
+            _sign(self._there, token, self._silence)
         mine.write_text(token, encoding="ascii")
         return token

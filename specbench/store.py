@@ -8,8 +8,7 @@ import json
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,11 +35,10 @@ from specbench.records import (
     from_json,
     to_json,
 )
-from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS
-from specbench.sending import Sending, claim
+from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
+from specbench.sending import SILENT, Sending, claim
 from specbench.untrusted import MISFITS
 
-_FRESH = 10.0  # seconds in which a lock without content is believed
 _RESULT = adapter(Result)
 _T = TypeVar("_T")
 
@@ -127,13 +125,13 @@ def create(
     stem = f"{clock():%Y%m%d-%H%M%S}-{title}"
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
-        path = _new_folder(root, stem)
+        path = _new_folder(root, stem, plan)
         (path / LOGS).mkdir()
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
         _write_plan(path, plan)
         try:
-            return _opened(path, plan)
+            return _opened(path, plan, news={PLAN, MACHINE})
         except SpecbenchError:
             shutil.rmtree(path)  # nothing was measured
             raise
@@ -157,15 +155,17 @@ def _write_plan(path: Path, plan: Plan) -> None:
 
 def resume(path: Path) -> RunFolder:
     """An existing run, to go on with. A torn last line is cut off and kept in a .torn file."""
+    remote.OWN.discard(path)
     remote.fetch(path)
-    plan = document(path / PLAN, Plan)
+    document(path / PLAN, Plan)
     with _writing(path):
         warnings = _acquire(path)
         try:
+            plan, news = _agreed(path)
             warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            return _opened(path, plan, done(run), (*warnings, *run.warnings))
+            return _opened(path, plan, done(run), (*warnings, *run.warnings), news=news)
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
@@ -318,7 +318,7 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
 # ------------------------------------------------------------------------------------------------ writing
 
 
-def _new_folder(root: Path, stem: str) -> Path:
+def _new_folder(root: Path, stem: str, plan: Plan) -> Path:
     number = 1
     while True:
         path = root / (stem if number == 1 else f"{stem}-{number}")
@@ -328,7 +328,7 @@ def _new_folder(root: Path, stem: str) -> Path:
             number += 1
             continue
         try:
-            if claim(path):
+            if claim(path, _silence(plan)):
                 return path
         except SpecbenchError:
             path.rmdir()
@@ -337,13 +337,45 @@ def _new_folder(root: Path, stem: str) -> Path:
         number += 1
 
 
-def _opened(path: Path, plan: Plan, done: frozenset[str] = frozenset(), warnings: tuple[str, ...] = ()) -> RunFolder:
+def _agreed(path: Path) -> tuple[Plan, set[str]]:
+    """The plan here, or that at the URL where it goes on longer; and which files the URL lacks."""
+    plan = document(path / PLAN, Plan)
+    if (where := remote.url(path)) is None:
+        return plan, set()
+    there = remote.storage(where)
+    lacking = {name for name in (PLAN, MACHINE) if not there.exists(name)}
+    if PLAN in lacking:
+        return plan, lacking
+    try:
+        theirs = from_json(Plan, content := there.get([PLAN])[PLAN])
+    except ValidationError:  # torn
+        return plan, lacking | {PLAN}
+    if len(theirs.blocks) > len(plan.blocks) and theirs.blocks[: len(plan.blocks)] == plan.blocks:
+        remote.keep(path / PLAN, content)
+        return theirs, lacking
+    longer = len(plan.blocks) > len(theirs.blocks) and plan.blocks[: len(theirs.blocks)] == theirs.blocks
+    return plan, lacking | ({PLAN} if longer else set())
+
+
+def _silence(plan: Plan) -> float:
+    """Seconds after which a writer is taken for lost: it is not heard of while it loads and runs a trial."""
+    return max(SILENT, 2 * (plan.trial_timeout + plan.load_timeout))
+
+
+def _opened(
+    path: Path,
+    plan: Plan,
+    done: frozenset[str] = frozenset(),
+    warnings: tuple[str, ...] = (),
+    *,
+    news: Collection[str],
+) -> RunFolder:
     trials, openings, telemetry = (_appending(path / name) for name in (TRIALS, OPENINGS, TELEMETRY))
     folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry)
     if (where := remote.url(path)) is None:
         return folder
     try:
-        return replace(folder, sending=Sending(path, where))
+        return replace(folder, sending=Sending(path, where, _silence(plan), news))
     except BaseException:
         folder.close()
         raise
@@ -384,7 +416,7 @@ def _acquire(path: Path) -> list[str]:
         try:
             descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
-            if _held(lock):
+            if being_written(path):
                 raise InputError(
                     f"{path} is being written by another specbench", hint="wait for it, or stop it and try again"
                 ) from None
@@ -394,26 +426,6 @@ def _acquire(path: Path) -> list[str]:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()} {psutil.Process().create_time()}")
             return warnings
-
-
-def being_written(path: Path) -> bool:
-    """Whether a process here has the run open."""
-    return (path / LOCK).exists() and _held(path / LOCK)
-
-
-def _held(lock: Path) -> bool:
-    """Whether the process that wrote the lock still runs: one of the same number that started at the same time."""
-    import psutil  # noqa: PLC0415  as above
-
-    try:
-        number, started = lock.read_text(encoding="ascii").split()
-        return abs(float(psutil.Process(int(number)).create_time()) - float(started)) < 1
-    except ValueError:  # its writer is about to fill it, or died before it could
-        return time.time() - lock.stat().st_mtime < _FRESH
-    except (FileNotFoundError, psutil.NoSuchProcess):
-        return False
-    except psutil.AccessDenied:
-        return True
 
 
 @contextmanager

@@ -4,20 +4,27 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from filecmp import cmp
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
-from specbench.records import Failure, Generation
-from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS
+from specbench.records import Contender, Failure, Generation, Opening, Result, adapter, to_json
+from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.units import size
 
 _DAY = 86400.0
+_RESULT = adapter(Result)
 
 
 def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path], list[str]]:
@@ -38,6 +45,7 @@ def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path]
     for run in runs:
         groups.setdefault(history.fingerprint(run.machine), []).append(run)
     for group in groups.values():
+        _refuse_builds(group)
         _refuse_repeats(group)
     merged = [_merged(group, mark if len(groups) > 1 else None, to=to) for mark, group in groups.items()]
     return merged, [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
@@ -49,9 +57,19 @@ def _unlike(one: store.Run, other: store.Run) -> str | None:
         return "other trials"
     if sorted(one.plan.model_files.values()) != sorted(other.plan.model_files.values()):
         return "other model files"
+    if (one.plan.stream, one.plan.record_steps) != (other.plan.stream, other.plan.record_steps):
+        return "other ways to read answers (stream, record_steps)"
+    for mine, theirs in zip(one.plan.contenders, other.plan.contenders, strict=False):
+        if _started(mine) != _started(theirs):
+            return f"{mine.name} is started or reached in another way"
     sides = ([Measured(run.path.name, run.plan, run.machine, run.results)] for run in (one, other))
     found = [d for d in differences(*sides) if d.kind not in (None, "machine")]
     return f"{found[0].what}: {found[0].base} / {found[0].new}" if found else None
+
+
+def _started(contender: Contender) -> list[str | None]:
+    """What starts or reaches an engine, without the folders of files."""
+    return [contender.url, *(re.sub(r"(^|=)/.*/", r"\1", word) for word in contender.argv)]
 
 
 def _refuse_repeats(group: list[store.Run]) -> None:
@@ -67,25 +85,78 @@ def _refuse_repeats(group: list[store.Run]) -> None:
                     )
 
 
+def _refuse_builds(group: list[store.Run]) -> None:
+    seen: dict[str, tuple[set[tuple[str | None, ...]], store.Run]] = {}
+    for run in group:
+        builds: dict[str, set[tuple[str | None, ...]]] = {}
+        for o in run.results:
+            if isinstance(o, Opening):
+                build = (o.engine_version, o.engine_commit, o.executable_sha256)
+                builds.setdefault(run.plan.contender(o.contender).engine, set()).add(build)
+        for engine, those in builds.items():
+            before, first = seen.setdefault(engine, (those, run))
+            if before != those:
+                raise InputError(
+                    f"{first.path.name} and {run.path.name} were measured with other builds of {engine}",
+                    hint="`specbench compare` and `specbench report` show them side by side",
+                )
+
+
 def _merged(group: list[store.Run], mark: str | None, *, to: Path) -> Path:
     began = re.fullmatch(r"(\d{8}-\d{6})-(.+)", group[0].path.name)
     when = datetime.strptime(began[1], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) if began else datetime.now(UTC)
     name = "-".join(part for part in (began[2] if began else group[0].path.name, "merged", mark) if part)
     with store.create(to, group[0].plan, group[0].machine, name=name, clock=lambda: when) as folder:
-        for file in (OPENINGS, TELEMETRY, TRIALS):
-            folder.write(file, b"".join(dict.fromkeys(line for run in group for line in _whole_lines(run.path / file))))
-        for run in group:
-            for log in sorted(path for path in (run.path / LOGS).glob("*") if path.is_file()):
-                taken = (folder.logs / log.name).exists()
-                shutil.copyfile(log, folder.logs / (f"{run.path.name}-{log.name}" if taken else log.name))
+        try:
+            logs = [_copied(run, folder.logs) for run in group]
+            for file in (OPENINGS, TELEMETRY, TRIALS):
+                lines = (
+                    _with_log(line, own) for run, own in zip(group, logs, strict=True) for line in _whole(run, file)
+                )
+                folder.write(file, b"".join(dict.fromkeys(lines)))
+        except OSError as error:
+            raise InputError(
+                f"cannot copy {error.filename}: {error.strerror}", hint=f"then delete {folder.path}, and merge again"
+            ) from error
         if folder.sending is not None and (unsent := folder.sending.flush()):
             raise UnavailableError(unsent[0], hint="check the network")
     return folder.path
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    if path.exists():
-        yield from (line + b"\n" for line in path.read_bytes().split(b"\n")[:-1])
+def _copied(run: store.Run, logs: Path) -> dict[str, str]:
+    """Copy a part's logs; those that got another name because there is another of theirs."""
+    renamed = {}
+    for log in sorted(path for path in (run.path / LOGS).glob("*") if path.is_file()):
+        others = (f"{run.path.name}-{log.name}" if n == 1 else f"{run.path.name}-{n}-{log.name}" for n in count(1))
+        taken = (
+            name
+            for name in chain([log.name], others)
+            if not (logs / name).exists() or cmp(log, logs / name, shallow=False)
+        )
+        if (name := next(taken)) != log.name:
+            renamed[log.name] = name
+        shutil.copyfile(log, logs / name)
+    return renamed
+
+
+def _with_log(line: bytes, renamed: Mapping[str, str]) -> bytes:
+    """An opening's line that names the copy of its log; other lines as they are."""
+    if not renamed:
+        return line
+    with suppress(ValidationError):
+        if isinstance(o := _RESULT.validate_json(line), Opening) and o.log is not None and o.log in renamed:
+            return to_json(replace(o, log=renamed[o.log])) + b"\n"
+    return line
+
+
+def _whole(run: store.Run, name: str) -> Iterator[bytes]:
+    """The lines of a file, also a last one whose end of line is missing; not one that is torn."""
+    path = run.path / name
+    *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    yield from (line + b"\n" for line in lines)
+    with suppress(ValidationError):
+        _RESULT.validate_json(last)
+        yield last + b"\n"
 
 
 def faults(path: Path) -> list[str]:
@@ -117,11 +188,13 @@ def prune(results: Path, *, days: float, yes: bool) -> list[dict[str, Any]]:
     now, rows = time.time(), []
     for path in store.runs(results):
         files = [file.stat() for file in path.rglob("*") if file.is_file()]
+        if not (path / PLAN).is_file():  # a folder of that name
+            continue
         age = (now - max(file.st_mtime for file in files)) / _DAY
         if age >= days:
             reasons = [
                 ("a baseline", path.name in baselines),
-                ("being written", store.being_written(path)),
+                ("being written", being_written(path)),
                 ("a link", path.is_symlink()),
             ]
             kept = next((reason for reason, holds in reasons if holds), None)

@@ -183,6 +183,7 @@ def show_plan(plan: Plan, extent: Extent) -> None:
 
 def conclude(outcomes: Sequence[pipeline.Outcome], *, json: bool, strict: bool, again: str) -> int:
     """Show what was measured, here or on several machines, and return the exit status: of several, the highest."""
+    show_warnings(outcomes)
     read = [pipeline.read(outcome.path) for outcome in outcomes]
     told, status = [found for found in read if found[1].measured], 0
     with flags.reader_may_leave():
@@ -201,10 +202,14 @@ def conclude(outcomes: Sequence[pipeline.Outcome], *, json: bool, strict: bool, 
     return status
 
 
+def show_warnings(outcomes: Sequence[pipeline.Outcome]) -> None:
+    """What is not sent, and what else went wrong: before anything is read that may fail."""
+    for warning in (warning for outcome in outcomes for warning in outcome.warnings):
+        print(printable(f"warning: {warning}"), file=sys.stderr, flush=True)
+
+
 def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench run") -> None:
-    """Where the records are, what went wrong, and the command that goes on; on standard error."""
-    for warning in outcome.warnings:
-        print(printable(f"warning: {warning}"), file=sys.stderr)
+    """Where the records are, which trials failed, and the command that goes on; on standard error."""
     for result in run.results:
         if isinstance(result, Failure):
             print(printable(f"failed: {result.trial.id}: {result.message} ({result.hint})"), file=sys.stderr)

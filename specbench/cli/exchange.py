@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import typer
+
 from specbench.cli import options as o
 from specbench.remote import shown
 from specbench.units import printable
@@ -41,10 +43,10 @@ def export(
     if lake is not None:
         from specbench.lake import write  # noqa: PLC0415  --help must not wait for it
 
-        trials, warnings = write([run or results], lake, results=results)
+        trials, warnings, damaged = write([run or results], lake, results=results)
         for line in (*(f"warning: {warning}" for warning in warnings), f"{trials} trials are in {shown(lake)}"):
             print(printable(line), file=sys.stderr)
-        return
+        raise typer.Exit(int(damaged > 0))
     from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
 

@@ -35,6 +35,7 @@ def probe(
     plan = probing.plan(asked, engines=engines)
     with console.Progress(plan) as progress:
         outcome, effects, builds = probing.probe(plan, results=results, observe=progress.observe)
+    console.show_warnings([outcome])
     rows = [
         {
             "target": e.target,

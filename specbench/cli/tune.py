@@ -73,6 +73,7 @@ def tune(
         engines=engines,
         resume=flags.run_folder(resume, results=results) if resume else None,
     )
+    console.show_warnings([outcome])
     console.show_tuned(tuned, json=json)
     measured, comparison = pipeline.read(outcome.path)
     console.show_outcome(outcome, measured, again="the same specbench tune")

@@ -12,7 +12,7 @@ from analysis.synthetic import DRAFT, counts, drafted, failure, generation, mach
 from cli.test_compare import specbench
 
 from specbench import store
-from specbench.records import Machine, Plan, Result
+from specbench.records import Machine, Opening, Plan, Result
 
 WHOLE = [g for i in range(4) for g in (generation("base", f"code-{i}"), drafted(f"code-{i}"))]
 PLAN = plan(WHOLE)
@@ -61,16 +61,19 @@ def test_parts_of_two_machines_become_a_run_for_each(tmp_path: Path) -> None:
         (plan(WHOLE[:4]), WHOLE[:4], "are not of one plan: other trials"),
         (replace(PLAN, model_files={"t.gguf": "0"}), [], "are not of one plan: other model files"),
         (plan(WHOLE, [replace(PLAN.contenders[0], engine="vllm"), DRAFT]), [], "engine of base: llama-server / vllm"),
+        (replace(PLAN, stream=True), [], "other ways to read answers"),
+        (plan(WHOLE, [replace(PLAN.contenders[0], argv=("-t", "8")), DRAFT]), [], "base is started"),
+        (PLAN, [replace(opening("base"), engine_commit="another")], "other builds of llama-server"),
         (PLAN, [replace(WHOLE[0], decode_seconds=9.0)], "both measured base/code-0/measured/0.0/0 on one machine"),
     ],
-    ids=["trials", "model", "engine", "repeat"],
+    ids=["trials", "model", "engine", "stream", "flags", "build", "repeat"],
 )
 def test_what_is_no_part_is_refused_and_says_why(
     tmp_path: Path, planned: Plan, results: list[Result], what: str
 ) -> None:
     root = tmp_path / "results"
     names = [
-        kept(root, "one", list(WHOLE)).name,
+        kept(root, "one", [opening("base"), *WHOLE]).name,
         kept(root, "other", list(results), planned=planned).name,
     ]
     done = specbench(root, "runs", "merge", *names)
@@ -78,6 +81,41 @@ def test_what_is_no_part_is_refused_and_says_why(
     assert what in done.stderr
     assert "fix: " in done.stderr
     assert len(store.runs(root)) == 2
+
+
+def test_a_last_line_without_its_end_is_merged_and_a_torn_one_is_not(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    parts = [kept(root, "one", list(WHOLE[:4])), kept(root, "other", list(WHOLE[4:]))]
+    file = parts[0] / "trials.jsonl"
+    file.write_bytes(file.read_bytes()[:-1])
+    with (parts[1] / "trials.jsonl").open("ab") as other:
+        other.write(b'{"kind":"gener')
+    done = specbench(root, "runs", "merge", *(part.name for part in parts))
+    assert done.returncode == 0, done.stderr
+    run = store.read(Path(tmp_path, done.stdout.strip()))
+    assert (len(run.results), run.warnings) == (len(WHOLE), [])
+
+
+def test_logs_of_parts_with_one_name_are_all_kept_and_openings_name_their_own(tmp_path: Path) -> None:
+    parts = []
+    for number in range(3):
+        part = kept(tmp_path / str(number), "night", [replace(opening("base", block=number), log="engine.log")])
+        (part / "logs" / "engine.log").write_text(f"log {number}")
+        parts.append(part)
+    done = specbench(tmp_path / "results", "runs", "merge", *map(str, parts), "--to", "merged")
+    assert done.returncode == 0, done.stderr
+    run = store.read(Path(tmp_path, done.stdout.strip()))
+    logs = {o.block: (run.path / "logs" / str(o.log)).read_text() for o in run.results if isinstance(o, Opening)}
+    assert logs == {0: "log 0", 1: "log 1", 2: "log 2"}
+
+
+def test_a_log_that_cannot_be_copied_is_said(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    parts = [kept(root, "one", list(WHOLE[:4])), kept(root, "other", list(WHOLE[4:]))]
+    for part in parts:
+        (part / "logs" / ("l" * 250)).write_text(part.name)  # the second needs a longer name
+    done = specbench(root, "runs", "merge", *(part.name for part in parts))
+    assert (done.returncode, done.stderr.startswith("error: cannot copy")) == (2, True)
 
 
 def test_one_run_is_nothing_to_merge(tmp_path: Path) -> None:
@@ -139,6 +177,25 @@ def test_prune_shows_first_deletes_with_yes_and_keeps_baselines(tmp_path: Path) 
         assert "being written" in specbench(root, "runs", "prune", "--older", "30", "--yes").stdout
     assert store.runs(root) == [paths[0], paths[1], paths[3]]
     assert (root / "notes.txt").exists()
+
+
+def test_prune_deletes_nothing_where_baselines_cannot_be_understood(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    path = kept(root, "one", [])
+    for wrong in ({"x": {"runs": path.name}}, {"x": {"runs": [1]}}):
+        (root / "baselines.json").write_text(json.dumps(wrong))
+        done = specbench(root, "runs", "prune", "--older", "0", "--yes")
+        assert (done.returncode, "is no list of baselines" in done.stderr) == (2, True)
+    assert store.runs(root) == [path]
+
+
+def test_a_folder_with_the_name_of_a_plan_is_no_run_to_prune(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    path = kept(root, "one", [])
+    (root / "odd" / "plan.json").mkdir(parents=True)
+    done = specbench(root, "runs", "prune", "--older", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["run"] for row in json.loads(done.stdout)] == [path.name]
 
 
 def test_without_days_nothing_is_pruned(tmp_path: Path) -> None:

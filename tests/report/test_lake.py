@@ -12,8 +12,8 @@ from analysis.synthetic import BASE, DRAFT, counts, drafted, failure, generation
 from cli.test_compare import Done, specbench
 
 from specbench import store
-from specbench.analysis.metrics import METRICS
-from specbench.records import Generation, Result
+from specbench.analysis.metrics import METRICS, acceptance_by_position
+from specbench.records import Generation, Result, to_json
 
 duckdb = pytest.importorskip("duckdb", reason="needs specbench[sql]")
 pytest.importorskip("pyarrow", reason="needs specbench[sql]")
@@ -34,6 +34,8 @@ def night(number: int) -> list[Result]:
             )
             for i in range(3)
         ),
+        generation("base", "code-3", decode_seconds=None, started=DAY * number + 20),  # told no time
+        drafted("code-3", seconds=0.9, started=DAY * number + 21, counts=counts(80, 50, accepted_by_position=(40, 10))),
         failure("draft", "json-0"),
         generation("base", "code-9", role="warm-up", seconds=99.0),
     ]  # fmt: skip
@@ -77,9 +79,9 @@ def test_a_lake_holds_every_trial_once_by_machine_model_engine_and_day(
         write(tmp_path / "results", number, cores)
     for _ in "first", "again":  # a run replaces itself
         done = export(tmp_path, "--lake", "lake")
-        assert (done.returncode, done.stderr) == (0, "21 trials are in lake\n")
+        assert (done.returncode, done.stderr) == (0, "27 trials are in lake\n")
     found = rows("FROM read_parquet('lake/**/*.parquet', hive_partitioning = true)", tmp_path, monkeypatch)
-    assert len(found) == 21
+    assert len(found) == 27
     assert {row["model"] for row in found} == {"7B / Q4_K=M, émile"}
     assert len({row["machine"] for row in found}) == 2
     assert {str(row["date"]) for row in found if row["failure"] is None} == {"1970-01-02", "1970-01-03"}
@@ -88,6 +90,44 @@ def test_a_lake_holds_every_trial_once_by_machine_model_engine_and_day(
     assert {row["failure"]: row["decode_seconds"] for row in found if row["failure"]} == {"timeout": None}
     documented = re.findall(r"^\| `(.*?)` \|", (ROOT / "docs" / "sql.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert {name for line in documented for name in line.split("`, `")} == first.keys()
+
+
+def test_a_failure_that_is_measured_the_next_day_is_in_the_lake_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [replace(failure("base", "code-0"), started=DAY), generation("base", "code-0", started=3 * DAY)]
+    with store.create(tmp_path / "results", plan(results, [BASE]), machine(), name="n") as folder:
+        folder.append(results[0])
+        assert export(tmp_path, "--lake", "lake").returncode == 0
+        other = tmp_path / "lake" / "machine=other" / f"{folder.path.name}-0.parquet"  # a run of this name elsewhere
+        other.parent.mkdir()
+        other.write_bytes(b"")
+        (other.parent / f"{folder.path.name}-2-0.parquet").write_bytes(b"")
+        folder.append(results[1])
+    assert export(tmp_path, "--lake", "lake").returncode == 0
+    assert len(list((tmp_path / "lake" / "machine=other").iterdir())) == 2
+    shutil.rmtree(other.parent)
+    found = rows("FROM read_parquet('lake/**/*.parquet', hive_partitioning = true)", tmp_path, monkeypatch)
+    assert [(row["failure"], str(row["date"])) for row in found] == [(None, "1970-01-04")]
+
+
+def test_a_damaged_run_and_strange_trials_are_said_and_the_others_are_exported(tmp_path: Path) -> None:
+    write(tmp_path / "results", 1)
+    damaged = write(tmp_path / "results", 2)
+    strange = write(tmp_path / "results", 3)
+    (damaged / "plan.json").write_text("{}")
+    good = generation("base", "code-0", started=DAY)
+    lines = [
+        replace(good, trial=replace(good.trial, id="a", contender="other")),
+        replace(good, trial=replace(good.trial, id="b"), started=1e15),
+        replace(good, trial=replace(good.trial, id="c", seed=2**63)),
+    ]
+    (strange / "trials.jsonl").write_bytes(b"".join(to_json(line) + b"\n" for line in lines))
+    done = export(tmp_path, "--lake", "lake")
+    assert done.returncode == 1
+    assert f"warning: {damaged.name} is left out: " in done.stderr
+    assert f"{strange.name}: 3 trials that the lake cannot hold, the first is a" in done.stderr
+    assert done.stderr.endswith("9 trials are in lake\n")
 
 
 def test_one_run_can_be_exported(tmp_path: Path) -> None:
@@ -106,9 +146,9 @@ def test_the_examples_of_the_page_give_the_figures_of_the_reports(
     assert len(QUERIES) == 5
     records, view = (rows(QUERIES[0] + query, tmp_path, monkeypatch) for query in QUERIES[1:3])
     for row in records:
-        assert (row["trials"], row["runs"]) == (9, 3)
+        assert (row["trials"], row["runs"]) == (12, 3)
         assert row["decode_engine"] == pytest.approx(ratio("decode_engine", night(1), row["contender"]))
-    assert [row["draft_acceptance_rate"] for row in records] == [None, 0.75]
+    assert [row["draft_acceptance_rate"] for row in records] == [None, 230 / 320]
     assert [row["newest"] for row in view] == [row["before"] for row in view]
     base, draft = rows(QUERIES[3], tmp_path, monkeypatch)
     assert (base["contender"], base["speedup"], base["runs"]) == ("base", None, 3)
@@ -116,9 +156,9 @@ def test_the_examples_of_the_page_give_the_figures_of_the_reports(
     assert draft["speedup"] == pytest.approx(draft["decode"] / base["decode"])
     assert draft["tokens_per_step"] == pytest.approx(ratio("mean_acceptance_length", night(1), "draft"))
     fall = rows(QUERIES[4], tmp_path, monkeypatch)
-    assert [(row["position"], row["accepted"]) for row in fall] == [
-        (position, pytest.approx(count / 39)) for position, count in enumerate((30, 20, 10))
-    ]
+    expected = acceptance_by_position(r for r in night(1) if isinstance(r, Generation) and r.trial.contender == "draft")
+    assert [row["position"] for row in fall] == [0, 1, 2]
+    assert [row["accepted"] for row in fall] == pytest.approx(expected)
 
 
 def test_two_thousand_runs_are_read_at_once_and_a_torn_line_is_left_out(
@@ -128,12 +168,13 @@ def test_two_thousand_runs_are_read_at_once_and_a_torn_line_is_left_out(
     for number in range(1, 2000):
         path = tmp_path / "results" / f"copy-{number}"
         path.mkdir()
-        shutil.copyfile(model / "trials.jsonl", path / "trials.jsonl")
+        for file in ("plan.json", "trials.jsonl"):
+            shutil.copyfile(model / file, path / file)
     with (model / "trials.jsonl").open("ab") as file:
         file.write(b'{"kind":"generation","trial":{"contender":"ba')
     found = rows(QUERIES[0] + QUERIES[1], tmp_path, monkeypatch)
     assert [(row["contender"], row["runs"], row["trials"]) for row in found] == [
-        ("base", 2000, 6000), ("draft", 2000, 6000),
+        ("base", 2000, 8000), ("draft", 2000, 8000),
     ]  # fmt: skip
 
 

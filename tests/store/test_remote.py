@@ -16,10 +16,11 @@ from analysis.synthetic import drafted, generation, machine, opening, plan
 from cli.test_compare import Done, specbench
 from store.storage_server import SECRET, Line, environment, line, server
 
-from specbench import remote, sending, store
+from specbench import pipeline, remote, sending, store
+from specbench.cli import console
 from specbench.errors import InputError, UnavailableError
 from specbench.hardware.detect import detect
-from specbench.records import Generation, Result
+from specbench.records import Generation, Result, to_json
 
 pytest.importorskip("s3fs", reason="needs specbench[storage]")
 pytest.importorskip("moto", reason="needs moto[s3,server]")
@@ -60,6 +61,7 @@ class Place:
 def forget() -> None:
     """What a new process would bring again."""
     remote._fetched.cache_clear()
+    remote.OWN.clear()
 
 
 @pytest.fixture
@@ -347,6 +349,23 @@ def test_what_is_unsent_at_the_end_is_said_kept_and_sent_by_resuming(at: Place) 
     assert measured(at.results() / folder.path.name) == EVERYTHING
 
 
+def test_a_run_whose_network_is_gone_at_its_end_is_concluded_from_the_copy(
+    at: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = measure(at, WHOLE[:8], close=False)
+    at.wire.cut = True
+    store.machine(folder.path)
+    for g in WHOLE[8:]:
+        folder.append(g)
+    outcome = pipeline.outcome(folder, set(), interrupted=False, deadline=None)
+    folder.close()
+    assert console.conclude([outcome], json=False, strict=False, again="specbench run") == 1
+    told = capsys.readouterr()
+    assert "4 results (" in told.err
+    assert "--resume s3://" in told.err
+    assert "draft" in told.out
+
+
 def test_a_slow_answer_is_not_waited_for(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = measure(at, WHOLE[:1], close=False)
     monkeypatch.setattr(sending, "_PATIENCE", 0.2)
@@ -379,7 +398,7 @@ def test_two_writers_of_one_run_are_kept_apart(at: Place) -> None:
     at.move("elsewhere")
     with pytest.raises(InputError, match=r"is being written by another specbench, heard of \d s ago") as error:
         store.resume(at.results() / folder.path.name)
-    assert "30 min of silence" in error.value.hint
+    assert "40 min of silence" in error.value.hint
     folder.close()
     with store.resume(at.results() / folder.path.name) as again:
         assert len(again.done) == 4
@@ -388,10 +407,10 @@ def test_two_writers_of_one_run_are_kept_apart(at: Place) -> None:
 def test_a_writer_that_was_taken_for_lost_notices_and_spoils_nothing(
     at: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store, "_silence", lambda _: -1.0)
     first = measure(at, WHOLE[:4], close=False)
     name = first.path.name
     at.move("elsewhere")
-    monkeypatch.setattr(sending, "_SILENT", -1.0)
     with store.resume(at.results() / name) as second:
         first.append(WHOLE[4])
         assert "has taken" in str(news(first))
@@ -404,6 +423,52 @@ def test_a_writer_that_was_taken_for_lost_notices_and_spoils_nothing(
         assert sent(again) == ()
     at.move("third")
     assert measured(at.results() / name) == EVERYTHING
+
+
+def test_a_lock_that_cannot_be_read_counts_as_held(at: Place) -> None:
+    folder = measure(at, WHOLE[:4], close=False)
+    remote.storage(f"{at.url}/runs/{folder.path.name}").put("lock", b"{torn")
+    at.move("elsewhere")
+    with pytest.raises(InputError, match="lock that cannot be read") as error:
+        store.resume(at.results() / folder.path.name)
+    assert "delete s3://" in error.value.hint
+    folder.close()
+
+
+def test_a_writer_with_slow_trials_may_be_silent_for_longer(at: Place) -> None:
+    with store.create(at.results(), replace(PLAN, trial_timeout=7000.0), machine()) as folder:
+        held = json.loads(remote.storage(f"{at.url}/runs/{folder.path.name}").get(["lock"])["lock"])
+    assert held["silence"] == 2 * (7000.0 + PLAN.load_timeout)
+
+
+def test_a_reader_here_does_not_replace_a_file_under_its_writer(at: Place) -> None:
+    folder = measure(at, WHOLE[:4], close=False)
+    foreign = to_json(WHOLE[11]) + b"\n"
+    begin = (folder.path / "trials.jsonl").stat().st_size
+    remote.storage(f"{at.url}/runs/{folder.path.name}").put(
+        f"trials-{begin:015d}-{remote.digest(foreign)}.jsonl", foreign
+    )
+    forget()  # as another process here
+    assert "another specbench writes" in store.read(folder.path).warnings[0]
+    folder.trials.write(to_json(WHOLE[5]) + b"\n")
+    assert WHOLE[5].trial.id in {r.trial.id for r in store.read(folder.path).results if isinstance(r, Generation)}
+    folder.close()
+
+
+def test_a_longer_plan_at_the_url_is_taken_and_a_shorter_one_here_does_not_replace_it(at: Place) -> None:
+    short = replace(PLAN, blocks=PLAN.blocks[:1])
+    folder = store.create(at.results(), short, detect())
+    name, here = folder.path.name, (folder.path / "plan.json").read_bytes()
+    longer = store.extended(folder, PLAN)
+    assert sent(longer) == ()
+    longer.close()
+    (folder.path / "plan.json").write_bytes(here)
+    (folder.path / "sending").write_text("left by a crash")
+    forget()
+    with store.resume(folder.path) as again:
+        assert again.plan == PLAN
+    at.move("elsewhere")
+    assert store.read(at.results() / name).plan == PLAN
 
 
 def test_runs_that_begin_in_the_same_second_get_different_names(at: Place) -> None:
@@ -435,6 +500,12 @@ def test_runs_that_begin_in_the_same_second_get_different_names(at: Place) -> No
         (["runs", "list", "--results", "s3://b/../c"], 2, "s3://… names no folder", "s3://bucket/prefix"),
         (["report", "s3://b/c?X-Amz-Signature=1"], 2, "s3://… names no folder", "s3://bucket/prefix"),
         (["report", f"sftp://me:{SECRET}@host/x"], 2, "a password in a URL would be recorded", "keys"),
+        (["report", f"s3://key:{SECRET}/more@bucket/x"], 2, "a password in a URL would be recorded", "keys"),
+        (["report", f"simplecache::s3://key:{SECRET}@b/x"], 2, "a URL inside a URL", "s3://bucket/prefix"),
+        (["report", "s3://b/x::file://y"], 2, "s3://… names no folder", "s3://bucket/prefix"),
+        (["report", "s3://b//x"], 2, "s3://… names no folder", "s3://bucket/prefix"),
+        (["report", "s3://b/run-[1]"], 2, "s3://… names no folder", "s3://bucket/prefix"),
+        (["report", "s3://b/run-*"], 2, "s3://… names no folder", "s3://bucket/prefix"),
         (["report", "s3://no-such-bucket/run"], 2, "there is no run", "runs list"),
         (["runs", "list", "--results", "s3://no-such-bucket/x"], 2, "there is no", "create the bucket"),
         (["report", "BUCKET/none/run"], 2, "there is no run BUCKET/none/run", "runs list"),
@@ -454,6 +525,10 @@ def test_bad_urls_have_one_line_what_and_one_line_what_to_do(
     assert what.replace("BUCKET", at.url) in error
     assert fix in hint
     assert SECRET not in done.stderr
+
+
+def test_a_local_url_is_a_file_url(tmp_path: Path) -> None:
+    assert remote.place(f"local://{tmp_path}/x") == remote.place(f"file://{tmp_path}/x/")
 
 
 def test_an_empty_folder_lists_no_runs(at: Place) -> None:
