@@ -199,7 +199,7 @@ def write(text: str, path: Path | None, *, append: bool = False) -> None:
         with path.open("a" if append else "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another --output") from error
 
 
 @contextmanager

@@ -83,7 +83,7 @@ TAKEN: list[tuple[str, dict[str, Setting], dict[str, Setting]]] = [
     ("draft-model", {}, {"draft_tokens_max": 6, "draft_tokens_min": 1, "p_min": 0.25, "draft_cache_type_k": "q8_0"}),
     ("draft-model", {}, {"draft_threads": 1, "draft_gpu_layers": 0, "draft_override_tensor": ".ffn_.*=CPU"}),
     ("ngram-simple", {}, {"ngram_size": 3, "ngram_draft_size": 5}),
-    ("ngram-map-k", {}, {"ngram_size": 3, "ngram_draft_size": 5, "min_hits": 2}),
+    ("ngram-map-k", {}, {"ngram_size": 3, "ngram_draft_size": 5}),
     ("ngram-mod", {}, {"ngram_match": 6, "draft_tokens_min": 1, "draft_tokens_max": 5}),
 ]
 UNSEEN = {"context_size", "split_mode", "main_gpu", "tensor_split", "override_tensor", "cpu_moe", "draft_threads"}
