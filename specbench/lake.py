@@ -57,11 +57,13 @@ def write(names: Sequence[Path], to: Path, *, results: Path) -> tuple[int, list[
         trials += len(rows)
         partition = f"machine={history.fingerprint(run.machine)}/"
         exported.append((partition, re.compile(rf"{re.escape(path.name)}-\d+\.parquet")))
+        if not rows:
+            continue
         try:
             dataset.write_dataset(
                 pa.Table.from_pylist(rows, schema=schema), to, format="parquet", partitioning=parts,
                 basename_template=f"{path.name}-{{i}}.parquet", existing_data_behavior="overwrite_or_ignore",
-                file_visitor=lambda file: written.add(Path(file.path)),
+                file_visitor=lambda file: written.add(Path(file.path)), use_threads=False,
             )  # fmt: skip
         except OSError as error:
             raise InputError(f"cannot write {to}: {error}", hint="choose another place") from error
