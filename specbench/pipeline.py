@@ -26,7 +26,7 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
+from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Reply, Result, Skip
 from specbench.report.section import Section
 
 Observer = Callable[[Event | str], None]  # a sentence is news of the storage
@@ -208,8 +208,7 @@ def deadline(budget: float | None) -> float | None:
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
     plan, left, interrupted = folder.plan, planned(folder.plan) - folder.done, False
-    before = [] if plan.until is None else store.read(folder.path).results
-    cards = store.machine(folder.path).accelerators
+    before, cards = earlier(plan, folder.path), store.machine(folder.path).accelerators
     try:
         found = measured(plan, before, done=folder.done, logs=folder.logs, deadline=deadline, cards=cards)
         with closing(found) as events:
@@ -221,6 +220,11 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     except KeyboardInterrupt:
         interrupted = True
     return outcome(folder, left, interrupted=interrupted, deadline=deadline)
+
+
+def earlier(plan: Plan, path: Path) -> list[Result]:
+    """What the run at `path` holds, for a plan whose course depends on it."""
+    return store.read(path).results if plan.until is not None or any(p.after for p in plan.prompts) else []
 
 
 def planned(plan: Plan) -> set[str]:
@@ -246,7 +250,7 @@ def measured(
     cards: Sequence[Accelerator],
     check: Callable[[Contender], Skip | None] = catalog.check_available,
 ) -> Generator[Event]:
-    """What happens when the plan is carried out here. `before`: earlier results, for `until`; it grows."""
+    """What happens when the plan is carried out here. `before`: earlier results, as `earlier` finds them; it grows."""
 
     def enough(block: Block) -> Iterator[Enough]:
         return until.enough(plan, block, before)
@@ -255,7 +259,10 @@ def measured(
     with watched as sampler:
         if sampler is not None and not planned(plan).issubset(done):
             yield sampler.idle()
-        found = execute(plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough)
+        replies = [result for result in before if isinstance(result, Reply)]
+        found = execute(
+            plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough, replies=replies
+        )
         with closing(found) as events:
             for event in events:
                 if isinstance(event, Generation | Skip):

@@ -4,6 +4,7 @@ A missing fact is None. Times are seconds, sizes bytes. Each file carries `schem
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
@@ -78,17 +79,29 @@ class Passages:
 
 @record
 class Prompt:
-    """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
+    """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known.
+
+    A later turn comes `after` another prompt: that one's conversation, and the Reply to it, stand before its messages.
+    """
 
     id: str
     suite: str
     category: str
     tags: tuple[str, ...] = ()
     messages: tuple[Message, ...]
+    after: str | None = None
     passages: Passages | None = None
     check: Check | None = None
     json_schema: str | None = None
     constrained: bool = False
+
+
+def turns(prompts: Mapping[str, Prompt], name: str) -> list[Prompt]:
+    """The prompt of that id, and before it those that it comes after, the first turn first; KeyError without one."""
+    found = [prompts[name]]
+    while (before := found[0].after) is not None:
+        found.insert(0, prompts[before])
+    return found
 
 
 @record
@@ -466,7 +479,20 @@ class Enough:
     trials: tuple[str, ...]
 
 
-Result = Annotated[Generation | Failure | Opening | Skip | Enough | Telemetry, Field(discriminator="kind")]
+@record
+class Reply:
+    """The answer that stands before a later turn: the target's, greedy, to its end or to the turn's output length.
+
+    Every contender of `target` (its label) gets the one that was recorded first, whoever wrote it.
+    """
+
+    kind: Literal["reply"] = "reply"
+    schema_version: Literal[2] = SCHEMA_VERSION
+    target: str
+    answer: Generation
+
+
+Result = Annotated[Generation | Failure | Opening | Skip | Enough | Reply | Telemetry, Field(discriminator="kind")]
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 

@@ -19,11 +19,12 @@ from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
-from specbench.records import Contender, Failure, Generation, Opening, Result, adapter, to_json
+from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, adapter, to_json
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.units import size
 
 _DAY = 86400.0
+_REPEATS = "they are repeats, not parts: keep both, `specbench compare` takes several runs a side"
 _RESULT = adapter(Result)
 
 
@@ -74,14 +75,19 @@ def _started(contender: Contender) -> list[str | None]:
 
 def _refuse_repeats(group: list[store.Run]) -> None:
     seen: dict[str, tuple[Generation, store.Run]] = {}
+    said: dict[tuple[str, str], str] = {}
     for run in group:
         for r in run.results:
+            if isinstance(r, Reply):
+                key = r.target, r.answer.trial.prompt
+                if said.setdefault(key, r.answer.text) != r.answer.text:
+                    raise InputError(f"{run.path.name} has other answers before later turns", hint=_REPEATS)
             if isinstance(r, Generation) and r.trial.role != "warm-up":
                 before, first = seen.setdefault(r.trial.id, (r, run))
                 if before != r:
                     raise InputError(
                         f"{first.path.name} and {run.path.name} both measured {r.trial.id} on one machine",
-                        hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
+                        hint=_REPEATS,
                     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from specbench.records import Generation, Machine, Opening, Plan, Result, Setting, to_json
+from specbench.records import Generation, Machine, Opening, Plan, Reply, Result, Setting, to_json
 
 Kind = Literal["machine", "engine", "target", "prompts", "settings"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -42,7 +42,11 @@ def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Diffe
     for side in (base, new):
         found: dict[tuple[Kind | None, str], set[str]] = defaultdict(set)
         for run in side:
-            for kind, what, value in (*_required(run, contenders, prompts), *_environment(run, contenders)):
+            for kind, what, value in (
+                *_required(run, contenders, prompts),
+                *_environment(run, contenders),
+                *_said(run),
+            ):
                 found[kind, what].add(str(value))
         sides.append(found)
     listed = []
@@ -119,15 +123,22 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
                 yield None, f"flags of {c.name}", word.rpartition("/")[2] if word.startswith("/") else word
 
 
+def _said(run: Measured) -> Iterator[tuple[None, str, object]]:
+    """The answers before later turns; only turns with the same ones are compared (`sides.trials_by_place`)."""
+    if said := sorted({(r.target, r.answer.trial.prompt, r.answer.text) for r in run.results if isinstance(r, Reply)}):
+        yield None, "answers before later turns (SHA-256)", hashlib.sha256(repr(said).encode()).hexdigest()[:12]
+
+
 def same_output(base: Sequence[Measured], new: Sequence[Measured]) -> tuple[int, int]:
     """Greedy outputs of the first run of each side that are the same, and how many were compared."""
     sides = [
         {
-            r.trial.id: r.output_ids
+            (r.trial.id, r.prompt_sha256 if r.trial.prompt in later else None): r.output_ids
             for r in side[0].results
             if isinstance(r, Generation) and r.trial.temperature == 0 and r.trial.role == "measured"
         }
         for side in (base, new)
+        for later in [{p.id for p in side[0].plan.prompts if p.after}]
     ]
     shared = [key for key, ids in sides[0].items() if ids is not None and sides[1].get(key) is not None]
     return sum(sides[0][key] == sides[1][key] for key in shared), len(shared)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from specbench.engines import catalog
-from specbench.engines.base import EngineInfo, OpeningError, Session
+from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
 from specbench.execution.prompts import Prompts
 from specbench.execution.streams import run_wave, waves
 from specbench.execution.trials import Place, run_trial
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Block, Contender, Enough, Failure, Generation, Opening, Plan, Result, Skip, Trial
+from specbench.records import Block, Contender, Enough, Failure, Generation, Opening, Plan, Reply, Result, Skip, Trial
 
 _FATAL = {"engine-died", "timeout"}  # failures after which the engine is not used again
 _DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up
@@ -56,15 +56,18 @@ def execute(
     deadline: float | None = None,
     sampler: Sampler | None = None,
     enough: Callable[[Block], Iterable[Enough]] = lambda _: (),
+    replies: Iterable[Reply] = (),
 ) -> Generator[Event]:
     """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
 
     Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has
     seen what the plan says; what is recorded already is not yielded again. After `deadline` (on the clock `monotonic`)
     no further trial begins. With a `sampler` the telemetry of a trial comes before its result. `enough` is asked before
-    each block which trials need not run.
+    each block which trials need not run. `replies`: answers that this run has already for later turns to come after.
     """
     run = _Run(plan, set(done), logs, open_session, clock, lambda: deadline is not None and monotonic() >= deadline)
+    for reply in replies:
+        run.prompts.replies.setdefault((reply.target, reply.answer.trial.prompt), reply.answer.text)
     run.sampler = sampler
     for block in plan.blocks:
         contender = plan.contender(block.contender)
@@ -113,6 +116,7 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
     """Open, run, and once more after the engine was lost."""
     lost: set[str] = set()  # trials that an engine did not survive
     deaths = 0
+    run.prompts.faults.clear()
     while run.pending(block) and not run.late():
         log = _unused(run.logs, f"{block.index:03d}-{re.sub(r'[^A-Za-z0-9.-]+', '-', contender.name)}")
         started, before = run.clock(), len(lost)
@@ -121,7 +125,9 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
                 if run.sampler is not None:
                     run.sampler.follow_engine()
                 yield opening(session.info, contender, block.index, started)
-                yield from _trials(run, block, contender, session, lost)
+                asked = yield from _replies(run, block, contender, session, lost)
+                if len(lost) == before and not (asked and contender.learns):  # that needs an engine that saw nothing
+                    yield from _trials(run, block, contender, session, lost)
         except OpeningError as error:
             run.unopened[contender.name] += 1
             final = run.unopened[contender.name] >= _DEATHS
@@ -134,6 +140,37 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
             why = f"the engine was lost {deaths} times in this block"
             yield _skip(contender, block.index, why, "read its log; the finished trials are kept", None)
             return
+
+
+def _replies(
+    run: _Run, block: Block, contender: Contender, session: Session, lost: set[str]
+) -> Generator[Event, None, bool]:
+    """Have what later turns come after answered, where it is not yet; whether the engine was asked anything."""
+    asked = False
+    for trial in block.trials:
+        for prompt in run.prompts.missing(trial, contender):
+            if run.late():
+                return asked
+            asked = True
+            result = run_trial(
+                replace(trial, prompt=prompt.id, role="warm-up", temperature=0.0, ignore_eos=False, streams=1),
+                place=Place(block.index, run.order[trial.id]),
+                contender=contender,
+                session=session,
+                prompts=run.prompts,
+                clock=run.clock,
+            )
+            key = contender.target_label, prompt.id
+            if isinstance(result, Generation):
+                run.prompts.replies[key] = result.text
+                yield Reply(target=contender.target_label, answer=result)
+                continue
+            why = f"there is no answer to {prompt.id}: {result.message}"
+            run.prompts.faults[key] = TrialError(result.reason, why, hint=result.hint)
+            if result.reason in _FATAL or not session.alive():
+                lost.add(f"answer before {trial.id}")
+                return asked
+    return asked
 
 
 def _trials(run: _Run, block: Block, contender: Contender, session: Session, lost: set[str]) -> Iterator[Event]:

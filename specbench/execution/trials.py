@@ -42,7 +42,7 @@ def run_trial(
                 ignore_eos=trial.ignore_eos,
                 timeout=plan.trial_timeout,
                 sampling=plan.sampling,
-                json_schema=_schema(next(p for p in plan.prompts if p.id == trial.prompt)),
+                json_schema=_schema(prompts.by_id[trial.prompt]),
                 top_two=trial.role == "control" and trial.temperature == 0,
                 steps=plan.record_steps,
                 shared=trial.streams > 1,

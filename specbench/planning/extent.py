@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from specbench.records import Contender, Generation, Opening, Plan, Result
+from specbench.records import Contender, Generation, Opening, Plan, Result, turns
 from specbench.units import duration
 
 MANY = 2000  # trials: twice what a run without arguments has
@@ -13,12 +13,16 @@ SHORT = 900.0  # seconds that nobody needs to be asked about
 
 @dataclass(frozen=True)
 class Extent:
-    """`seconds` is None when no earlier run on this machine shows how fast the targets are."""
+    """`seconds` is None when no earlier run on this machine shows how fast the targets are.
+
+    `answers` stand before later turns; they are in the output tokens.
+    """
 
     contenders: int
     blocks: int
     trials: int
     warm_ups: int
+    answers: int
     output_tokens: int
     seconds: float | None
 
@@ -29,9 +33,10 @@ class Extent:
 
     def __str__(self) -> str:
         time = "" if self.seconds is None else f", about {duration(self.seconds)} by an earlier run"
+        answers = f"{self.answers} answers before later turns, " if self.answers else ""
         return (
             f"{self.contenders} contenders, {self.blocks} blocks, {self.trials} trials, {self.warm_ups} warm-ups, "
-            f"at most {self.output_tokens} output tokens{time}"
+            f"{answers}at most {self.output_tokens} output tokens{time}"
         )
 
 
@@ -39,13 +44,19 @@ def extent(plan: Plan, earlier: Iterable[tuple[Plan, Iterable[Result]]] = ()) ->
     """The size of a plan. `earlier`: runs on this machine, for the estimate of its time."""
     trials = [trial for block in plan.blocks for trial in block.trials]
     warm_ups = sum(trial.role == "warm-up" for trial in trials)
+    tokens = sum(trial.output_tokens for trial in trials)
+    prompts, labels = {p.id: p for p in plan.prompts}, {c.name: c.target_label for c in plan.contenders}
+    answers = {(labels[t.contender], p.id): t.output_tokens for t in trials for p in turns(prompts, t.prompt)[:-1]}
+    whole = tokens + sum(answers.values())
+    seconds = _seconds(plan, earlier)
     return Extent(
         contenders=len(plan.contenders),
         blocks=len(plan.blocks),
         trials=len(trials) - warm_ups,
         warm_ups=warm_ups,
-        output_tokens=sum(trial.output_tokens for trial in trials),
-        seconds=_seconds(plan, earlier),
+        answers=len(answers),
+        output_tokens=whole,
+        seconds=None if seconds is None else seconds * whole / tokens,
     )
 
 

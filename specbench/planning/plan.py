@@ -16,7 +16,7 @@ from specbench.planning.contenders import BASELINE, contenders, label_of
 from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
-from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial, turns
 
 _SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
 _WARM_UP_TOKENS = 32
@@ -85,8 +85,9 @@ def make_plan(
     blocks = [*_measured(job, found, slow)]
     if runfile.budget is None:
         blocks += _controls(job, found, list(by_category))
-    used = {trial.prompt for _, trials in blocks for trial in trials}
-    prompts = [prompt for prompt in (*suite.prompts, _SPARE) if prompt.id in used]
+    known = _by_id(suite)
+    used = {p.id for _, trials in blocks for trial in trials for p in turns(known, trial.prompt)}
+    prompts = [prompt for prompt in known.values() if prompt.id in used]
     return Plan(
         specbench_version=version,
         name=runfile.name or suite.name,
@@ -260,22 +261,25 @@ def _warm_ups(suite: Suite, measured: Mapping[str, Sequence[Prompt]], runfile: R
     found = {}
     for category, prompts in measured.items():
         taken = {prompt.id for prompt in prompts}
-        spare = [p for p in suite.prompts if p.category == category and p.id not in taken]
+        spare = [p for p in suite.prompts if p.category == category and p.id not in taken and p.after is None]
         spare.sort(key=lambda p: (not tags <= set(p.tags), _bytes(p)))
         found[category] = [*spare, *[_SPARE] * runfile.warmups][: runfile.warmups]
     return found
 
 
-def _context_size(job: _Job, known: ModelFacts | None) -> int:
+def _context_size(job: _Job, facts: ModelFacts | None) -> int:
     """Tokens of context for every contender of a target: the smallest multiple of 256 that holds the longest trial."""
     least = most = 0
+    known = _by_id(job.suite)
     for category, prompts in job.prompts.items():
         output = _output_tokens(job, category)
         for prompt in (*prompts, *job.warm_ups[category]):
             fill = max(job.runfile.fill) if prompt.passages else None
-            least = max(least, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[1]))
-            most = max(most, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[0]))
-    trained = known.context_length if known else None
+            told = turns(known, prompt.id)
+            text = sum(map(_bytes, told))
+            least = max(least, output + (fill or text // _BYTES_A_TOKEN[1]))
+            most = max(most, output * len(told) + (fill or text // _BYTES_A_TOKEN[0]))
+    trained = facts.context_length if facts else None
     asked = [size for size in job.runfile.engine_settings.get("context_size", ()) if isinstance(size, int)]
     limit, whose = (min(asked), "asked for") if asked else (trained, "that the model was trained for")
     if limit is not None and least > limit:
@@ -296,6 +300,10 @@ def _context_size(job: _Job, known: ModelFacts | None) -> int:
 
 def _output_tokens(job: _Job, category: str) -> int:
     return job.runfile.output_tokens or job.suite.category(category).output_tokens
+
+
+def _by_id(suite: Suite) -> dict[str, Prompt]:
+    return {prompt.id: prompt for prompt in (*suite.prompts, _SPARE)}
 
 
 def _bytes(prompt: Prompt) -> int:
