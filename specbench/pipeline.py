@@ -26,7 +26,7 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Reply, Result, Skip
+from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
 
 Observer = Callable[[Event | str], None]  # a sentence is news of the storage
@@ -259,9 +259,8 @@ def measured(
     with watched as sampler:
         if sampler is not None and not planned(plan).issubset(done):
             yield sampler.idle()
-        replies = [result for result in before if isinstance(result, Reply)]
         found = execute(
-            plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough, replies=replies
+            plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough, before=before
         )
         with closing(found) as events:
             for event in events:

@@ -79,17 +79,14 @@ class Passages:
 
 @record
 class Prompt:
-    """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known.
-
-    A later turn comes `after` another prompt: that one's conversation, and the Reply to it, stand before its messages.
-    """
+    """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
 
     id: str
     suite: str
     category: str
     tags: tuple[str, ...] = ()
     messages: tuple[Message, ...]
-    after: str | None = None
+    after: str | None = None  # the prompt whose conversation, and the Reply to it, stand before the messages
     passages: Passages | None = None
     check: Check | None = None
     json_schema: str | None = None
@@ -481,9 +478,9 @@ class Enough:
 
 @record
 class Reply:
-    """The answer that stands before a later turn: the target's, greedy, to its end or to the turn's output length.
+    """The greedy answer before a later turn, the same for every contender of `target` (its label): the first recorded.
 
-    Every contender of `target` (its label) gets the one that was recorded first, whoever wrote it.
+    It ends by itself or at the output length of that turn; its trial is no planned one.
     """
 
     kind: Literal["reply"] = "reply"

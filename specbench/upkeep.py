@@ -24,7 +24,6 @@ from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_wr
 from specbench.units import size
 
 _DAY = 86400.0
-_REPEATS = "they are repeats, not parts: keep both, `specbench compare` takes several runs a side"
 _RESULT = adapter(Result)
 
 
@@ -74,21 +73,22 @@ def _started(contender: Contender) -> list[str | None]:
 
 
 def _refuse_repeats(group: list[store.Run]) -> None:
-    seen: dict[str, tuple[Generation, store.Run]] = {}
-    said: dict[tuple[str, str], str] = {}
+    """Trials that two have measured, and answers before later turns that are not the same."""
+    seen: dict[str, tuple[Generation | str, store.Run]] = {}
     for run in group:
+        found: dict[str, Generation | str] = {}
         for r in run.results:
             if isinstance(r, Reply):
-                key = r.target, r.answer.trial.prompt
-                if said.setdefault(key, r.answer.text) != r.answer.text:
-                    raise InputError(f"{run.path.name} has other answers before later turns", hint=_REPEATS)
-            if isinstance(r, Generation) and r.trial.role != "warm-up":
-                before, first = seen.setdefault(r.trial.id, (r, run))
-                if before != r:
-                    raise InputError(
-                        f"{first.path.name} and {run.path.name} both measured {r.trial.id} on one machine",
-                        hint=_REPEATS,
-                    )
+                found.setdefault(f"the answer of {r.target} to {r.answer.trial.prompt}", r.answer.text)
+            elif isinstance(r, Generation) and r.trial.role != "warm-up":
+                found[r.trial.id] = r
+        for what, fact in found.items():
+            before, first = seen.setdefault(what, (fact, run))
+            if before != fact:
+                raise InputError(
+                    f"{first.path.name} and {run.path.name} both measured {what} on one machine",
+                    hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
+                )
 
 
 def _refuse_builds(group: list[store.Run]) -> None:

@@ -42,11 +42,7 @@ def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Diffe
     for side in (base, new):
         found: dict[tuple[Kind | None, str], set[str]] = defaultdict(set)
         for run in side:
-            for kind, what, value in (
-                *_required(run, contenders, prompts),
-                *_environment(run, contenders),
-                *_said(run),
-            ):
+            for kind, what, value in (*_required(run, contenders, prompts), *_environment(run, contenders)):
                 found[kind, what].add(str(value))
         sides.append(found)
     listed = []
@@ -101,6 +97,7 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
         for key, value in card.readings.items()
     }
     found = {**plain, **machine.readings, **machine.environment, **cards, "specbench": run.plan.specbench_version}
+    found["answers before later turns (SHA-256)"] = _answers(run)
     for what, value in found.items():
         if value is not None and what not in _VARYING:
             yield None, what, value
@@ -123,10 +120,10 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
                 yield None, f"flags of {c.name}", word.rpartition("/")[2] if word.startswith("/") else word
 
 
-def _said(run: Measured) -> Iterator[tuple[None, str, object]]:
-    """The answers before later turns; only turns with the same ones are compared (`sides.trials_by_place`)."""
-    if said := sorted({(r.target, r.answer.trial.prompt, r.answer.text) for r in run.results if isinstance(r, Reply)}):
-        yield None, "answers before later turns (SHA-256)", hashlib.sha256(repr(said).encode()).hexdigest()[:12]
+def _answers(run: Measured) -> str | None:
+    """Of all that stand before later turns; turns with other ones are not compared (`sides.trials_by_place`)."""
+    said = sorted({(r.target, r.answer.trial.prompt, r.answer.text) for r in run.results if isinstance(r, Reply)})
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:12] if said else None
 
 
 def same_output(base: Sequence[Measured], new: Sequence[Measured]) -> tuple[int, int]:

@@ -13,16 +13,12 @@ SHORT = 900.0  # seconds that nobody needs to be asked about
 
 @dataclass(frozen=True)
 class Extent:
-    """`seconds` is None when no earlier run on this machine shows how fast the targets are.
-
-    `answers` stand before later turns; they are in the output tokens.
-    """
+    """`seconds` is None when no earlier run on this machine shows how fast the targets are."""
 
     contenders: int
     blocks: int
     trials: int
     warm_ups: int
-    answers: int
     output_tokens: int
     seconds: float | None
 
@@ -33,10 +29,9 @@ class Extent:
 
     def __str__(self) -> str:
         time = "" if self.seconds is None else f", about {duration(self.seconds)} by an earlier run"
-        answers = f"{self.answers} answers before later turns, " if self.answers else ""
         return (
             f"{self.contenders} contenders, {self.blocks} blocks, {self.trials} trials, {self.warm_ups} warm-ups, "
-            f"{answers}at most {self.output_tokens} output tokens{time}"
+            f"at most {self.output_tokens} output tokens{time}"
         )
 
 
@@ -46,15 +41,14 @@ def extent(plan: Plan, earlier: Iterable[tuple[Plan, Iterable[Result]]] = ()) ->
     warm_ups = sum(trial.role == "warm-up" for trial in trials)
     tokens = sum(trial.output_tokens for trial in trials)
     prompts, labels = {p.id: p for p in plan.prompts}, {c.name: c.target_label for c in plan.contenders}
-    answers = {(labels[t.contender], p.id): t.output_tokens for t in trials for p in turns(prompts, t.prompt)[:-1]}
-    whole = tokens + sum(answers.values())
+    replies = {(labels[t.contender], p.id): t.output_tokens for t in trials for p in turns(prompts, t.prompt)[:-1]}
+    whole = tokens + sum(replies.values())  # answers before later turns are generated, too
     seconds = _seconds(plan, earlier)
     return Extent(
         contenders=len(plan.contenders),
         blocks=len(plan.blocks),
         trials=len(trials) - warm_ups,
         warm_ups=warm_ups,
-        answers=len(answers),
         output_tokens=whole,
         seconds=None if seconds is None else seconds * whole / tokens,
     )

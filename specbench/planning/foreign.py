@@ -54,9 +54,6 @@ def shape(name: str, columns: Mapping[str, object], *, licence: str | None) -> S
     return replace(SHAPES[name], **given, licence=licence or SHAPES[name].licence)
 
 
-_Turns = list[tuple[str, str | None]]  # roles and texts; None for an answer that the model is to give
-
-
 def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple[dict[str, str], int]:
     """The files of the suite `name`, and how many questions are left out: they follow what is no conversation.
 
@@ -74,7 +71,7 @@ def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple
         ),
         (
             "a placeholder instead of a prompt",
-            [any(PLACEHOLDER in (text or "") for _, text in messages) for messages, _ in told],
+            [any(PLACEHOLDER in text for _, text in messages) for messages, _ in told],
             "fetch the texts with the benchmark's own script, and import what it writes",
         ),
     ):
@@ -104,15 +101,15 @@ def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple
     return files, sum(left for _, left in told)
 
 
-def _messages(value: Any) -> tuple[_Turns, int]:
-    """The conversation, with open answers between questions that follow each other, and how many questions are lost."""
+def _messages(value: Any) -> tuple[list[tuple[str, str]], int]:
+    """Roles and texts, without a text where an answer is missing between questions; and how many questions are lost."""
     turns = [value] if isinstance(value, str | Mapping) else value if isinstance(value, list) else []
     told = [("user", turn) if isinstance(turn, str) else _message(turn) for turn in turns]
     messages = [(role, text) for role, text in told if text.strip()]
-    kept: _Turns = []
+    kept: list[tuple[str, str]] = []
     for role, text in messages:
         if role == "user" and kept and kept[-1][0] == "user":
-            kept.append(("assistant", None))
+            kept.append(("assistant", ""))
         if role not in _AFTER[kept[-1][0] if kept else None]:
             break
         kept.append((role, text))
@@ -126,17 +123,17 @@ def _message(turn: Any) -> tuple[str, str]:
     return (role, text) if isinstance(role, str) and isinstance(text, str) else ("user", "")
 
 
-def _prompt(key: str, messages: _Turns) -> str:
-    whole = "".join(text or "" for _, text in messages)
+def _prompt(key: str, messages: list[tuple[str, str]]) -> str:
+    whole = "".join(text for _, text in messages)
     tags = '["micro"]' if whole.isascii() and len(whole) <= _MICRO else "[]"
     lines = ["", "[[prompt]]", f"id = {_text(key)}", f"tags = {tags}"]
     system, turns = (messages[:1], messages[1:]) if messages[0][0] == "system" else ([], messages)
-    lines += [f"system = {_text(text or '')}" for _, text in system]
+    lines += [f"system = {_text(text)}" for _, text in system]
     if len(turns) == 1:
-        lines.append(f"user = {_text(turns[0][1] or '')}")
+        lines.append(f"user = {_text(turns[0][1])}")
     else:
-        texts = ("" if text is None else f", content = {_text(text)}" for _, text in turns)
-        told = ", ".join(f'{{ role = "{role}"{text} }}' for (role, _), text in zip(turns, texts, strict=True))
+        texts = ((role, f", content = {_text(text)}" if text else "") for role, text in turns)
+        told = ", ".join(f"{{ role = {_text(role)}{text} }}" for role, text in texts)
         lines.append(f"messages = [{told}]")
     return "\n".join(lines) + "\n"
 

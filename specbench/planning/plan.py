@@ -41,6 +41,7 @@ class _Job:
     prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
     warm_ups: Mapping[str, Sequence[Prompt]]
     without_grammars: Collection[str]  # engines that cannot be held to a schema
+    by_id: Mapping[str, Prompt]  # all there are
 
     def can(self, contender: Contender, prompt: Prompt) -> bool:
         """Whether the contender's engine can answer the prompt."""
@@ -73,7 +74,8 @@ def make_plan(
     for prompt in selected:
         by_category[prompt.category].append(prompt)
     unable = {profile.name for profile in chosen if not profile.grammars}
-    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile), unable)
+    by_id = {prompt.id: prompt for prompt in (*suite.prompts, _SPARE)}
+    job = _Job(runfile, suite, by_category, _warm_ups(by_id, by_category, runfile), unable, by_id)
     sizes = {} if runfile.url else {t.model: _context_size(job, facts.get(t.model)) for t in runfile.targets}
     found: tuple[Contender, ...] = ()
     held = any(prompt.constrained for prompt in selected)
@@ -85,9 +87,8 @@ def make_plan(
     blocks = [*_measured(job, found, slow)]
     if runfile.budget is None:
         blocks += _controls(job, found, list(by_category))
-    known = _by_id(suite)
-    used = {p.id for _, trials in blocks for trial in trials for p in turns(known, trial.prompt)}
-    prompts = [prompt for prompt in known.values() if prompt.id in used]
+    used = {p.id for _, trials in blocks for trial in trials for p in turns(job.by_id, trial.prompt)}
+    prompts = [prompt for prompt in job.by_id.values() if prompt.id in used]
     return Plan(
         specbench_version=version,
         name=runfile.name or suite.name,
@@ -255,31 +256,32 @@ def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix
         )
 
 
-def _warm_ups(suite: Suite, measured: Mapping[str, Sequence[Prompt]], runfile: RunFile) -> dict[str, list[Prompt]]:
+def _warm_ups(
+    known: Mapping[str, Prompt], measured: Mapping[str, Sequence[Prompt]], runfile: RunFile
+) -> dict[str, list[Prompt]]:
     """By category: prompts of the suite that are not measured, those with the asked tags first, then the shortest."""
     tags = set(runfile.tags)
     found = {}
     for category, prompts in measured.items():
-        taken = {prompt.id for prompt in prompts}
-        spare = [p for p in suite.prompts if p.category == category and p.id not in taken and p.after is None]
+        taken = {p.id for prompt in prompts for p in turns(known, prompt.id)}
+        spare = [p for p in known.values() if p.category == category and p.id not in taken and p.after is None]
         spare.sort(key=lambda p: (not tags <= set(p.tags), _bytes(p)))
         found[category] = [*spare, *[_SPARE] * runfile.warmups][: runfile.warmups]
     return found
 
 
-def _context_size(job: _Job, facts: ModelFacts | None) -> int:
+def _context_size(job: _Job, known: ModelFacts | None) -> int:
     """Tokens of context for every contender of a target: the smallest multiple of 256 that holds the longest trial."""
     least = most = 0
-    known = _by_id(job.suite)
     for category, prompts in job.prompts.items():
         output = _output_tokens(job, category)
         for prompt in (*prompts, *job.warm_ups[category]):
             fill = max(job.runfile.fill) if prompt.passages else None
-            told = turns(known, prompt.id)
+            told = turns(job.by_id, prompt.id)
             text = sum(map(_bytes, told))
             least = max(least, output + (fill or text // _BYTES_A_TOKEN[1]))
             most = max(most, output * len(told) + (fill or text // _BYTES_A_TOKEN[0]))
-    trained = facts.context_length if facts else None
+    trained = known.context_length if known else None
     asked = [size for size in job.runfile.engine_settings.get("context_size", ()) if isinstance(size, int)]
     limit, whose = (min(asked), "asked for") if asked else (trained, "that the model was trained for")
     if limit is not None and least > limit:
@@ -300,10 +302,6 @@ def _context_size(job: _Job, facts: ModelFacts | None) -> int:
 
 def _output_tokens(job: _Job, category: str) -> int:
     return job.runfile.output_tokens or job.suite.category(category).output_tokens
-
-
-def _by_id(suite: Suite) -> dict[str, Prompt]:
-    return {prompt.id: prompt for prompt in (*suite.prompts, _SPARE)}
 
 
 def _bytes(prompt: Prompt) -> int:

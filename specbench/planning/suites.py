@@ -208,24 +208,22 @@ def _turns(
             needles=table.needles or (), question=table.question, instruction=table.instruction, seed=seed
         )
         check = Check(kind="contains", all=table.answer or ())
-    prompts: list[Prompt] = []
-    for number, messages in enumerate(parts, 1):
-        last = number == len(parts)
-        prompts.append(
-            Prompt(
-                id=table.id if not prompts else f"{table.id}/{number}",
-                suite=suite,
-                category=category,
-                tags=table.tags if not prompts else (*table.tags, f"turn-{number}"),
-                messages=tuple(messages),
-                after=prompts[-1].id if prompts else None,
-                passages=hidden,
-                check=check if last else None,
-                json_schema=table.schema_ if last else None,
-                constrained=table.constrained and last,
-            )
+    ids = [table.id, *(f"{table.id}/{number}" for number in range(2, len(parts) + 1))]
+    return [
+        Prompt(
+            id=ids[n],
+            suite=suite,
+            category=category,
+            tags=(*table.tags, f"turn-{n + 1}") if n else table.tags,
+            messages=tuple(messages),
+            after=ids[n - 1] if n else None,
+            passages=hidden,
+            check=check if messages is parts[-1] else None,
+            json_schema=table.schema_ if messages is parts[-1] else None,
+            constrained=table.constrained and messages is parts[-1],
         )
-    return prompts
+        for n, messages in enumerate(parts)
+    ]
 
 
 def _prompt_faults(prompt: _Prompt, category: str, *, has_material: bool) -> list[str]:
@@ -238,9 +236,7 @@ def _prompt_faults(prompt: _Prompt, category: str, *, has_material: bool) -> lis
         "give exactly one of user, messages, question": forms != 1,
         "messages must alternate, beginning and ending with user": prompt.messages is not None
         and ([turn.role for turn in turns] != expected or len(turns) % 2 == 0),
-        "only an answer, of the role assistant, may lack its content": any(
-            turn.content is None and turn.role == "user" for turn in turns
-        ),
+        "a user's message needs content": any(turn.content is None for turn in turns[::2]),
         "a question needs needles and answer": asks and not (prompt.needles and prompt.answer),
         "a question is checked by its answer; leave check out": asks and prompt.check is not None,
         f"a question needs a {_PASSAGES} in the suite": asks and not has_material,
