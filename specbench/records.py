@@ -4,7 +4,6 @@ A missing fact is None. Times are seconds, sizes bytes. Each file carries `schem
 """
 
 import sys
-from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
@@ -91,14 +90,6 @@ class Prompt:
     check: Check | None = None
     json_schema: str | None = None
     constrained: bool = False
-
-
-def turns(prompts: Mapping[str, Prompt], name: str) -> list[Prompt]:
-    """The prompt of that id, and before it those that it comes after, the first turn first; KeyError without one."""
-    found = [prompts[name]]
-    while (before := found[0].after) is not None:
-        found.insert(0, prompts[before])
-    return found
 
 
 @record
@@ -478,10 +469,7 @@ class Enough:
 
 @record
 class Reply:
-    """The greedy answer before a later turn, the same for every contender of `target` (its label): the first recorded.
-
-    It ends by itself or at the output length of that turn; its trial is no planned one.
-    """
+    """The greedy answer before a later turn, for all contenders of `target` (its label); its trial is no planned one."""
 
     kind: Literal["reply"] = "reply"
     schema_version: Literal[2] = SCHEMA_VERSION

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from specbench import passages
+from specbench.conversation import turns
 from specbench.engines.base import Session, TrialError
-from specbench.records import Contender, Message, Plan, Prompt, Trial, turns
+from specbench.records import Contender, Message, Plan, Prompt, Trial
 
 _TOLERANCE = 0.02
 _ATTEMPTS = 10

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from specbench.records import Contender, Generation, Opening, Plan, Result, turns
+from specbench.conversation import turns
+from specbench.records import Contender, Generation, Opening, Plan, Result
 from specbench.units import duration
 
 MANY = 2000  # trials: twice what a run without arguments has

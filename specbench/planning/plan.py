@@ -8,6 +8,7 @@ from math import lcm
 from typing import Any
 
 from specbench.analysis.stats import MINIMUM
+from specbench.conversation import turns
 from specbench.engines.profile import Profile, choose
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
@@ -16,7 +17,7 @@ from specbench.planning.contenders import BASELINE, contenders, label_of
 from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
-from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial, turns
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial
 
 _SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
 _WARM_UP_TOKENS = 32

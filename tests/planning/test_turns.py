@@ -13,12 +13,13 @@ from planning.test_suites import HEAD, SUITE, faults, prompt
 from specbench.analysis.comparison import compare
 from specbench.analysis.conditions import Measured, differences, same_output
 from specbench.analysis.sides import Place, sides
+from specbench.conversation import turns
 from specbench.planning.extent import extent
 from specbench.planning.placement import units
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Generation, Message, Plan, Prompt, Reply, from_json, to_json, turns
+from specbench.records import Generation, Message, Plan, Prompt, Reply, from_json, to_json
 
 OPEN = '{ role = "assistant" }'
 
