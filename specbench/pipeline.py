@@ -207,7 +207,7 @@ def deadline(budget: float | None) -> float | None:
 
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
-    plan, left, interrupted = folder.plan, planned(folder.plan) - folder.done, False
+    plan, left, interrupted = folder.plan, store.planned(folder.plan) - folder.done, False
     before = [] if plan.until is None else store.read(folder.path).results
     cards = store.machine(folder.path).accelerators
     try:
@@ -221,11 +221,6 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     except KeyboardInterrupt:
         interrupted = True
     return outcome(folder, left, interrupted=interrupted, deadline=deadline)
-
-
-def planned(plan: Plan) -> set[str]:
-    """Ids of the trials that are recorded once each."""
-    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
 
 
 def outcome(folder: store.RunFolder, left: set[str], *, interrupted: bool, deadline: float | None) -> Outcome:
@@ -253,7 +248,7 @@ def measured(
 
     watched = telemetry.opened(cards) if plan.telemetry else nullcontext()
     with watched as sampler:
-        if sampler is not None and not planned(plan).issubset(done):
+        if sampler is not None and not store.planned(plan).issubset(done):
             yield sampler.idle()
         found = execute(plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough)
         with closing(found) as events:

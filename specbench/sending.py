@@ -115,6 +115,7 @@ class Sending:
             with suppress(SpecbenchError, FileNotFoundError):
                 if _signed(self._there)[0] == self._token:
                     self._there.delete(LOCK)
+                    remote.OWN.discard(self._path)  # from here on others may go on with it
                 (self._path / SENDING).unlink(missing_ok=True)
 
     def _left(self) -> int:

@@ -52,6 +52,12 @@ class Run:
     machine: Machine
     results: list[Result]
     warnings: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)  # what was wrong with trials, which are all there by now
+
+
+def planned(plan: Plan) -> set[str]:
+    """Ids of the trials that are recorded once each."""
+    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
 
 
 def done(run: Run) -> frozenset[str]:
@@ -139,12 +145,11 @@ def create(
 
 def extended(folder: RunFolder, plan: Plan) -> RunFolder:
     """The opened run with a longer plan; what was planned before counts as done, whether it went well or not."""
-    before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
     with _writing(folder.path):
         _write_plan(folder.path, plan)
     if folder.sending is not None:
         folder.sending.changed(PLAN)
-    return replace(folder, plan=plan, done=folder.done | before)
+    return replace(folder, plan=plan, done=folder.done | planned(folder.plan))
 
 
 def _write_plan(path: Path, plan: Plan) -> None:
@@ -171,16 +176,21 @@ def resume(path: Path) -> RunFolder:
             raise
 
 
-def read(path: Path) -> Run:
-    """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
-    warnings = list(remote.fetch(path))
+def read(path: Path, *, where: str | None = None) -> Run:
+    """The run in folder `path`, which is brought from its URL, or from `where`.
+
+    InputError when it is none, or was written by a newer specbench.
+    """
+    wrong = remote.fetch(path, where)
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    trials = _lines(path / TRIALS, warnings)
-    openings = _lines(path / OPENINGS, warnings)
-    seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
+    trials, openings, lines = (_lines(path / name, wrong[name]) for name in (TRIALS, OPENINGS, TELEMETRY))
+    lost, warnings = wrong[TRIALS], [*wrong[OPENINGS], *wrong[TELEMETRY]]
+    seen = {(t.trial, t.started): t for t in lines if isinstance(t, Telemetry)}
     results = [_joined(result, seen) if seen else result for result in _settled(plan, trials, warnings)]
     idle = [t for t in seen.values() if t.trial is None]
-    return Run(path, plan, machine, [*openings, *idle, *results], warnings)
+    run = Run(path, plan, machine, [*openings, *idle, *results], warnings)
+    (run.settled if lost and planned(plan) <= done(run) else warnings).extend(lost)
+    return run
 
 
 def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> Result:
@@ -252,8 +262,7 @@ def _lines(path: Path, warnings: list[str]) -> list[Result]:
                     _refuse_newer(path, line)
                     torn = not line.endswith(b"\n")
                     what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
-                    again = "" if path.name == TELEMETRY else "; `specbench run --resume` measures it again"
-                    warnings.append(f"{path.name}: {what}{again}")
+                    warnings.append(f"{path.name}: {what}{remote.AGAIN.get(path.name, '')}")
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from filecmp import cmp
 from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
@@ -160,11 +161,16 @@ def _whole(run: store.Run, name: str) -> Iterator[bytes]:
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with a run: schema, lines, trials twice or outside the plan, counts that do not reconcile."""
-    try:
-        run = store.read(path)
-    except InputError as error:
-        return [error.message]
+    """What is wrong with a run: schema, lines, trials twice or outside the plan, counts that do not reconcile.
+
+    Of a run at a URL all is read there, and nothing is taken from the copy or put into it.
+    """
+    with TemporaryDirectory(prefix="specbench-") as fresh:
+        where, copy = remote.url(path), Path(fresh) / path.name
+        try:
+            run = store.read(path if where is None else copy, where=where)
+        except InputError as error:
+            return [error.message.replace(str(copy), str(where))]
     planned = Counter(t.id for block in run.plan.blocks for t in block.trials if t.role != "warm-up")
     trials = [r for r in run.results if isinstance(r, Generation | Failure) and r.trial.role != "warm-up"]
     strange = [r.trial.id for r in trials if r.trial.id not in planned]
@@ -172,6 +178,7 @@ def faults(path: Path) -> list[str]:
     broken = Counter(name for r in run.results if isinstance(r, Generation) for name in violations(r))
     return [
         *run.warnings,
+        *(line for line in run.settled if "left out" in line),  # damage; a gap that was filled is none
         *([f"{len(strange)} trials are not in the plan, the first is {strange[0]}"] if strange else []),
         *([f"{len(twice)} trials are planned twice, the first is {twice[0]}"] if twice else []),
         *(f"{count} generations break: {name}" for name, count in broken.items()),
