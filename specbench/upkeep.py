@@ -36,6 +36,8 @@ def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path]
     runs = [store.read(path) for path in history.find(names, results=results)]
     if len(runs) < 2:  # noqa: PLR2004  a pair
         raise InputError("there is nothing to merge", hint="name two runs or more, or a folder of them")
+    if any(run.path.parent == to.resolve() for run in runs):
+        raise InputError(f"{remote.shown(to)} holds a part: its trials would count twice", hint="--to another folder")
     for run in runs[1:]:
         if (what := _unlike(runs[0], run)) is not None:
             raise InputError(
@@ -187,6 +189,8 @@ def faults(path: Path) -> list[str]:
 
 def prune(results: Path, *, days: float, yes: bool) -> list[dict[str, Any]]:
     """The runs of which no file changed in so many days, and why some are kept. `yes` deletes the others."""
+    if not days >= 0:  # nan, too
+        raise InputError(f"--older {days:g} is no number of days", hint="--older 90")
     if (where := remote.url(results)) is not None:
         raise InputError(
             f"{where} is not pruned", hint="use the rules of its storage; baselines.json names what to keep"

@@ -76,10 +76,10 @@ def merge(
     to: o.To = None,
     results: o.Results = Path("results"),
 ) -> None:
-    """Make one run of parts of a plan: one for each machine, beside its parts, which stay."""
+    """Make one run of parts of a plan: one for each machine; the parts stay where they are."""
     from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
 
-    merged, warnings = upkeep.merge(names, results=results, to=to or results)
+    merged, warnings = upkeep.merge(names, results=results, to=to or results / "merged")
     for warning in warnings:
         typer.echo(printable(f"warning: {warning}"), err=True)
     for path in merged:
@@ -110,7 +110,7 @@ def verify(
 @runs.command("prune")
 def prune(
     *,
-    older: Annotated[float, typer.Option("--older", min=0, metavar="DAYS", help="Days without a change.")],
+    older: Annotated[float, typer.Option("--older", metavar="DAYS", help="Days without a change.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; without it they are only shown.")] = False,
     results: o.Results = Path("results"),
     json: o.Json = False,
