@@ -109,6 +109,14 @@ class Storage:
         with self._answering():
             self._fs.rm_file(self._path(name))
 
+    def age(self, name: str) -> float:
+        """Seconds since an object was written, by the clock of the storage: that of another one, written now."""
+        self.put(mark := f"{name}.now", b"")
+        with self._answering():
+            now, then = (self._fs.modified(self._path(one)) for one in (mark, name))
+            self._fs.rm_file(self._path(mark))
+            return float((now - then).total_seconds())
+
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
         with self._answering():

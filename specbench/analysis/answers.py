@@ -20,7 +20,7 @@ def cut(g: Generation) -> bool:
 
 
 def judge(text: str, prompt: Prompt) -> bool | None:
-    """Whether a finished answer passes the prompt's check; None when the prompt has none, or its pattern takes too long."""
+    """Whether a finished answer passes the prompt's check; None without a check, or when its pattern takes too long."""
     check = prompt.check
     if check is None:
         return None

@@ -509,6 +509,20 @@ def test_a_writer_that_was_taken_for_lost_notices_and_spoils_nothing(
     assert measured(at.results() / name) == EVERYTHING
 
 
+def test_the_silence_of_a_writer_is_measured_by_the_clock_of_the_storage(at: Place) -> None:
+    folder = measure(at, WHOLE[:4], close=False)
+    at.move("elsewhere")
+    there, path = remote.storage(f"{at.url}/runs/{folder.path.name}"), at.results() / folder.path.name
+    for renewed in 0.0, 4e9:  # by a clock of its own, if it told that
+        there.put("lock", json.dumps({"token": "other", "renewed": renewed, "silence": 1800.0}).encode())
+        with pytest.raises(InputError, match=r"heard of \d+ s ago"):
+            store.resume(path)
+        there.put("lock", json.dumps({"token": "other", "renewed": renewed, "silence": 0.0}).encode())
+        store.resume(path).close()
+    assert not [name for name in there.sizes() if "lock" in name]
+    folder.close()
+
+
 def test_a_lock_that_cannot_be_read_counts_as_held(at: Place) -> None:
     folder = measure(at, WHOLE[:4], close=False)
     remote.storage(f"{at.url}/runs/{folder.path.name}").put("lock", b"{torn")
