@@ -316,6 +316,13 @@ def test_verify_reads_what_lies_at_the_url_and_leaves_the_sound_copy_alone(at: P
     done = at.run("runs", "verify", url)
     assert (done.returncode, f"{url}/plan.json is damaged" in done.stdout) == (1, True), done.stdout
     assert measured(folder.path) == EVERYTHING
+    for name in third, "plan.json":
+        where.delete(name)
+    with store.resume(folder.path) as again:  # sends them from the copy
+        assert sent(again) == ()
+    assert at.run("runs", "verify", url).returncode == 0
+    at.move("elsewhere")
+    assert measured(at.results() / folder.path.name) == EVERYTHING
 
 
 def test_a_torn_segment_is_told_until_its_trials_are_measured_again(at: Place) -> None:
