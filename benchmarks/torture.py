@@ -45,7 +45,7 @@ categories = ["code", "json"]
 prompts_per_category = 4
 output_tokens = 16
 temperatures = 0
-trial_timeout = 4
+trial_timeout = {timeout}
 load_timeout = 60
 {more}
 """
@@ -118,7 +118,7 @@ def on_disk(path: Path) -> dict[str, float]:
 def kills(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter[str]:
     """Killed until the number is reached, each run then brought to its end."""
     file = root / "run.toml"
-    file.write_text(RUN_FILE.format(engine="xllamacpp", more=MICRO), encoding="utf-8")
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=60, more=MICRO), encoding="utf-8")
     began = time.monotonic()
     status, said = ended(specbench(file, "--results", root / "reference", cwd=root))
     whole = time.monotonic() - began
@@ -153,6 +153,7 @@ def kills(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter
         seen["trials measured twice"] += len(measured(begun)) - len(truth)
         seen["trials with other counts"] += sum(counted(begun).get(name) != facts for name, facts in truth.items())
         shutil.rmtree(results)
+        print(f"  {seen['kills']} kills", file=sys.stderr)
     time.sleep(1)
     seen["processes left"] = len(ours())
     return seen
@@ -164,7 +165,7 @@ def kills(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter
 def engines(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter[str]:
     """The engine of a run is killed or stopped at random instants, again and again."""
     file = root / "engines.toml"
-    file.write_text(RUN_FILE.format(engine="xllamacpp", more="repeats = 3\n" + MICRO), encoding="utf-8")
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=4, more="repeats = 3\n" + MICRO), encoding="utf-8")
     seen = Counter[str]()
     while seen["signals"] < asked.signals:
         results = root / f"engines-{seen['runs']}"
@@ -183,6 +184,7 @@ def engines(root: Path, asked: argparse.Namespace, dice: random.Random) -> Count
         seen[f"ended with status {status}"] += 1
         seen["tracebacks"] += "Traceback" in said
         seen.update(told(store.runs(results)[0]))
+        print(f"  {seen['signals']} signals", file=sys.stderr)
     time.sleep(1)
     seen["processes left"] = len(ours())
     return seen
@@ -282,7 +284,7 @@ def answers(root: Path, asked: argparse.Namespace, dice: random.Random) -> Count
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         file = root / "answers.toml"
         url = f'url = "http://127.0.0.1:{proxy.server_port}"\nrepeats = 3\n'
-        text = RUN_FILE.format(engine="attach", more=url).replace(
+        text = RUN_FILE.format(engine="attach", timeout=4, more=url).replace(
             '["none", "draft-model", "ngram-mod"]', '["draft-model"]'
         )
         file.write_text(text, encoding="utf-8")
@@ -295,6 +297,7 @@ def answers(root: Path, asked: argparse.Namespace, dice: random.Random) -> Count
                 seen["tracebacks or hangs"] += 1
                 print(said[-3000:])
             seen.update(told(store.runs(results)[0]))
+            print(f"  {seen['answers spoiled']} answers", file=sys.stderr)
         proxy.shutdown()
     seen["processes left"] = len(ours())
     return seen
@@ -322,7 +325,7 @@ def small_disk(folder: Path, size: str) -> Iterator[bool]:
 def places(root: Path, _: argparse.Namespace, __: random.Random) -> Counter[str]:
     """Where and with what a run writes."""
     file = root / "places.toml"
-    file.write_text(RUN_FILE.format(engine="xllamacpp", more=MICRO), encoding="utf-8")
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=60, more=MICRO), encoding="utf-8")
     seen = Counter[str]()
 
     def judge(what: str, status: int, said: str, wanted: set[int]) -> None:
