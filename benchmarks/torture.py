@@ -2,8 +2,8 @@
 
 kills: specbench gets SIGKILL at random instants and goes on with --resume. engines: the engine gets SIGKILL or SIGSTOP
 at random instants. answers: a proxy between specbench and llama-server spoils answers. places: a full disk, folders
-that cannot be written or are gone, few file descriptors, a run that is being written already. hostile: see hostile.py.
-POSIX only.
+that cannot be written or are gone, few file descriptors, a run that is being written already. clock: it is set back and
+forward during a run, before it goes on and before the next (clock.c). hostile: see hostile.py. POSIX only.
 """
 
 import argparse
@@ -22,9 +22,11 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +55,19 @@ MICRO = '[engine_settings]\nthreads = 1\n[[targets]]\nmodel = "micro"\ndrafters 
 Counts = dict[str, tuple[Any, ...]]
 
 
-def specbench(*words: str | Path, cwd: Path, prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+def specbench(
+    *words: str | Path, cwd: Path, prepare: Callable[[], None] | None = None, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Started in a process group of its own, its children marked."""
     return subprocess.Popen(
         [sys.executable, "-m", "specbench", "run", *map(str, words)],
         cwd=cwd,
-        env={**os.environ, "SPECBENCH_MARK": MARK, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={
+            **os.environ,
+            "SPECBENCH_MARK": MARK,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            **(more or {}),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -374,7 +383,92 @@ def places(root: Path, _: argparse.Namespace, __: random.Random) -> Counter[str]
     return seen
 
 
-PARTS = {"kills": kills, "engines": engines, "answers": answers, "places": places, "hostile": hostile.campaign}
+# -------------------------------------------------------------------------------------------------- the clock is set
+
+HOUR, DAY = 3600, 86400
+DURATIONS = ("asked", "first_token", "last_token", "total", "prefill_seconds", "decode_seconds")
+
+
+def clock(root: Path, _: argparse.Namespace, dice: random.Random) -> Counter[str]:
+    """A run and its engines are told another time of day; the monotonic clock and the files' times stay."""
+    compiler, library = shutil.which("cc"), root / "clock.so"
+    if sys.platform != "linux" or compiler is None:
+        return Counter({"not run: that takes Linux and a C compiler": 1})
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl", "-lpthread"], check=True)
+    file, results, told = root / "clock.toml", root / "results", root / "offset"
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=60, more=MICRO), encoding="utf-8")
+    begin = partial(specbench, cwd=root, more={"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(told)})
+    seen = Counter[str]()
+
+    def set_to(seconds: int) -> None:
+        (root / "new").write_text(str(seconds), encoding="ascii")
+        (root / "new").replace(told)
+        seen["times that the clock was set"] += 1
+
+    def judge(path: Path, process: subprocess.Popen[str], began: float) -> None:
+        status, said = ended(process)
+        seen[f"ended with status {status}"] += 1
+        if status:
+            print(said[-3000:])
+        for what, count in misdated(path, time.monotonic() - began).items():
+            seen[what] += count
+
+    set_to(0)
+    began = time.monotonic()
+    process = begin(file, "--results", results)
+    quiet = first_trials(process, results)
+    for step in (-HOUR, DAY, -7 * DAY, 0):
+        set_to(step)
+        time.sleep(dice.uniform(0.2, 1.0))
+    judge(quiet, process, began)
+    orders = [g.order for g in sorted(measured(quiet), key=attrgetter("started"))]
+    seen["WRONG: trials out of order"] += orders != sorted(orders)
+    began = time.monotonic()
+    process = begin(file, "--results", root / "parts")
+    path = first_trials(process, root / "parts")
+    os.kill(process.pid, signal.SIGKILL)
+    before = on_disk(path)
+    ended(process)
+    set_to(-HOUR)
+    judge(path, begin("--resume", path), began)
+    seen["finished trials lost"] += sum(on_disk(path).get(name) != at for name, at in before.items())
+    seen["trials with other counts"] += sum(counted(path).get(name) != facts for name, facts in counted(quiet).items())
+    set_to(-DAY)
+    status, said = ended(begin(file, "--results", results))
+    told_it = status == 0 and store.latest(results) == quiet and quiet.name in said
+    seen["a run that is named before the latest one: " + ("told" if told_it else "WRONG")] += 1
+    time.sleep(1)
+    seen["processes left"] = len(ours())
+    return seen
+
+
+def first_trials(process: subprocess.Popen[str], below: Path) -> Path:
+    """The run that it writes there, once it has some."""
+    while process.poll() is None:
+        for path in below.glob("*/trials.jsonl"):
+            if len(on_disk(path.parent)) >= 3:  # noqa: PLR2004  some, and there are 32
+                return path.parent
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+def misdated(path: Path, seconds: float) -> dict[str, int]:
+    """What is wrong in the times of a run that took so many seconds."""
+    trials = measured(path)
+    lines = [json.loads(line) for line in (path / store.TRIALS).read_bytes().splitlines()]
+    times = [line["started"] for line in lines if "started" in line]
+    long = [getattr(g, name) for g in trials for name in DURATIONS]
+    return {
+        "trials": len(trials),
+        "WRONG: times that go back": sum(b < a for a, b in pairwise(times)),
+        "WRONG: durations": sum(one is not None and not 0 <= one < seconds for one in long),
+        "WRONG: runs that last too long": int(not 0 <= times[-1] - times[0] < seconds),
+        "WRONG: trials without telemetry": sum(g.telemetry is None for g in trials),
+    }
+
+
+PARTS = {part.__name__: part for part in (kills, engines, answers, places, clock)} | {"hostile": hostile.campaign}
 
 
 def main() -> None:
