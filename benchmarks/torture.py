@@ -479,6 +479,7 @@ def main() -> None:
     parser.add_argument("--signals", type=int, default=100)
     parser.add_argument("--answers", type=int, default=200)
     parser.add_argument("--inputs", type=int, default=1000, help="hostile ones, for each parser")
+    parser.add_argument("--first", type=int, default=0, help="number of the first hostile input, to go on from there")
     parser.add_argument("--parser", choices=hostile.NAMES, action="append", help="hostile inputs for this one only")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     asked = parser.parse_args()
