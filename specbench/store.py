@@ -177,7 +177,7 @@ def resume(path: Path) -> RunFolder:
             warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            latest = max((getattr(r, "started", 0.0) for r in run.results), default=0.0)
+            latest = max((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0)
             return _opened(path, plan, done(run), (*warnings, *run.warnings), latest=latest, news=news)
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
