@@ -160,7 +160,14 @@ def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], en
     deadline = pipeline.deadline(None if end is None else end - time.time())
     with TemporaryDirectory(prefix="specbench-") as logs:
         yield from pipeline.measured(
-            here, before, done=done, logs=Path(logs), deadline=deadline, cards=cards, check=lambda c: lacks.get(c.name)
+            here,
+            before,
+            done=done,
+            logs=Path(logs),
+            clock=store.steady(),
+            deadline=deadline,
+            cards=cards,
+            check=lambda c: lacks.get(c.name),
         )
 
 

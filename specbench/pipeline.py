@@ -211,7 +211,9 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     before = [] if plan.until is None else store.read(folder.path).results
     cards = store.machine(folder.path).accelerators
     try:
-        found = measured(plan, before, done=folder.done, logs=folder.logs, deadline=deadline, cards=cards)
+        found = measured(
+            plan, before, done=folder.done, logs=folder.logs, clock=folder.clock, deadline=deadline, cards=cards
+        )
         with closing(found) as events:
             for event in events:
                 news = take_in(folder, left, event)
@@ -237,6 +239,7 @@ def measured(
     *,
     done: Collection[str],
     logs: Path,
+    clock: Callable[[], float],
     deadline: float | None,
     cards: Sequence[Accelerator],
     check: Callable[[Contender], Skip | None] = catalog.check_available,
@@ -249,8 +252,10 @@ def measured(
     watched = telemetry.opened(cards) if plan.telemetry else nullcontext()
     with watched as sampler:
         if sampler is not None and not store.planned(plan).issubset(done):
-            yield sampler.idle()
-        found = execute(plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough)
+            yield sampler.idle(clock=clock)
+        found = execute(
+            plan, done=done, logs=logs, check=check, clock=clock, deadline=deadline, sampler=sampler, enough=enough
+        )
         with closing(found) as events:
             for event in events:
                 if isinstance(event, Generation | Skip):
