@@ -296,8 +296,8 @@ def _refuse_newer(path: Path, data: bytes) -> None:
 
 
 def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Result]:
-    """Warm-ups, one result for each trial, what need not run, then skips; those of what ran later are gone."""
-    warm_ups: list[Result] = []
+    """Replies and warm-ups, one result a trial, what need not run, then skips; those of what ran later are gone."""
+    kept: list[Result] = []
     skips: dict[tuple[str, int | None], Skip] = {}
     enough: dict[tuple[str, ...], Enough] = {}
     by_id: dict[str, Generation | Failure] = {}
@@ -307,8 +307,8 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
             skips[result.contender, result.block] = result
         elif result.kind == "enough":
             enough[result.trials] = result
-        elif isinstance(result, Generation | Failure) and result.trial.role == "warm-up":
-            warm_ups.append(result)
+        elif result.kind == "reply" or (isinstance(result, Generation | Failure) and result.trial.role == "warm-up"):
+            kept.append(result)
         elif isinstance(result, Generation | Failure):
             earlier = by_id.setdefault(result.trial.id, result)
             if earlier.kind == "failure":
@@ -318,7 +318,7 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
                 twice += result.kind == "generation"
     if twice:
         warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
-    found = [*warm_ups, *by_id.values(), *enough.values()]
+    found = [*kept, *by_id.values(), *enough.values()]
     if not skips:
         return found
     spared = set().union(*enough)
