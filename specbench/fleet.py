@@ -155,12 +155,19 @@ def _model(model: str, places: Mapping[str, str], fingerprint: str) -> Path:
 def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], end: float | None) -> Iterator[Event]:
     """What happens when the trials `left` run here, up to the `end` (seconds since 1970): work waits for its node."""
     here = replace(from_json(Plan, plan), contenders=node.contenders)
-    done = pipeline.planned(here) - left
+    done = store.planned(here) - left
     lacks, cards = node.lacks, node.machine.accelerators
     deadline = pipeline.deadline(None if end is None else end - time.time())
     with TemporaryDirectory(prefix="specbench-") as logs:
         yield from pipeline.measured(
-            here, before, done=done, logs=Path(logs), deadline=deadline, cards=cards, check=lambda c: lacks.get(c.name)
+            here,
+            before,
+            done=done,
+            logs=Path(logs),
+            clock=store.steady(),
+            deadline=deadline,
+            cards=cards,
+            check=lambda c: lacks.get(c.name),
         )
 
 
@@ -182,11 +189,12 @@ class _Run:
     begun: dict[str, int] = field(default_factory=dict)
     losses: Counter[Unit] = field(default_factory=Counter)
 
-    def send(self, ray: Any, units: Iterable[Unit], deadline: float | None) -> "_Going":
-        """Give units to the nodes; of each that gets some, a stream of what happens there."""
+    def send(self, ray: Any, units: Iterable[Unit], deadline: float | None, others: "_Going") -> "_Going":
+        """Give units to the nodes, beside what `others` measure; of each that gets some, what happens there."""
         blocks, task, going = self.folder.plan.blocks, ray.remote(measure), {}
+        busy = [(node.id, unit) for _, node, units in others.values() for unit in units]
         end = None if deadline is None else time.time() + deadline - time.monotonic()
-        for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left):
+        for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left, busy=busy):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
             before = [
@@ -242,7 +250,7 @@ def carry_out(
             name = plan.name if len(kinds) == 1 else f"{plan.name}-machine-{number}"
             opened = store.resume(path) if path else store.create(results, plan, kind[0].machine, name=name)
             folder = stack.enter_context(opened)
-            runs.append(_Run(folder, kind, whole, list(before), pipeline.planned(plan) - folder.done))
+            runs.append(_Run(folder, kind, whole, list(before), store.planned(plan) - folder.done))
         deadline = pipeline.deadline(budget)
         interrupted = _follow(ray, runs, observe=observe, deadline=deadline)
         return [pipeline.outcome(run.folder, run.left, interrupted=interrupted, deadline=deadline) for run in runs]
@@ -253,7 +261,7 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
     going: _Going = {}
     try:
         for run in runs:
-            going |= run.send(ray, placement.units(run.folder.plan), deadline)
+            going |= run.send(ray, placement.units(run.folder.plan), deadline, going)
         while going:
             for stream, told in _news(ray, going):
                 run, node, units = going[stream]
@@ -263,7 +271,7 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
                 if isinstance(told, str):
                     observe(node.name, reason := f"node {node.name} was lost: {told}")
                     again, events = run.lose(node, units, reason)
-                    going |= run.send(ray, again, deadline)
+                    going |= run.send(ray, again, deadline, going)
                 for event in events:
                     observe(node.name, event)
                     if (news := run.take(event, node)) is not None:

@@ -207,10 +207,12 @@ def deadline(budget: float | None) -> float | None:
 
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
-    plan, left, interrupted = folder.plan, planned(folder.plan) - folder.done, False
+    plan, left, interrupted = folder.plan, store.planned(folder.plan) - folder.done, False
     before, cards = earlier(plan, folder.path), store.machine(folder.path).accelerators
     try:
-        found = measured(plan, before, done=folder.done, logs=folder.logs, deadline=deadline, cards=cards)
+        found = measured(
+            plan, before, done=folder.done, logs=folder.logs, clock=folder.clock, deadline=deadline, cards=cards
+        )
         with closing(found) as events:
             for event in events:
                 news = take_in(folder, left, event)
@@ -227,11 +229,6 @@ def earlier(plan: Plan, path: Path) -> list[Result]:
     return store.read(path).results if plan.until is not None or any(p.after for p in plan.prompts) else []
 
 
-def planned(plan: Plan) -> set[str]:
-    """Ids of the trials that are recorded once each."""
-    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
-
-
 def outcome(folder: store.RunFolder, left: set[str], *, interrupted: bool, deadline: float | None) -> Outcome:
     """How a run ended whose trials `left` are not done."""
     late = bool(left) and deadline is not None and time.monotonic() >= deadline
@@ -246,6 +243,7 @@ def measured(
     *,
     done: Collection[str],
     logs: Path,
+    clock: Callable[[], float],
     deadline: float | None,
     cards: Sequence[Accelerator],
     check: Callable[[Contender], Skip | None] = catalog.check_available,
@@ -257,10 +255,18 @@ def measured(
 
     watched = telemetry.opened(cards) if plan.telemetry else nullcontext()
     with watched as sampler:
-        if sampler is not None and not planned(plan).issubset(done):
-            yield sampler.idle()
+        if sampler is not None and not store.planned(plan).issubset(done):
+            yield sampler.idle(clock=clock)
         found = execute(
-            plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough, before=before
+            plan,
+            done=done,
+            logs=logs,
+            check=check,
+            clock=clock,
+            deadline=deadline,
+            sampler=sampler,
+            enough=enough,
+            before=before,
         )
         with closing(found) as events:
             for event in events:

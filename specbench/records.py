@@ -469,7 +469,7 @@ class Enough:
 
 @record
 class Reply:
-    """The greedy answer before a later turn, for all contenders of `target` (its label). Its trial is unplanned."""
+    """The greedy answer before a later turn, for all contenders of `target` (a label); its trial is no planned one."""
 
     kind: Literal["reply"] = "reply"
     schema_version: Literal[2] = SCHEMA_VERSION

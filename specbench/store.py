@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -35,11 +36,12 @@ from specbench.records import (
     from_json,
     to_json,
 )
-from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
+from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written, writer
 from specbench.sending import SILENT, Sending, claim
 from specbench.untrusted import MISFITS
 
 _RESULT = adapter(Result)
+_STAMP = "[0-9]" * 8 + "-" + "[0-9]" * 6  # as runs are named
 _T = TypeVar("_T")
 
 
@@ -52,6 +54,18 @@ class Run:
     machine: Machine
     results: list[Result]
     warnings: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)  # what was wrong with trials, which are all there by now
+
+
+def planned(plan: Plan) -> set[str]:
+    """Ids of the trials that are recorded once each."""
+    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
+
+
+def steady(latest: float = 0.0) -> Callable[[], float]:
+    """Seconds since 1970 as the clock shows them now, evenly from here on: it may be set. Never before `latest`."""
+    began = max(time.time(), latest) - time.monotonic()
+    return lambda: began + time.monotonic()
 
 
 def done(run: Run) -> frozenset[str]:
@@ -62,7 +76,7 @@ def done(run: Run) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run that is being written. One process holds its lock until `close`."""
+    """A run that is being written. One process holds its lock until `close`. `clock`: for the times of its records."""
 
     path: Path
     plan: Plan
@@ -71,6 +85,7 @@ class RunFolder:
     trials: FileIO
     openings: FileIO
     telemetry: FileIO
+    clock: Callable[[], float]
     sending: Sending | None = None
 
     @property
@@ -125,13 +140,16 @@ def create(
     stem = f"{clock():%Y%m%d-%H%M%S}-{title}"
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
+        last = max((plan.parent.name for plan in root.glob(f"{_STAMP}-*/{PLAN}")), default="")
         path = _new_folder(root, stem, plan)
         (path / LOGS).mkdir()
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
         _write_plan(path, plan)
         try:
-            return _opened(path, plan, news={PLAN, MACHINE})
+            early = f"the clock stands before {last}, which stays the latest run: set the clock, or rename that folder"
+            warnings = (early,) if stem[:15] < last[:15] else ()
+            return _opened(path, plan, warnings=warnings, news={PLAN, MACHINE})
         except SpecbenchError:
             shutil.rmtree(path)  # nothing was measured
             raise
@@ -139,12 +157,11 @@ def create(
 
 def extended(folder: RunFolder, plan: Plan) -> RunFolder:
     """The opened run with a longer plan; what was planned before counts as done, whether it went well or not."""
-    before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
     with _writing(folder.path):
         _write_plan(folder.path, plan)
     if folder.sending is not None:
         folder.sending.changed(PLAN)
-    return replace(folder, plan=plan, done=folder.done | before)
+    return replace(folder, plan=plan, done=folder.done | planned(folder.plan))
 
 
 def _write_plan(path: Path, plan: Plan) -> None:
@@ -165,22 +182,28 @@ def resume(path: Path) -> RunFolder:
             warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            return _opened(path, plan, done(run), (*warnings, *run.warnings), news=news)
+            latest = max((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0)
+            return _opened(path, plan, done(run), (*warnings, *run.warnings), latest=latest, news=news)
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
 
 
-def read(path: Path) -> Run:
-    """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
-    warnings = list(remote.fetch(path))
+def read(path: Path, *, where: str | None = None) -> Run:
+    """The run in folder `path`, which is brought from its URL, or from `where`.
+
+    InputError when it is none, or was written by a newer specbench.
+    """
+    wrong = remote.fetch(path, where)
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    trials = _lines(path / TRIALS, warnings)
-    openings = _lines(path / OPENINGS, warnings)
-    seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
+    trials, openings, lines = (_lines(path / name, wrong[name]) for name in (TRIALS, OPENINGS, TELEMETRY))
+    lost, warnings = wrong[TRIALS], [*wrong[OPENINGS], *wrong[TELEMETRY]]
+    seen = {(t.trial, t.started): t for t in lines if isinstance(t, Telemetry)}
     results = [_joined(result, seen) if seen else result for result in _settled(plan, trials, warnings)]
     idle = [t for t in seen.values() if t.trial is None]
-    return Run(path, plan, machine, [*openings, *idle, *results], warnings)
+    run = Run(path, plan, machine, [*openings, *idle, *results], warnings)
+    (run.settled if lost and planned(plan) <= done(run) else warnings).extend(lost)
+    return run
 
 
 def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> Result:
@@ -252,8 +275,7 @@ def _lines(path: Path, warnings: list[str]) -> list[Result]:
                     _refuse_newer(path, line)
                     torn = not line.endswith(b"\n")
                     what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
-                    again = "" if path.name == TELEMETRY else "; `specbench run --resume` measures it again"
-                    warnings.append(f"{path.name}: {what}{again}")
+                    warnings.append(f"{path.name}: {what}{remote.AGAIN.get(path.name, '')}")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -368,10 +390,11 @@ def _opened(
     done: frozenset[str] = frozenset(),
     warnings: tuple[str, ...] = (),
     *,
+    latest: float = 0.0,
     news: Collection[str],
 ) -> RunFolder:
     trials, openings, telemetry = (_appending(path / name) for name in (TRIALS, OPENINGS, TELEMETRY))
-    folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry)
+    folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry, steady(latest))
     if (where := remote.url(path)) is None:
         return folder
     try:
@@ -409,8 +432,6 @@ def _mend(path: Path) -> list[str]:
 
 def _acquire(path: Path) -> list[str]:
     """Lock the run for this process. A lock whose process is gone is taken over, with a warning."""
-    import psutil  # noqa: PLC0415  reading a run does not need it
-
     lock, warnings = path / LOCK, []
     while True:
         try:
@@ -424,7 +445,7 @@ def _acquire(path: Path) -> list[str]:
             warnings = [f"{path.name} was left by a process that is gone; going on with it"]
         else:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{os.getpid()} {psutil.Process().create_time()}")
+                file.write(writer(os.getpid()))
             return warnings
 
 

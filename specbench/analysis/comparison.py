@@ -291,7 +291,7 @@ def _checked(cells: Iterable[Cell], recorded: _Recorded, prompts: Mapping[str, P
                 continue
             if (prompt.id, g.text) not in known:
                 known[prompt.id, g.text] = answers.judge(g.text, prompt)
-            judged += 1
+            judged += known[prompt.id, g.text] is not None
             passed += known[prompt.id, g.text] is True
         found[cell] = passed, judged
     return found
