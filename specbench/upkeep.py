@@ -76,7 +76,6 @@ def _started(contender: Contender) -> list[str | None]:
 
 
 def _refuse_repeats(group: list[store.Run]) -> None:
-    """Trials that two have measured, and answers before later turns that are not the same."""
     seen: dict[str, tuple[Generation | str, store.Run]] = {}
     for run in group:
         found: dict[str, Generation | str] = {}

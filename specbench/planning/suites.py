@@ -200,8 +200,7 @@ def _turns(
             parts[-1].append(Message(role=turn.role, content=turn.content))
         elif turn.role == "assistant":
             parts.append([])
-    hidden = None
-    check = table.check
+    hidden, check = None, table.check
     if table.question is not None:
         seed = int.from_bytes(hashlib.sha256(table.id.encode()).digest()[:4])
         hidden = Passages(
