@@ -43,7 +43,8 @@ def sides(base: Sequence[Path], new: Sequence[Path], *, results: Path) -> tuple[
 
 def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
     """Runs as they are compared, and what was wrong with their files."""
-    runs = [store.read(path) for path in paths]
+    with store.no_collection():
+        runs = [store.read(path) for path in paths]
     warnings = [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
     return [Measured(run.path.name, run.plan, run.machine, run.results) for run in runs], warnings
 

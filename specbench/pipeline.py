@@ -1,6 +1,5 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
-import gc
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -277,7 +276,7 @@ def take_in(folder: store.RunFolder, left: set[str], event: Event) -> str | None
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
     """A run from disk, and what follows from it."""
-    with _no_collection():
+    with store.no_collection():
         run = store.read(path)
         return run, compare(run.plan, run.results, machine=run.machine)
 
@@ -305,18 +304,6 @@ def write(path: Path, content: bytes) -> None:
         remote.send(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:

@@ -4,6 +4,7 @@ Each result is one line, flushed and synced. A line that a crash tore is dropped
 """
 
 import errno
+import gc
 import json
 import os
 import re
@@ -13,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -175,7 +177,7 @@ def read(path: Path) -> Run:
     """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
     warnings = list(remote.fetch(path))
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    trials = _lines(path / TRIALS, warnings)
+    trials = _lines(path / TRIALS, warnings, shared=_Shared(plan))
     openings = _lines(path / OPENINGS, warnings)
     seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
     results = [_joined(result, seen) if seen else result for result in _settled(plan, trials, warnings)]
@@ -238,14 +240,59 @@ def document(path: Path, kind: type[_T]) -> _T:
         raise InputError(f"{path} is damaged: {where} {first['msg']}", hint="start a new run") from error
 
 
-def _lines(path: Path, warnings: list[str]) -> list[Result]:
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class _Shared(dict[Any, Any]):
+    """Holds once what repeats in a run: the plan's trials, words, ids, tables. Otherwise it takes twice the memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.trials = {t.id: t for block in plan.blocks for t in block.trials}
+        for trial in self.trials.values():
+            self.of(trial, "contender", "category", "prompt", "repeat", "seed")
+
+    def __missing__(self, value: Any) -> Any:
+        self[value] = value
+        return value
+
+    def of(self, owner: Any, *names: str) -> None:
+        """The owner is new and nobody else's, so that it may be written to."""
+        for name in names:
+            object.__setattr__(owner, name, self[getattr(owner, name)])
+
+    def within(self, g: Generation) -> None:
+        trial = self.trials.get(g.trial.id)
+        if trial == g.trial:
+            object.__setattr__(g, "trial", trial)
+        else:
+            self.of(g.trial, "contender", "category", "prompt", "repeat", "seed")
+        self.of(g, "text", "prompt_sha256")
+        if len(ids := g.output_ids or ()) > 1:
+            object.__setattr__(g, "output_ids", itemgetter(*ids)(self))
+        for owner, name in ((g, "observed"), (g.counts, "sources")):
+            table = getattr(owner, name)
+            object.__setattr__(owner, name, self.setdefault((name, repr(table)), table))
+
+
+def _lines(path: Path, warnings: list[str], *, shared: _Shared | None = None) -> list[Result]:
     found: list[Result] = []
-    validated = _RESULT.validator.validate_json
+    read = _RESULT.validator.validate_json
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    found.append(validated(line))
+                    found.append(result := read(line))
+                    if shared is not None and result.kind == "generation":
+                        shared.within(result)
                 except ValidationError:
                     if line == b"\n":
                         continue
