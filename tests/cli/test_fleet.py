@@ -23,11 +23,15 @@ from typing import Any
 import psutil
 import pytest
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed: .[fleet]")
+OWN = Path(".cache/fleet/bin/python").absolute()  # `make fleet`: beside amdsmi, without ROCm, ray cannot be loaded
+PYTHON = str(OWN) if OWN.exists() else sys.executable
+needs_ray = pytest.mark.skipif(
+    not OWN.exists() and importlib.util.find_spec("ray") is None, reason="ray is not installed: `make fleet`"
+)
 needs_network = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("ip") is None, reason="needs network namespaces"
 )
-on_a_cluster = [pytest.mark.engine, pytest.mark.timeout(600), needs_ray]
+on_a_cluster = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("cluster"), needs_ray]
 
 WHAT = ("--methods", "draft-model", "-c", "code,json,chat", "--tags", "smoke", "--prompts", "4", "-o", "160")
 WHICH = ("--model", "micro", "--draft-model", "micro-draft", "--engine-set", "threads=1", "--temperature", "0")
@@ -81,7 +85,7 @@ class Cluster:
         )  # fmt: skip
         log = self.folder / f"{name}-{time.monotonic_ns()}.log"
         argv = [
-            *inside, sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *where, f"--node-name={name}",
+            *inside, PYTHON, "-m", "ray.scripts.scripts", "start", "--block", *where, f"--node-name={name}",
             f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=80000000", "--disable-usage-stats",
             f'--resources={{"is-{name}": 1}}',
         ]  # fmt: skip
@@ -132,7 +136,7 @@ def whole(cluster: Cluster) -> None:
 
 def start(cwd: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "specbench", *words],
+        [PYTHON, "-m", "specbench", *words],
         cwd=cwd, env={**os.environ, **RAY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
     )  # fmt: skip
@@ -420,7 +424,7 @@ def test_wrong_words_are_told_before_a_cluster_is_asked(
 def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, address: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     environment["RAY_TMPDIR"] = str(tmp_path)  # no cluster of somebody else
-    argv = [sys.executable, "-m", "specbench", *RUN, "--fleet", address]
+    argv = [PYTHON, "-m", "specbench", *RUN, "--fleet", address]
     result = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 3, result.stderr
     assert f"there is no Ray cluster at {address}" in result.stderr
