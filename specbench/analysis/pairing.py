@@ -64,7 +64,7 @@ def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
         parts = [
             (g.trial.repeat, *found)
             for g in generations
-            if (found := metric.parts(g)) is not None and found[1] > _LEAST
+            if (found := metric.parts(g)) is not None and found[1] > _LEAST and (name not in RATES or found[0] > 0)
         ]
         if parts:
             repeats, above, below = zip(*parts, strict=True)
