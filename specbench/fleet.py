@@ -25,7 +25,7 @@ from specbench.models import reference
 from specbench.planning import fleetfile, placement
 from specbench.planning.fleetfile import Condition, FleetFile
 from specbench.planning.placement import Node, Unit
-from specbench.records import Generation, Plan, Result, Skip, from_json, to_json
+from specbench.records import Generation, Plan, Reply, Result, Skip, from_json, to_json
 
 _PATIENCE = 120.0  # seconds that a node has to say what it is; a busy one says nothing
 _LOOK = 2.0  # seconds between looks at which nodes Ray takes for dead
@@ -155,7 +155,7 @@ def _model(model: str, places: Mapping[str, str], fingerprint: str) -> Path:
 def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], end: float | None) -> Iterator[Event]:
     """What happens when the trials `left` run here, up to the `end` (seconds since 1970): work waits for its node."""
     here = replace(from_json(Plan, plan), contenders=node.contenders)
-    done = pipeline.planned(here) - left
+    done = store.planned(here) - left
     lacks, cards = node.lacks, node.machine.accelerators
     deadline = pipeline.deadline(None if end is None else end - time.time())
     with TemporaryDirectory(prefix="specbench-") as logs:
@@ -189,14 +189,17 @@ class _Run:
     begun: dict[str, int] = field(default_factory=dict)
     losses: Counter[Unit] = field(default_factory=Counter)
 
-    def send(self, ray: Any, units: Iterable[Unit], deadline: float | None) -> "_Going":
-        """Give units to the nodes; of each that gets some, a stream of what happens there."""
+    def send(self, ray: Any, units: Iterable[Unit], deadline: float | None, others: "_Going") -> "_Going":
+        """Give units to the nodes, beside what `others` measure; of each that gets some, what happens there."""
         blocks, task, going = self.folder.plan.blocks, ray.remote(measure), {}
+        busy = [(node.id, unit) for _, node, units in others.values() for unit in units]
         end = None if deadline is None else time.time() + deadline - time.monotonic()
-        for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left):
+        for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left, busy=busy):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
-            before = [r for r in self.before if isinstance(r, Generation) and r.block in indices]
+            before = [
+                r for r in self.before if isinstance(r, Reply) or (isinstance(r, Generation) and r.block in indices)
+            ]
             there = task.options(num_returns="streaming", **_all_of(ray, node.id, node.resources))
             going[there.remote(self.plan, node, before, left=left, end=end)] = self, node, mine
         return going
@@ -205,7 +208,7 @@ class _Run:
         """Write what happened on a node; news of the storage."""
         if isinstance(event, BlockStarted):
             self.begun[node.id] = event.block.index
-        if isinstance(event, Generation) and self.folder.plan.until is not None:
+        if isinstance(event, Reply) or (isinstance(event, Generation) and self.folder.plan.until is not None):
             self.before.append(event)
         return pipeline.take_in(self.folder, self.left, event)
 
@@ -241,13 +244,13 @@ def carry_out(
         what = f"no node of the fleet is the machine that {path} was measured on"
         raise UnavailableError(what, hint="start one of that kind, or start a new run")
     whole, runs = ray.put(to_json(plan)), []
-    before = [] if plan.until is None or path is None else store.read(path).results
+    before = [] if path is None else pipeline.earlier(plan, path)
     with ExitStack() as stack:
         for number, kind in enumerate(kinds, 1):
             name = plan.name if len(kinds) == 1 else f"{plan.name}-machine-{number}"
             opened = store.resume(path) if path else store.create(results, plan, kind[0].machine, name=name)
             folder = stack.enter_context(opened)
-            runs.append(_Run(folder, kind, whole, list(before), pipeline.planned(plan) - folder.done))
+            runs.append(_Run(folder, kind, whole, list(before), store.planned(plan) - folder.done))
         deadline = pipeline.deadline(budget)
         interrupted = _follow(ray, runs, observe=observe, deadline=deadline)
         return [pipeline.outcome(run.folder, run.left, interrupted=interrupted, deadline=deadline) for run in runs]
@@ -258,7 +261,7 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
     going: _Going = {}
     try:
         for run in runs:
-            going |= run.send(ray, placement.units(run.folder.plan), deadline)
+            going |= run.send(ray, placement.units(run.folder.plan), deadline, going)
         while going:
             for stream, told in _news(ray, going):
                 run, node, units = going[stream]
@@ -268,7 +271,7 @@ def _follow(ray: Any, runs: Sequence[_Run], *, observe: Observer, deadline: floa
                 if isinstance(told, str):
                     observe(node.name, reason := f"node {node.name} was lost: {told}")
                     again, events = run.lose(node, units, reason)
-                    going |= run.send(ray, again, deadline)
+                    going |= run.send(ray, again, deadline, going)
                 for event in events:
                     observe(node.name, event)
                     if (news := run.take(event, node)) is not None:

@@ -1,7 +1,7 @@
 """Many runs as one Parquet dataset, partitioned by machine, model, engine and date: facts and counts, docs/sql.md."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,31 +72,17 @@ def write(names: Sequence[Path], to: Path, *, results: Path) -> tuple[int, list[
 
 
 def _replaced(to: Path, written: set[Path], exported: Sequence[tuple[str, re.Pattern[str]]]) -> None:
-    """Send what was written, and delete what it replaces."""
+    """Send what was written, and delete what earlier exports wrote of the same runs: it is elsewhere now."""
     where = remote.url(to)
-    for file in sorted(written) if where is not None else ():
+    there = None if where is None else remote.storage(where)
+    now = {str(file.resolve().relative_to(to.resolve())) for file in written}
+    for file in sorted(written) if there else ():
         remote.send(file)
         file.unlink()
-    now = {str(file.resolve().relative_to(to.resolve())) for file in written}
-    if where is not None:
-        there = remote.storage(where)
-        for name in _stale(there.sizes(), now, exported):
-            there.delete(name)
-    else:
-        for name in _stale((str(file.relative_to(to)) for file in to.rglob("*.parquet")), now, exported):
-            (to / name).unlink()
-
-
-def _stale(names: Iterable[str], now: set[str], exported: Sequence[tuple[str, re.Pattern[str]]]) -> list[str]:
-    """Files that an earlier export wrote of the same runs: what was in them is elsewhere now."""
-    return [
-        name
-        for name in names
-        if name not in now
-        and any(
-            name.startswith(partition) and pattern.fullmatch(name.rpartition("/")[2]) for partition, pattern in exported
-        )
-    ]
+    for name in there.sizes() if there else [str(file.relative_to(to)) for file in to.rglob("*.parquet")]:
+        of_them = (name.startswith(begin) and end.fullmatch(name.rpartition("/")[2]) for begin, end in exported)
+        if name not in now and any(of_them):
+            there.delete(name) if there else (to / name).unlink()
 
 
 def _rows(run: store.Run) -> tuple[list[dict[str, Any]], list[str]]:

@@ -1,6 +1,5 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
-import gc
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
 from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
+from specbench.sharing import no_collection
 
 Observer = Callable[[Event | str], None]  # a sentence is news of the storage
 
@@ -207,9 +207,8 @@ def deadline(budget: float | None) -> float | None:
 
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
-    plan, left, interrupted = folder.plan, planned(folder.plan) - folder.done, False
-    before = [] if plan.until is None else store.read(folder.path).results
-    cards = store.machine(folder.path).accelerators
+    plan, left, interrupted = folder.plan, store.planned(folder.plan) - folder.done, False
+    before, cards = earlier(plan, folder.path), store.machine(folder.path).accelerators
     try:
         found = measured(
             plan, before, done=folder.done, logs=folder.logs, clock=folder.clock, deadline=deadline, cards=cards
@@ -225,9 +224,9 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     return outcome(folder, left, interrupted=interrupted, deadline=deadline)
 
 
-def planned(plan: Plan) -> set[str]:
-    """Ids of the trials that are recorded once each."""
-    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
+def earlier(plan: Plan, path: Path) -> list[Result]:
+    """What the run at `path` holds, for a plan whose course depends on it."""
+    return store.read(path).results if plan.until is not None or any(p.after for p in plan.prompts) else []
 
 
 def outcome(folder: store.RunFolder, left: set[str], *, interrupted: bool, deadline: float | None) -> Outcome:
@@ -249,17 +248,25 @@ def measured(
     cards: Sequence[Accelerator],
     check: Callable[[Contender], Skip | None] = catalog.check_available,
 ) -> Generator[Event]:
-    """What happens when the plan is carried out here. `before`: earlier results, for `until`; it grows."""
+    """What happens when the plan is carried out here. `before`: earlier results, as `earlier` finds them; it grows."""
 
     def enough(block: Block) -> Iterator[Enough]:
         return until.enough(plan, block, before)
 
     watched = telemetry.opened(cards) if plan.telemetry else nullcontext()
     with watched as sampler:
-        if sampler is not None and not planned(plan).issubset(done):
+        if sampler is not None and not store.planned(plan).issubset(done):
             yield sampler.idle(clock=clock)
         found = execute(
-            plan, done=done, logs=logs, check=check, clock=clock, deadline=deadline, sampler=sampler, enough=enough
+            plan,
+            done=done,
+            logs=logs,
+            check=check,
+            clock=clock,
+            deadline=deadline,
+            sampler=sampler,
+            enough=enough,
+            before=before,
         )
         with closing(found) as events:
             for event in events:
@@ -282,7 +289,7 @@ def take_in(folder: store.RunFolder, left: set[str], event: Event) -> str | None
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
     """A run from disk, and what follows from it."""
-    with _no_collection():
+    with no_collection():
         run = store.read(path)
         return run, compare(run.plan, run.results, machine=run.machine)
 
@@ -310,18 +317,6 @@ def write(path: Path, content: bytes) -> None:
         remote.send(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:

@@ -246,10 +246,11 @@ def by_curve(curves: Sequence[Path], comparison: Comparison) -> list[Predicted]:
 
 
 def _guess(row: Row, costs: Sequence[Cost]) -> Guess | None:
-    tau, length, drafted = (row.metrics[LENGTH], row.axes.get("draft_tokens_max"), row.metrics["drafted_share"])
-    if row.baseline is None or not row.right or row.synthetic or tau is None or not isinstance(length, int):
+    tau, drafted, rate = (row.metrics[name] for name in (LENGTH, "drafted_share", "draft_acceptance_rate"))
+    if row.baseline is None or not row.right or row.synthetic or tau is None or not rate or not rate.value:
         return None
     if row.drafting_cost is None or drafted is None or drafted.value < _ALWAYS:
         return None
+    length = (tau.value - 1) / rate.value  # drafted in a round, which can be less than was asked for
     gain = on_curve(costs, drafting=row.drafting_cost, tokens_per_round=tau.value, draft_tokens=length)
     return None if gain is None else Guess(row.category, row.temperature, row.label, tau.value, gain, None)

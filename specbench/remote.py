@@ -8,7 +8,7 @@ It is brought when it is read. A run's lines are there in segments, objects that
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from specbench.runindex import INDEX, LOCK, OPENINGS, PLAN, TELEMETRY, TRIALS, b
 from specbench.untrusted import decoded, understood
 
 APPENDED = (OPENINGS, TELEMETRY, TRIALS)
+AGAIN = {TRIALS: "; `specbench run --resume` measures again what is missing"}  # by file: what helps against damage
 SENDING = "sending"  # the writer's mark in the copy: it has lines that are perhaps not sent
 ROWS = ".rows"  # beside the runs: a small object each with what a list shows
 OWN: set[Path] = set()  # copies that this process writes or wrote: all is here, so nothing is brought
@@ -108,6 +109,14 @@ class Storage:
         with self._answering():
             self._fs.rm_file(self._path(name))
 
+    def age(self, name: str) -> float:
+        """Seconds since an object was written, by the clock of the storage: that of another one, written now."""
+        self.put(mark := f"{name}.now", b"")
+        with self._answering():
+            now, then = (self._fs.modified(self._path(one)) for one in (mark, name))
+            self._fs.rm_file(self._path(mark))
+            return float((now - then).total_seconds())
+
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
         with self._answering():
@@ -162,14 +171,10 @@ def storage(where: str) -> Storage:
     return Storage(where)
 
 
-def fetch(folder: Path) -> tuple[str, ...]:
-    """Bring all of a folder here, once in a process, and say what was wrong with its segments. Nothing for a path."""
-    where = url(folder)
-    return () if where is None or folder in OWN else _fetched(folder, where)
-
-
-@cache
-def _fetched(folder: Path, where: str) -> tuple[str, ...]:
+def fetch(folder: Path, where: str | None = None) -> dict[str, list[str]]:
+    """Bring what `folder` lacks of its URL, or of `where`, and say for each file what is wrong with its segments."""
+    if (where := where or url(folder)) is None or folder in OWN:
+        return {file: [] for file in APPENDED}
     there = storage(where)
     sizes = {name: size for name, size in there.sizes().items() if ".." not in name.split("/")}
     segmented = {f"{match[1]}.jsonl" for name in sizes if (match := _SEGMENT.fullmatch(name))} | {LOCK}
@@ -180,7 +185,7 @@ def _fetched(folder: Path, where: str) -> tuple[str, ...]:
         [n for n in plain if here.get(n) != sizes[n] and not (newer_here and n in here)]
     ).items():
         keep(folder / name, content)
-    return tuple(line for file in APPENDED for line in _join(there, folder / file, sizes))
+    return {file: _join(there, folder / file, sizes) for file in APPENDED}
 
 
 def digest(content: bytes) -> str:
@@ -198,7 +203,7 @@ def segments(there: Storage, path: Path, sizes: Mapping[str, int]) -> tuple[byte
     whole, end, wrong = [], 0, []
     for begin, sha, name in parts:
         if digest(known[name]) != sha:
-            wrong.append(f"{name} is torn and left out; `specbench run --resume` measures again what is missing")
+            wrong.append(f"{name} is torn and left out{AGAIN.get(path.name, '')}")
             continue
         if begin != end:
             wrong.append(
@@ -271,19 +276,20 @@ def rows(results: Path) -> list[dict[str, Any]]:
     there, objects = storage(where), {f"{path.name}.json": path for path in runs(results)}
     for path in [objects[name] for name in objects.keys() - there.names(ROWS).keys()]:  # copied there by other means
         fetch(path)
-        send_row(path)
+        with suppress(UnavailableError):  # keys that may only read
+            send_row(path)
     stamps = there.names(ROWS)
     try:
         known = json.loads((results / INDEX).read_bytes())
-        known = {name: known[name] for name in objects if known.get(name, [None])[0] == stamps[name]}
+        known = {name: known[name] for name in objects if known.get(name, [None])[0] == stamps.get(name, 0)}
     except (OSError, ValueError):
         known = {}
-    if changed := [f"{ROWS}/{name}" for name in objects if name not in known]:
+    if changed := [f"{ROWS}/{name}" for name in objects if name in stamps and name not in known]:
         with understood(f"{where}/{ROWS}", hint="delete that folder: it is made again from the runs"):
             for name, row in there.get(changed).items():
                 known[name.partition("/")[2]] = [stamps[name.partition("/")[2]], dict(decoded(row))]
         keep(results / INDEX, json.dumps(known).encode())
-    return [known[name][1] for name in objects]
+    return [known[name][1] if name in known else runindex.row(path) for name, path in objects.items()]
 
 
 def send_row(folder: Path) -> None:

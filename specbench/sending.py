@@ -37,21 +37,18 @@ def claim(path: Path, silence: float) -> bool:
 
 
 def _sign(there: Storage, token: str, silence: float, *, new: bool = False) -> None:
-    there.put(LOCK, json.dumps({"token": token, "renewed": time.time(), "silence": silence}).encode(), new=new)
+    there.put(LOCK, json.dumps({"token": token, "silence": silence}).encode(), new=new)
 
 
-def _signed(there: Storage) -> tuple[str | None, float, float]:
-    """The token of the lock, when its writer was last heard of, and how long it may be silent.
-
-    InputError for a lock that cannot be read: it may be held.
-    """
+def _signed(there: Storage) -> tuple[str | None, float]:
+    """The token of the lock, and how long its writer may be silent. InputError for one that cannot be read."""
     try:
         content = there.get([LOCK])[LOCK]
     except FileNotFoundError:
-        return None, 0.0, 0.0
+        return None, 0.0
     try:
         held = decoded(content)
-        return str(held["token"]), float(held["renewed"]), float(held.get("silence", SILENT))
+        return str(held["token"]), float(held["silence"])
     except MISFITS as error:
         raise InputError(
             f"{there.url} has a lock that cannot be read", hint=f"if nobody writes there, delete {there.url}/{LOCK}"
@@ -115,6 +112,7 @@ class Sending:
             with suppress(SpecbenchError, FileNotFoundError):
                 if _signed(self._there)[0] == self._token:
                     self._there.delete(LOCK)
+                    remote.OWN.discard(self._path)  # from here on others may go on with it
                 (self._path / SENDING).unlink(missing_ok=True)
 
     def _left(self) -> int:
@@ -173,10 +171,10 @@ class Sending:
         try:
             _sign(self._there, token, self._silence, new=True)
         except FileExistsError:
-            holder, heard, allowed = _signed(self._there)
-            if holder != token and (silent := time.time() - heard) < allowed:
+            holder, allowed = _signed(self._there)
+            if holder not in (None, token) and (silent := self._there.age(LOCK)) < allowed:
                 raise InputError(
-                    f"{self._there.url} is being written by another specbench, heard of {max(0, silent):.0f} s ago",
+                    f"{self._there.url} is being written by another specbench, heard of {silent:.0f} s ago",
                     hint=f"wait for it or stop it; after {allowed / 60:.0f} min of silence its run can be resumed",
                 ) from None
             _sign(self._there, token, self._silence)

@@ -38,6 +38,7 @@ from specbench.records import (
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written, writer
 from specbench.sending import SILENT, Sending, claim
+from specbench.sharing import Shared
 from specbench.untrusted import MISFITS
 
 _RESULT = adapter(Result)
@@ -54,6 +55,12 @@ class Run:
     machine: Machine
     results: list[Result]
     warnings: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)  # what was wrong with trials, which are all there by now
+
+
+def planned(plan: Plan) -> set[str]:
+    """Ids of the trials that are recorded once each."""
+    return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
 
 
 def steady(latest: float = 0.0) -> Callable[[], float]:
@@ -151,12 +158,11 @@ def create(
 
 def extended(folder: RunFolder, plan: Plan) -> RunFolder:
     """The opened run with a longer plan; what was planned before counts as done, whether it went well or not."""
-    before = {t.id for block in folder.plan.blocks for t in block.trials if t.role != "warm-up"}
     with _writing(folder.path):
         _write_plan(folder.path, plan)
     if folder.sending is not None:
         folder.sending.changed(PLAN)
-    return replace(folder, plan=plan, done=folder.done | before)
+    return replace(folder, plan=plan, done=folder.done | planned(folder.plan))
 
 
 def _write_plan(path: Path, plan: Plan) -> None:
@@ -184,16 +190,24 @@ def resume(path: Path) -> RunFolder:
             raise
 
 
-def read(path: Path) -> Run:
-    """The run in folder `path`. InputError when it is none, or was written by a newer specbench."""
-    warnings = list(remote.fetch(path))
+def read(path: Path, *, where: str | None = None) -> Run:
+    """The run in folder `path`, which is brought from its URL, or from `where`.
+
+    InputError when it is none, or was written by a newer specbench.
+    """
+    wrong = remote.fetch(path, where)
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    trials = _lines(path / TRIALS, warnings)
-    openings = _lines(path / OPENINGS, warnings)
-    seen = {(t.trial, t.started): t for t in _lines(path / TELEMETRY, warnings) if isinstance(t, Telemetry)}
+    shared = {TRIALS: Shared(plan)}
+    trials, openings, lines = (
+        _lines(path / name, wrong[name], shared=shared.get(name)) for name in (TRIALS, OPENINGS, TELEMETRY)
+    )
+    lost, warnings = wrong[TRIALS], [*wrong[OPENINGS], *wrong[TELEMETRY]]
+    seen = {(t.trial, t.started): t for t in lines if isinstance(t, Telemetry)}
     results = [_joined(result, seen) if seen else result for result in _settled(plan, trials, warnings)]
     idle = [t for t in seen.values() if t.trial is None]
-    return Run(path, plan, machine, [*openings, *idle, *results], warnings)
+    run = Run(path, plan, machine, [*openings, *idle, *results], warnings)
+    (run.settled if lost and planned(plan) <= done(run) else warnings).extend(lost)
+    return run
 
 
 def _joined(result: Result, seen: dict[tuple[str | None, float], Telemetry]) -> Result:
@@ -251,22 +265,23 @@ def document(path: Path, kind: type[_T]) -> _T:
         raise InputError(f"{path} is damaged: {where} {first['msg']}", hint="start a new run") from error
 
 
-def _lines(path: Path, warnings: list[str]) -> list[Result]:
+def _lines(path: Path, warnings: list[str], *, shared: Shared | None = None) -> list[Result]:
     found: list[Result] = []
-    validated = _RESULT.validator.validate_json
+    read = _RESULT.validator.validate_json
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    found.append(validated(line))
+                    found.append(result := read(line))
+                    if shared is not None and result.kind == "generation":
+                        shared.within(result)
                 except ValidationError:
                     if line == b"\n":
                         continue
                     _refuse_newer(path, line)
                     torn = not line.endswith(b"\n")
                     what = "the last line is torn and left out" if torn else f"line {number} is damaged and left out"
-                    again = "" if path.name == TELEMETRY else "; `specbench run --resume` measures it again"
-                    warnings.append(f"{path.name}: {what}{again}")
+                    warnings.append(f"{path.name}: {what}{remote.AGAIN.get(path.name, '')}")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -287,8 +302,8 @@ def _refuse_newer(path: Path, data: bytes) -> None:
 
 
 def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Result]:
-    """Warm-ups, one result for each trial, what need not run, then skips; those of what ran later are gone."""
-    warm_ups: list[Result] = []
+    """Replies and warm-ups, one result a trial, what need not run, then skips; those of what ran later are gone."""
+    kept: list[Result] = []
     skips: dict[tuple[str, int | None], Skip] = {}
     enough: dict[tuple[str, ...], Enough] = {}
     by_id: dict[str, Generation | Failure] = {}
@@ -298,8 +313,8 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
             skips[result.contender, result.block] = result
         elif result.kind == "enough":
             enough[result.trials] = result
-        elif isinstance(result, Generation | Failure) and result.trial.role == "warm-up":
-            warm_ups.append(result)
+        elif result.kind == "reply" or (isinstance(result, Generation | Failure) and result.trial.role == "warm-up"):
+            kept.append(result)
         elif isinstance(result, Generation | Failure):
             earlier = by_id.setdefault(result.trial.id, result)
             if earlier.kind == "failure":
@@ -309,7 +324,7 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
                 twice += result.kind == "generation"
     if twice:
         warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
-    found = [*warm_ups, *by_id.values(), *enough.values()]
+    found = [*kept, *by_id.values(), *enough.values()]
     if not skips:
         return found
     spared = set().union(*enough)

@@ -107,8 +107,8 @@ def tune(
         single=single,
         commands={name: command_line(grid.contender(name), engines=engines) for name in chosen},
         rounds=look,
-        trials=_trials(folder.plan),
-        grid=_trials(grid),
+        trials=len(store.planned(folder.plan)),
+        grid=len(store.planned(grid)),
     )
 
 
@@ -125,10 +125,6 @@ def _round(
     contenders = {category: {baseline, *names} for category, names in alive.items() if len(names) > 1}
     chosen = {c: [list(prompts[c])[i] for i in deciding.prompts_in_round(len(prompts[c]), look)] for c in contenders}
     return planning.round_blocks(grid, contenders, chosen, look=look, first=first)
-
-
-def _trials(plan: Plan) -> int:
-    return sum(t.role != "warm-up" for block in plan.blocks for t in block.trials)
 
 
 def command_line(contender: Contender, *, engines: Path | None = None) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from filecmp import cmp
 from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
-from specbench.records import Contender, Failure, Generation, Opening, Result, adapter, to_json
+from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, adapter, to_json
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.units import size
 
@@ -35,6 +36,8 @@ def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path]
     runs = [store.read(path) for path in history.find(names, results=results)]
     if len(runs) < 2:  # noqa: PLR2004  a pair
         raise InputError("there is nothing to merge", hint="name two runs or more, or a folder of them")
+    if any(run.path.parent == to.resolve() for run in runs):
+        raise InputError(f"{remote.shown(to)} holds a part: its trials would count twice", hint="--to another folder")
     for run in runs[1:]:
         if (what := _unlike(runs[0], run)) is not None:
             raise InputError(
@@ -73,16 +76,22 @@ def _started(contender: Contender) -> list[str | None]:
 
 
 def _refuse_repeats(group: list[store.Run]) -> None:
-    seen: dict[str, tuple[Generation, store.Run]] = {}
+    """Trials that two have measured, and answers before later turns that are not the same."""
+    seen: dict[str, tuple[Generation | str, store.Run]] = {}
     for run in group:
+        found: dict[str, Generation | str] = {}
         for r in run.results:
-            if isinstance(r, Generation) and r.trial.role != "warm-up":
-                before, first = seen.setdefault(r.trial.id, (r, run))
-                if before != r:
-                    raise InputError(
-                        f"{first.path.name} and {run.path.name} both measured {r.trial.id} on one machine",
-                        hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
-                    )
+            if isinstance(r, Reply):
+                found.setdefault(f"the answer of {r.target} to {r.answer.trial.prompt}", r.answer.text)
+            elif isinstance(r, Generation) and r.trial.role != "warm-up":
+                found[r.trial.id] = r
+        for what, fact in found.items():
+            before, first = seen.setdefault(what, (fact, run))
+            if before != fact:
+                raise InputError(
+                    f"{first.path.name} and {run.path.name} both measured {what} on one machine",
+                    hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
+                )
 
 
 def _refuse_builds(group: list[store.Run]) -> None:
@@ -160,11 +169,16 @@ def _whole(run: store.Run, name: str) -> Iterator[bytes]:
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with a run: schema, lines, trials twice or outside the plan, counts that do not reconcile."""
-    try:
-        run = store.read(path)
-    except InputError as error:
-        return [error.message]
+    """What is wrong with a run: schema, lines, trials twice or outside the plan, counts that do not reconcile.
+
+    Of a run at a URL all is read there, and nothing is taken from the copy or put into it.
+    """
+    with TemporaryDirectory(prefix="specbench-") as fresh:
+        where, copy = remote.url(path), Path(fresh) / path.name
+        try:
+            run = store.read(path if where is None else copy, where=where)
+        except InputError as error:
+            return [error.message.replace(str(copy), str(where))]
     planned = Counter(t.id for block in run.plan.blocks for t in block.trials if t.role != "warm-up")
     trials = [r for r in run.results if isinstance(r, Generation | Failure) and r.trial.role != "warm-up"]
     strange = [r.trial.id for r in trials if r.trial.id not in planned]
@@ -172,6 +186,7 @@ def faults(path: Path) -> list[str]:
     broken = Counter(name for r in run.results if isinstance(r, Generation) for name in violations(r))
     return [
         *run.warnings,
+        *(line for line in run.settled if "left out" in line),  # damage; a gap that was filled is none
         *([f"{len(strange)} trials are not in the plan, the first is {strange[0]}"] if strange else []),
         *([f"{len(twice)} trials are planned twice, the first is {twice[0]}"] if twice else []),
         *(f"{count} generations break: {name}" for name, count in broken.items()),
@@ -180,6 +195,8 @@ def faults(path: Path) -> list[str]:
 
 def prune(results: Path, *, days: float, yes: bool) -> list[dict[str, Any]]:
     """The runs of which no file changed in so many days, and why some are kept. `yes` deletes the others."""
+    if not days >= 0:  # nan, too
+        raise InputError(f"--older {days:g} is no number of days", hint="--older 90")
     if (where := remote.url(results)) is not None:
         raise InputError(
             f"{where} is not pruned", hint="use the rules of its storage; baselines.json names what to keep"

@@ -68,7 +68,7 @@ def test_a_lost_machine_counts_for_the_unit_that_ran_there_and_for_no_other(tmp_
     units = placement.units(made)
     assert len(units) >= 2
     with store.create(tmp_path, made, HERE) as folder:
-        run = fleet._Run(folder, [node("a"), node("b"), node("c"), node("d")], None, [], pipeline.planned(made))
+        run = fleet._Run(folder, [node("a"), node("b"), node("c"), node("d")], None, [], store.planned(made))
         again, skips = run.lose(node("a"), units, "gone")  # before anything began: the first one may be why
         assert (again, skips) == (units, [])
         for name in ("b", "c"):
@@ -80,11 +80,25 @@ def test_a_lost_machine_counts_for_the_unit_that_ran_there_and_for_no_other(tmp_
         assert run.lose(node("d"), again, "gone")[0] == []  # nobody is left
 
 
+def test_a_lost_unit_goes_to_the_node_that_has_least_to_do(tmp_path: Path) -> None:
+    made, asked = plan(), list[str]()
+    first, second, *_ = placement.units(made)
+    to_node = SimpleNamespace(
+        options=lambda **_: SimpleNamespace(remote=lambda _, node, *__, **___: asked.append(node.name))
+    )
+    ray: Any = SimpleNamespace(remote=lambda _: to_node, util=None)
+    with store.create(tmp_path, made, HERE) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet, "_all_of", lambda *_: {})
+        run = fleet._Run(folder, [node("a"), node("b")], None, [], store.planned(made))
+        run.send(ray, [first], None, {"a stream": (run, node("a"), [second])})
+    assert asked == ["b"]
+
+
 def test_what_waits_behind_other_work_of_a_lost_machine_is_not_blamed(tmp_path: Path) -> None:
     made = plan()
     first, *others = placement.units(made)
     with store.create(tmp_path, made, HERE) as folder:
-        run = fleet._Run(folder, [node("a"), node("b")], None, [], pipeline.planned(made))
+        run = fleet._Run(folder, [node("a"), node("b")], None, [], store.planned(made))
         run.take(BlockStarted(made.blocks[first[0]]), node("a"))
         run.lose(node("a"), others, "gone")
         run.lose(node("a"), [first], "gone")

@@ -4,9 +4,11 @@ import ast
 import json
 import re
 import warnings
+from contextlib import suppress
 
 from specbench.records import Generation, Prompt
 
+_LIMIT = 0.2  # seconds for a pattern on an answer: some never end
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -18,7 +20,7 @@ def cut(g: Generation) -> bool:
 
 
 def judge(text: str, prompt: Prompt) -> bool | None:
-    """Whether a finished answer passes the prompt's check; None when the prompt has none."""
+    """Whether a finished answer passes the prompt's check; None without a check, or when its pattern takes too long."""
     check = prompt.check
     if check is None:
         return None
@@ -27,7 +29,11 @@ def judge(text: str, prompt: Prompt) -> bool | None:
     if check.kind == "json":
         return is_json(fenced(text, "json"), prompt.json_schema)
     if check.kind == "regex":
-        return check.pattern is not None and re.search(check.pattern, text) is not None
+        import regex  # noqa: PLC0415  only runs with finished answers need it
+
+        with suppress(TimeoutError):
+            return check.pattern is not None and regex.search(check.pattern, text, timeout=_LIMIT) is not None
+        return None
     folded = text.casefold()
     wanted = all(part.casefold() in folded for part in check.all)
     return wanted and (not check.any or any(part.casefold() in folded for part in check.any))

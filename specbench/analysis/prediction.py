@@ -186,7 +186,9 @@ def speedup(slope: Prediction, *, tokens_per_round: Estimate, draft_tokens: int)
     return own.over(cost, inverse=True)
 
 
-def on_curve(costs: Sequence[Cost], *, drafting: float, tokens_per_round: float, draft_tokens: int) -> Estimate | None:
+def on_curve(
+    costs: Sequence[Cost], *, drafting: float, tokens_per_round: float, draft_tokens: float
+) -> Estimate | None:
     """The speedup on a machine whose verification-cost curve was measured: tau / (drafting + cost of g + 1 positions).
 
     `drafting`: plain steps that drafting takes in a round, as in the run. Between two measured lengths the cost lies on

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from specbench.cli import options as o
+from specbench.cli.lists import show_rows
 from specbench.remote import shown
 
 baseline = typer.Typer(
@@ -14,11 +15,7 @@ baseline = typer.Typer(
 
 
 @baseline.command("set")
-def set_(
-    runs: o.NamedRuns,
-    *,
-    results: o.Results = Path("results"),
-) -> None:
+def set_(runs: o.NamedRuns, *, results: o.Results = Path("results")) -> None:
     """Make runs the baseline of the machine that they were measured on; five tell its noise."""
     from specbench import history  # noqa: PLC0415  --help must not wait for it
 
@@ -29,7 +26,6 @@ def set_(
 def show(*, results: o.Results = Path("results"), json: o.Json = False) -> None:
     """Show the baselines of all machines."""
     from specbench import history  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     rows = [
         {"fingerprint": mark, "machine": entry.get("machine"), "runs": ", ".join(map(str, entry["runs"]))}

@@ -44,7 +44,8 @@ def export(
         from specbench.lake import write  # noqa: PLC0415  --help must not wait for it
 
         trials, warnings, damaged = write([run or results], lake, results=results)
-        for line in (*(f"warning: {warning}" for warning in warnings), f"{trials} trials are in {shown(lake)}"):
+        told = f"{trials} trials are in {shown(lake)}" if trials else "there are no trials: nothing was written"
+        for line in (*(f"warning: {warning}" for warning in warnings), told):
             print(printable(line), file=sys.stderr)
         raise typer.Exit(int(damaged > 0))
     from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it

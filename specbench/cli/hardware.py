@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from specbench.cli import options as o
+from specbench.cli.lists import show_rows
 
 hardware = typer.Typer(help="What this machine is and can do.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -14,7 +15,6 @@ hardware = typer.Typer(help="What this machine is and can do.", no_args_is_help=
 def show(*, root: o.Root = None, from_capture: o.FromCapture = None, json: o.Json = False) -> None:
     """Show what was detected; a reading that is missing has its reason."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
     from specbench.hardware import capture  # noqa: PLC0415
     from specbench.hardware.detect import detect  # noqa: PLC0415
 
@@ -41,7 +41,6 @@ def hardware_list(
 ) -> None:
     """List the hardware profiles: published figures, each with its source."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     title = name or "Hardware profiles (T: 10^12 dense operations a second; * from memory)"
     show_rows(title, listings.hardware_rows(name, raw=json), json=json)
@@ -64,7 +63,6 @@ def hardware_profile(
     from specbench import listings, profiling  # noqa: PLC0415  --help must not wait for it
     from specbench.analysis.verification import title  # noqa: PLC0415
     from specbench.cli import flags  # noqa: PLC0415
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     asked: dict[str, object] = {
         "targets": [{"model": model}],

@@ -1,13 +1,8 @@
-"""Plain rows on standard output. Imports nothing that takes time: lists are asked for often."""
+"""Plain rows on standard output. Imports nothing that takes time: lists are asked for often, and --help too."""
 
 import json as json_text
 import sys
 from typing import Any
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from specbench.units import printable
 
@@ -20,6 +15,11 @@ def show_rows(title: str, rows: list[dict[str, Any]], *, json: bool) -> None:
     if not rows:
         print(f"{title}: none")
         return
+    from rich import box  # noqa: PLC0415  as above
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for key in rows[0]:
         table.add_column(key, overflow="fold")

@@ -255,4 +255,4 @@ FleetOn = Annotated[
 ]
 NamedRuns = Annotated[list[Path], _runs("RUN...", "Run folders, URLs or names, or a folder of runs.")]
 AnyRuns = Annotated[list[Path] | None, _runs("[RUN...]", "Default: all runs.")]
-To = Annotated[Path | None, _at("--to", text="Folder of the new runs; default: RESULTS.", metavar="DIR")]
+To = Annotated[Path | None, _at("--to", text="Folder of the new runs; default: RESULTS/merged.", metavar="DIR")]

@@ -7,6 +7,7 @@ import typer
 
 from specbench import remote
 from specbench.cli import options as o
+from specbench.cli.lists import show_rows
 from specbench.units import printable
 
 runs = typer.Typer(help="List and show runs, and figures over runs.", no_args_is_help=True, rich_markup_mode=None)
@@ -20,8 +21,6 @@ def list_(
     json: o.Json = False,
 ) -> None:
     """List the newest runs, oldest first."""
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
-
     rows = remote.rows(results)
     show_rows(
         f"{min(last, len(rows))} of {len(rows)} runs in {remote.shown(results)}",
@@ -35,7 +34,6 @@ def show(run: o.RunPath = None, *, results: o.Results = Path("results"), json: o
     """Show what a run was: its contenders and what started them."""
     from specbench import store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     plan = store.read(flags.run_folder(run, results=results)).plan
     rows = [{"contender": c.name, "engine": c.engine, "command": " ".join(c.argv) or c.url} for c in plan.contenders]
@@ -56,7 +54,6 @@ def trend(
     """Show a figure over the runs that can be compared with the newest, and where its level changed."""
     from specbench import history, pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.analysis.sides import MEASURES  # noqa: PLC0415
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
     from specbench.report import trend as report  # noqa: PLC0415
 
@@ -70,16 +67,11 @@ def trend(
 
 
 @runs.command("merge")
-def merge(
-    names: o.NamedRuns,
-    *,
-    to: o.To = None,
-    results: o.Results = Path("results"),
-) -> None:
-    """Make one run of parts of a plan: one for each machine, beside its parts, which stay."""
+def merge(names: o.NamedRuns, *, to: o.To = None, results: o.Results = Path("results")) -> None:
+    """Make one run of parts of a plan: one for each machine; the parts stay where they are."""
     from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
 
-    merged, warnings = upkeep.merge(names, results=results, to=to or results)
+    merged, warnings = upkeep.merge(names, results=results, to=to or results / "merged")
     for warning in warnings:
         typer.echo(printable(f"warning: {warning}"), err=True)
     for path in merged:
@@ -87,15 +79,9 @@ def merge(
 
 
 @runs.command("verify")
-def verify(
-    names: o.AnyRuns = None,
-    *,
-    results: o.Results = Path("results"),
-    json: o.Json = False,
-) -> None:
+def verify(names: o.AnyRuns = None, *, results: o.Results = Path("results"), json: o.Json = False) -> None:
     """Check schema, lines, trials and counts of runs; exit status 1 when something is wrong."""
     from specbench import history, upkeep  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     found = {path: upkeep.faults(path) for path in history.find(names or [results], results=results)}
     rows = [
@@ -110,14 +96,13 @@ def verify(
 @runs.command("prune")
 def prune(
     *,
-    older: Annotated[float, typer.Option("--older", min=0, metavar="DAYS", help="Days without a change.")],
+    older: Annotated[float, typer.Option("--older", metavar="DAYS", help="Days without a change.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them; without it they are only shown.")] = False,
     results: o.Results = Path("results"),
     json: o.Json = False,
 ) -> None:
     """Show the runs that are older than so many days, and with --yes delete them; baselines stay."""
     from specbench import upkeep  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     rows = upkeep.prune(results, days=older, yes=yes)
     show_rows("Deleted" if yes else "Would be deleted, with --yes", rows, json=json)

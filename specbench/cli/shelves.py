@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from specbench.cli import options as o
+from specbench.cli.lists import show_rows
 
 suites = typer.Typer(help="List, show and validate prompt suites.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -16,7 +17,6 @@ _Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name or 
 def suites_list(*, json: o.Json = False) -> None:
     """List the suites that come with specbench."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     show_rows("Suites", listings.suite_rows(), json=json)
 
@@ -28,7 +28,6 @@ def suites_show(
     """Show a suite's prompts."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     rows = listings.prompt_rows(suite, categories=flags.names(categories), tags=flags.names(tags))
     show_rows(f"Suite {suite}", rows, json=json)
@@ -67,13 +66,12 @@ def suites_import(
     )
     typer.echo(f"{to}: {len(suite.prompts)} prompts in {len(suite.categories)} categories; licence: {suite.licence}")
     if later:
-        typer.echo(f"left out: {later} later turns; an answer of the model would stand before them")
+        typer.echo(f"left out: {later} turns that follow what is neither a question nor an answer")
 
 
 def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     """List the engine profiles and whether each can run here."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     show_rows("Engines", listings.engine_rows(engines), json=json)
 
@@ -81,7 +79,6 @@ def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
 def methods(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:
     """List the methods of every engine, with their settings and defaults."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     show_rows("Methods", listings.method_rows(engines), json=json)
 
@@ -94,7 +91,6 @@ def doctor(
 ) -> None:
     """Show what is installed, what is missing, and the one command that helps."""
     from specbench import listings  # noqa: PLC0415  --help must not wait for it
-    from specbench.cli.lists import show_rows  # noqa: PLC0415
 
     if fix is not None:
         from specbench.engines import recipes  # noqa: PLC0415

@@ -62,8 +62,12 @@ def apart(plan: Plan) -> Plan:
 
 
 def units(plan: Plan) -> list[Unit]:
-    """The blocks of each unit. Where a block has several categories, all of its baseline's are one unit."""
-    baselines = {c.name: c.baseline or c.name for c in plan.contenders}
+    """The blocks of each unit. Where a block has several categories, all of its baseline's are one unit.
+
+    A target's contenders, with all their baselines, stay together where they share answers before later turns.
+    """
+    shared = any(prompt.after for prompt in plan.prompts)
+    baselines = {c.name: c.target_label if shared else c.baseline or c.name for c in plan.contenders}
     blocks = [(block.index, baselines[block.contender], list(_by_category(block))) for block in plan.blocks]
     tied = {baseline for _, baseline, categories in blocks if len(categories) > 1}
     found: dict[tuple[str, str | None], list[int]] = defaultdict(list)
@@ -73,15 +77,22 @@ def units(plan: Plan) -> list[Unit]:
 
 
 def place(
-    plan: Plan, asked: Iterable[Unit], nodes: Sequence[Node], *, left: Collection[str]
+    plan: Plan,
+    asked: Iterable[Unit],
+    nodes: Sequence[Node],
+    *,
+    left: Collection[str],
+    busy: Collection[tuple[str, Unit]] = (),
 ) -> list[tuple[Node, list[Unit]]]:
     """Unit by unit, the longest first, to the machine that lacks least for it and, of those, has least to do.
 
-    `left`: ids of the trials that are not measured yet; a unit without any goes nowhere.
+    `left`: ids of the trials that are not measured yet; a unit without any goes nowhere. `busy`: what nodes, by their
+    ids, have to do already.
     """
-    work = {unit: sum(t.output_tokens for i in unit for t in plan.blocks[i].trials if t.id in left) for unit in asked}
+    tokens = [sum(t.output_tokens for t in block.trials if t.id in left) for block in plan.blocks]
+    work = {unit: sum(tokens[i] for i in unit) for unit in asked}
     lacking = [frozenset(node.lacks) for node in nodes]
-    load = [0] * len(nodes)
+    load = [sum(tokens[i] for name, unit in busy if name == node.id for i in unit) for node in nodes]
     placed: dict[int, list[Unit]] = defaultdict(list)
     for unit in sorted(filter(work.get, work), key=lambda unit: (-work[unit], unit)):
         names = {plan.blocks[i].contender for i in unit}

@@ -1,7 +1,8 @@
 import pytest
-from analysis.synthetic import generation, prompt
+from analysis.synthetic import generation, plan, prompt
 
 from specbench.analysis import answers
+from specbench.analysis.comparison import compare
 from specbench.records import Check
 
 SCHEMA = '{"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}'
@@ -50,6 +51,16 @@ def test_a_needle_is_found_in_any_case_of_letters() -> None:
     assert answers.judge("MARTA took the boat", prompt("rag-0", check=check))
     assert not answers.judge("Marta walked", prompt("rag-0", check=check))
     assert not answers.judge("She took the ferry", prompt("rag-0", check=check))
+
+
+@pytest.mark.timeout(60)
+def test_an_answer_on_which_a_pattern_never_ends_is_not_judged() -> None:
+    endless = Check(kind="regex", pattern=r"(?:a|aa)+$")
+    assert answers.judge("a" * 20, prompt("code-0", check=endless)) is True
+    assert answers.judge("a" * 300 + "b", prompt("code-0", check=endless)) is None
+    results = [generation("base", "code-0", text="a" * 300 + "b", ignore_eos=False, stop_reason="eos")]
+    found = compare(plan(results, prompts=(prompt("code-0", check=endless),)), results)
+    assert {(row.checks_passed, row.checks_judged) for row in found.rows} == {(0, 0)}
 
 
 def test_a_pattern_is_searched_anywhere() -> None:

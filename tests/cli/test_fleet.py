@@ -363,7 +363,7 @@ class TestOverANetwork:
 def test_the_live_view_names_each_node_what_it_does_and_what_is_left() -> None:
     from rich.console import Console
 
-    from specbench import pipeline
+    from specbench import pipeline, store
     from specbench.cli.console import Progress
     from specbench.execution import TrialStarted
     from specbench.planning.runfile import validate_runfile
@@ -381,7 +381,7 @@ def test_the_live_view_names_each_node_what_it_does_and_what_is_left() -> None:
     desk, rack = (next(line for line in text.splitlines() if name in line) for name in ("desk", "rack"))
     assert trial.prompt in desk
     assert "lost" in rack
-    everything = 2 * len(pipeline.planned(plan))
+    everything = 2 * len(store.planned(plan))
     assert f"0/{everything}" in text
     skipped = Skip(contender="ngram-mod", block=None, reason="no engine", hint="install it")
     progress.observe_on("desk", skipped)

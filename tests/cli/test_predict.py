@@ -135,7 +135,7 @@ def test_bad_input_is_told_in_two_lines(argv: list[str], what: str, fix: str, mo
     assert done.stderr.count("\n") == 2
 
 
-def test_a_machine_with_a_curve_is_predicted_from_it_and_only_for_its_own_model(run: Path, tmp_path: Path) -> None:
+def test_with_a_curve_a_round_costs_what_was_drafted_and_only_for_its_own_model(run: Path, tmp_path: Path) -> None:
     target = contender("none", target_label="large", target_model="large.gguf")
     passes = [VerificationPasses(positions=k, passes=1, seconds=(0.1 * k,) * 5) for k in (1, 4, 8)]
     measured = HardwareMeasurement(
@@ -151,7 +151,8 @@ def test_a_machine_with_a_curve_is_predicted_from_it_and_only_for_its_own_model(
     guess = found["devices"][0]["guesses"][0]
     assert (guess["speedup"]["low"], guess["speedup"]["high"]) == (None, None)
     drafting = 0.1 / 0.5 * guess["tokens_per_round"] / 2.0  # share of the round x its cost, at twice the speed
-    assert guess["speedup"]["value"] == pytest.approx(guess["tokens_per_round"] / (drafting + 4))
+    verifying = 1 + 75 / 40  # of 1 + 3 asked for
+    assert guess["speedup"]["value"] == pytest.approx(guess["tokens_per_round"] / (drafting + verifying))
     record.write_bytes(to_json(replace(measured, contender=replace(target, target_label="other"))))
     other = specbench("predict", run, "--curve", record)
     assert (other.returncode, "is the curve of other" in other.stderr) == (2, True)

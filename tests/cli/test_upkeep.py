@@ -40,7 +40,12 @@ def test_parts_of_a_plan_become_one_run_and_stay(tmp_path: Path) -> None:
     assert run.path.name == "20260101-000000-one-merged"
     assert {r.trial.id: r for r in run.results if r.kind == "generation"} == {g.trial.id: g for g in WHOLE}
     assert {log.read_text() for log in (run.path / "logs").iterdir()} == {"one", "other"}
-    assert store.runs(root) == [one, run.path, other]
+    assert store.runs(root) == [one, other]  # whoever takes the folder counts each trial once
+    assert run.path.parent == root / "merged"
+    again = specbench(root, "runs", "merge", one.name, other.name, "--to", "results")
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 2)
+    assert "error: results holds a part: its trials would count twice" in again.stderr
+    assert store.runs(root) == [one, other]
 
 
 def test_parts_of_two_machines_become_a_run_for_each(tmp_path: Path) -> None:
@@ -196,6 +201,14 @@ def test_a_folder_with_the_name_of_a_plan_is_no_run_to_prune(tmp_path: Path) -> 
     done = specbench(root, "runs", "prune", "--older", "0", "--json")
     assert done.returncode == 0, done.stderr
     assert [row["run"] for row in json.loads(done.stdout)] == [path.name]
+
+
+@pytest.mark.parametrize("days", ["-3", "nan"])
+def test_days_that_cannot_be_are_told_in_two_lines(tmp_path: Path, days: str) -> None:
+    kept(tmp_path / "results", "one", [])
+    done = specbench(tmp_path / "results", "runs", "prune", "--yes", "--older", days)
+    assert (done.returncode, done.stderr) == (2, f"error: --older {days} is no number of days\n  fix: --older 90\n")
+    assert len(store.runs(tmp_path / "results")) == 1
 
 
 def test_without_days_nothing_is_pruned(tmp_path: Path) -> None:

@@ -54,6 +54,19 @@ def test_every_block_belongs_to_one_unit(made: Plan) -> None:
     assert sorted(blocks) == [block.index for block in made.blocks] == list(range(len(made.blocks)))
 
 
+def test_what_a_lost_machine_had_goes_to_the_one_that_has_least_to_do() -> None:
+    made = PLANS["repeats"]
+    first, *others = placement.units(made)
+    everything = {t.id for t in trials(made)}
+    busy = [("a", unit) for unit in others]
+    for nodes in ([node("a"), node("b")], [node("b"), node("a")]):
+        [(chosen, units)] = placement.place(made, [first], nodes, left=everything, busy=busy)
+        assert (chosen.name, units) == ("b", [first])
+    measured = {t.id for unit in others for i in unit for t in made.blocks[i].trials}  # by now
+    [(chosen, _)] = placement.place(made, [first], [node("a"), node("b")], left=everything - measured, busy=busy)
+    assert chosen.name == "a"
+
+
 @pytest.mark.parametrize("made", PLANS.values(), ids=PLANS)
 def test_what_is_compared_stays_on_one_machine(made: Plan) -> None:
     unit_of = {index: unit for unit in placement.units(made) for index in unit}

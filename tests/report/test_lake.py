@@ -130,6 +130,13 @@ def test_a_damaged_run_and_strange_trials_are_said_and_the_others_are_exported(t
     assert done.stderr.endswith("9 trials are in lake\n")
 
 
+def test_a_run_without_trials_is_told_and_writes_nothing(tmp_path: Path) -> None:
+    (write(tmp_path / "results", 1) / "trials.jsonl").write_bytes(b"")
+    done = export(tmp_path, "--lake", "lake")
+    assert (done.returncode, done.stderr) == (0, "there are no trials: nothing was written\n")
+    assert not (tmp_path / "lake").exists()
+
+
 def test_one_run_can_be_exported(tmp_path: Path) -> None:
     names = [write(tmp_path / "results", number).name for number in (1, 2)]
     assert export(tmp_path, names[1], "--lake", "lake").returncode == 0

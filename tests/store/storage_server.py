@@ -1,6 +1,7 @@
 """An S3-speaking server in a process of its own, and a line to it that can be cut or made slow."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import httpx2
+import pytest
 
 SECRET = "planted-secret-7f3a"  # must turn up nowhere
 
@@ -108,3 +112,28 @@ def environment(port: int) -> dict[str, str]:
         "NO_PROXY": "*",
         "PATH": os.environ["PATH"],
     }
+
+
+@contextlib.contextmanager
+def only_reading(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The server judges rights, and the keys are those of a user who may list and get."""
+    from botocore.session import get_session
+
+    iam = get_session().create_client("iam", endpoint_url=f"http://127.0.0.1:{port}")
+    iam.create_user(UserName="reader")
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    may = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=policy)
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        _judge_all_but(port, "0")
+        try:
+            yield
+        finally:
+            _judge_all_but(port, "inf")
+
+
+def _judge_all_but(port: int, actions: str) -> None:
+    httpx2.post(f"http://127.0.0.1:{port}/moto-api/reset-auth", content=actions, trust_env=False).raise_for_status()

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from analysis.synthetic import drafted, generation, machine, opening, plan
 from cli.test_compare import Done, specbench
-from store.storage_server import SECRET, Line, environment, line, server
+from store.storage_server import SECRET, Line, environment, line, only_reading, server
 
-from specbench import pipeline, remote, sending, store
+from specbench import api, pipeline, remote, sending, store
 from specbench.cli import console
 from specbench.errors import InputError, UnavailableError
 from specbench.hardware.detect import detect
@@ -60,7 +60,6 @@ class Place:
 
 def forget() -> None:
     """What a new process would bring again."""
-    remote._fetched.cache_clear()
     remote.OWN.clear()
 
 
@@ -298,6 +297,98 @@ def test_a_segment_that_is_missing_is_told(at: Place) -> None:
     assert [warning.endswith("segments before it are missing") for warning in run.warnings] == [True]
 
 
+def spoil(where: remote.Storage, name: str) -> None:
+    """Other content of the same size."""
+    where.put(name, where.get([name])[name][::-1])
+
+
+def test_verify_reads_what_lies_at_the_url_and_leaves_the_sound_copy_alone(at: Place) -> None:
+    folder = measure(at, list(WHOLE))
+    url = f"{at.url}/runs/{folder.path.name}"
+    assert at.run("runs", "verify", url).returncode == 0
+    where = remote.storage(url)
+    third = sorted(name for name in where.sizes() if name.startswith("trials-"))[2]
+    spoil(where, third)
+    done = at.run("runs", "verify", url)
+    assert (done.returncode, f"{third} is torn" in done.stdout) == (1, True), done.stdout
+    spoil(where, third)
+    where.put("plan.json", where.get(["plan.json"])["plan.json"].replace(b'"prompts"', b'"promptz"'))
+    done = at.run("runs", "verify", url)
+    assert (done.returncode, f"{url}/plan.json is damaged" in done.stdout) == (1, True), done.stdout
+    assert measured(folder.path) == EVERYTHING
+    for name in third, "plan.json":
+        where.delete(name)
+    with store.resume(folder.path) as again:  # sends them from the copy
+        assert sent(again) == ()
+    assert at.run("runs", "verify", url).returncode == 0
+    at.move("elsewhere")
+    assert measured(at.results() / folder.path.name) == EVERYTHING
+
+
+def test_a_torn_segment_is_told_until_its_trials_are_measured_again(at: Place) -> None:
+    folder = measure(at, list(WHOLE))
+    url = f"{at.url}/runs/{folder.path.name}"
+    where = remote.storage(url)
+    third = sorted(name for name in where.sizes() if name.startswith("trials-"))[2]
+    spoil(where, third)
+    at.move("elsewhere")
+    path = at.results() / folder.path.name
+    with store.resume(path) as again:
+        assert any("is torn" in warning for warning in again.warnings)
+        [lost] = EVERYTHING.keys() - again.done
+        again.append(next(g for g in WHOLE if g.trial.id == lost))
+        assert sent(again) == ()
+    at.move("third")
+    assert measured(path) == EVERYTHING
+    assert "torn" in at.run("runs", "verify", url).stdout
+    where.delete(third)
+    assert at.run("runs", "verify", url).returncode == 0
+
+
+def test_a_process_that_goes_on_sees_what_others_added(at: Place) -> None:
+    folder = measure(at, WHOLE[:4])  # by this process
+    at.move("elsewhere")
+    path = at.results() / folder.path.name
+    for lines in WHOLE[4:6], WHOLE[6:8]:
+        before = len(api.load(f"{at.url}/runs/{folder.path.name}"))
+        content = b"".join(to_json(g) + b"\n" for g in lines)
+        begin = (path / "trials.jsonl").stat().st_size
+        remote.storage(remote.url(path) or "").put(f"trials-{begin:015d}-{remote.digest(content)}.jsonl", content)
+        assert len(api.load(f"{at.url}/runs/{folder.path.name}")) == before + 2
+
+
+def test_a_process_that_wrote_a_run_sees_what_others_added_to_it(at: Place) -> None:
+    folder = measure(at, WHOLE[:4])
+    content = to_json(WHOLE[4]) + b"\n"
+    begin = (folder.path / "trials.jsonl").stat().st_size
+    there = remote.storage(remote.url(folder.path) or "")
+    there.put(f"trials-{begin:015d}-{remote.digest(content)}.jsonl", content)
+    assert len(api.load(remote.shown(folder.path))) == 5
+
+
+def test_keys_that_may_only_read_list_runs_that_were_copied_there(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.create(at.tmp / "results", PLAN, machine(), name="copied") as folder:
+        for g in WHOLE:
+            folder.append(g)
+    there = remote.storage(f"{at.url}/runs/{folder.path.name}")
+    for file in ("plan.json", "machine.json", "trials.jsonl"):
+        there.put(file, (folder.path / file).read_bytes())
+    other = measure(at, WHOLE[:4], name="own")
+    at.move("elsewhere")
+    with only_reading(at.wire.port, monkeypatch):
+        done, refused = (
+            subprocess.run(
+                [sys.executable, "-m", "specbench", *words, "--results", f"{at.url}/runs"],
+                capture_output=True, text=True, check=False,
+            )
+            for words in (("runs", "list", "--json"), ("baseline", "set", other.path.name))
+        )  # fmt: skip
+    assert (refused.returncode, "refuses the access" in refused.stderr) == (3, True), refused.stderr
+    assert done.returncode == 0, done.stderr
+    listed = {row["run"]: row["trials"] for row in json.loads(done.stdout)}
+    assert listed == {folder.path.name: "12/12", other.path.name: "4/12"}
+
+
 # ---------------------------------------------------------------------------------------------------------- bad lines
 
 
@@ -423,6 +514,20 @@ def test_a_writer_that_was_taken_for_lost_notices_and_spoils_nothing(
         assert sent(again) == ()
     at.move("third")
     assert measured(at.results() / name) == EVERYTHING
+
+
+def test_the_silence_of_a_writer_is_measured_by_the_clock_of_the_storage(at: Place) -> None:
+    folder = measure(at, WHOLE[:4], close=False)
+    at.move("elsewhere")
+    there, path = remote.storage(f"{at.url}/runs/{folder.path.name}"), at.results() / folder.path.name
+    for renewed in 0.0, 4e9:  # by a clock of its own, if it told that
+        there.put("lock", json.dumps({"token": "other", "renewed": renewed, "silence": 1800.0}).encode())
+        with pytest.raises(InputError, match=r"heard of \d+ s ago"):
+            store.resume(path)
+        there.put("lock", json.dumps({"token": "other", "renewed": renewed, "silence": 0.0}).encode())
+        store.resume(path).close()
+    assert not [name for name in there.sizes() if "lock" in name]
+    folder.close()
 
 
 def test_a_lock_that_cannot_be_read_counts_as_held(at: Place) -> None:

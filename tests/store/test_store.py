@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from specbench import store
+from specbench import store, upkeep
 from specbench.errors import InputError, UnavailableError
 from specbench.records import (
     Block,
@@ -169,6 +169,12 @@ def test_a_damaged_line_in_the_middle_is_left_out_with_its_number(finished: Path
     run = store.read(finished)
     assert store.done(run) == {"t0", "t2"}
     assert "line 2 is damaged" in run.warnings[0]
+    with store.resume(finished) as folder:
+        for trial in TRIALS:
+            if trial.id not in folder.done and trial.role != "warm-up":
+                folder.append(generation(trial))
+    assert store.read(finished).warnings == []
+    assert "line 2 is damaged" in upkeep.faults(finished)[0]
 
 
 @pytest.mark.parametrize("name", ["plan.json", "machine.json", "trials.jsonl", "openings.jsonl"])
