@@ -126,7 +126,13 @@ def round_cost(rate: str, prompts: Prompts) -> Estimate | None:
     return _mean(
         prompts,
         (
-            [a / b / t.ratios[rate] for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a]
+            [
+                a / b / t.ratios[rate]
+                for t in group
+                if rate in t.ratios
+                for a, b in [t.sums.get(LENGTH, (0, 1))]
+                if a > 0
+            ]
             for group in prompts.groups
         ),
     )
