@@ -29,6 +29,8 @@ from specbench.hardware.engines import listed
 from specbench.models import gguf, safetensors
 from specbench.peers.formats import figures
 from specbench.planning.suites import parse_suite
+from specbench.records import Generation
+from specbench.report.json_report import json_report
 from specbench.untrusted import toml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -305,6 +307,23 @@ def test_a_plan_without_a_contender_of_its_trials_is_told(valid: ModuleType) -> 
         broken = replace(plan, contenders=tuple(c for n, c in enumerate(plan.contenders) if n != lost))
         with pytest.raises(InputError, match="trials of unknown contender"):
             compare(broken, [])
+    nameless = tuple(replace(c, baseline="") if c.baseline else c for c in plan.contenders)
+    with pytest.raises(InputError, match="trials of unknown contender"):
+        compare(replace(plan, contenders=nameless), [])
+
+
+@pytest.mark.parametrize(
+    "key", ["output_tokens", "prefilled_tokens", "prompt_tokens", "emitted", "accepted", "drafted"]
+)
+def test_counts_below_zero_do_not_stop_a_report(valid: ModuleType, key: str) -> None:
+    plan = valid.small_plan()
+
+    def miscounted(g: Generation) -> Generation:
+        return replace(g, counts=replace(g.counts, **{key: -1})) if hasattr(g.counts, key) else replace(g, **{key: -1})
+
+    trials = valid.synthetic.generations(plan)
+    results = [g if g.trial.contender == "synthetic/none" else miscounted(g) for g in trials]
+    assert json_report(compare(plan, results))
 
 
 @pytest.mark.parametrize("number", ["1e999", "5e-324", "-1.0", "1e308"])

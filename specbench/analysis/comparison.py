@@ -179,7 +179,7 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
         Cell.of(t) for block in plan.blocks for t in block.trials if t.role == "measured" and t.id not in spared
     )
     named = {cell.contender for cell in (*measured, *controls, *failed, *planned)}
-    if unknown := named.union(*([c.baseline] for c in plan.contenders if c.baseline)) - contenders.keys():
+    if unknown := named.union(*([c.baseline] for c in plan.contenders if c.baseline is not None)) - contenders.keys():
         raise InputError(
             f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
         )

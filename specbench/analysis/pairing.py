@@ -63,7 +63,8 @@ def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     ratios: dict[str, float] = {}
     repeats = [g.trial.repeat for g in generations]
     for name, metric in METRICS.items():
-        found = [(r, *p) for r, p in zip(repeats, map(metric.parts, generations), strict=True) if p and p[1] > _LEAST]
+        all_parts = zip(repeats, map(metric.parts, generations), strict=True)
+        found = [(r, *p) for r, p in all_parts if p and p[1] > _LEAST and (p[0] > 0 or name not in RATES)]
         if not found:
             continue
         known, above, below = zip(*found, strict=True)
@@ -125,7 +126,13 @@ def round_cost(rate: str, prompts: Prompts) -> Estimate | None:
     return _mean(
         prompts,
         (
-            [a / b / t.ratios[rate] for t in group if rate in t.ratios for a, b in [t.sums.get(LENGTH, (0, 1))] if a]
+            [
+                a / b / t.ratios[rate]
+                for t in group
+                if rate in t.ratios
+                for a, b in [t.sums.get(LENGTH, (0, 1))]
+                if a > 0
+            ]
             for group in prompts.groups
         ),
     )

@@ -78,7 +78,7 @@ def ratio_of_sums(
     if n < MINIMUM:
         return _refused(value, n)
     without = (above.sum() - above) / (below.sum() - below)
-    if share:
+    if share and 0 <= value <= 1:  # what is none was counted wrong
         return Estimate(value, *_beta_interval(value, float(below.sum()), _jackknife(without), n, looks), n)
     if without.min() <= 0:
         return Estimate(value, None, None, n, "a prompt alone makes the sum")
