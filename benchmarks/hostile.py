@@ -111,9 +111,9 @@ def tried(name: str, numbers: Iterable[int], *, seed: int, at: Any = None) -> Ta
     return tally
 
 
-def _child(name: str, count: int, seed: int, at: Any, told: Any) -> None:
+def _child(name: str, numbers: range, seed: int, at: Any, told: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
-    told.send(tried(name, range(count), seed=seed, at=at))
+    told.send(tried(name, numbers, seed=seed, at=at))
 
 
 def campaign(_: Path, asked: argparse.Namespace, __: random.Random) -> Counter[str]:
@@ -123,7 +123,8 @@ def campaign(_: Path, asked: argparse.Namespace, __: random.Random) -> Counter[s
     for name in asked.parser or NAMES:
         began = time.monotonic()
         at, (ours, theirs) = start.Value("q", -1), start.Pipe(duplex=False)
-        process = start.Process(target=_child, args=(name, asked.inputs, asked.seed, at, theirs))
+        numbers = range(asked.first, asked.first + asked.inputs)
+        process = start.Process(target=_child, args=(name, numbers, asked.seed, at, theirs))
         process.start()
         theirs.close()
         try:

@@ -185,7 +185,12 @@ def read_log(data: bytes, folder: Path) -> None:
     counters.completed(DraftCounts(emitted=8, prefill_tokens=1), counted)
     profile.flags_missing(("--port", "-m"), said)
     (folder / "log").write_bytes(data)
-    Running(Wire("localhost:1"), None, folder / "log", (), {}, None).log_tail()
+    Running(nowhere(), None, folder / "log", (), {}, None).log_tail()
+
+
+@cache
+def nowhere() -> Wire:
+    return Wire("localhost:1")
 
 
 @cache

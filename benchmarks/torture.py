@@ -2,8 +2,8 @@
 
 kills: specbench gets SIGKILL at random instants and goes on with --resume. engines: the engine gets SIGKILL or SIGSTOP
 at random instants. answers: a proxy between specbench and llama-server spoils answers. places: a full disk, folders
-that cannot be written or are gone, few file descriptors, a run that is being written already. hostile: see hostile.py.
-POSIX only.
+that cannot be written or are gone, few file descriptors, a run that is being written already. clock: it is set back and
+forward during a run, before it goes on and before the next (clock.c). hostile: see hostile.py. POSIX only.
 """
 
 import argparse
@@ -22,9 +22,11 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ categories = ["code", "json"]
 prompts_per_category = 4
 output_tokens = 16
 temperatures = 0
-trial_timeout = 4
+trial_timeout = {timeout}
 load_timeout = 60
 {more}
 """
@@ -53,12 +55,19 @@ MICRO = '[engine_settings]\nthreads = 1\n[[targets]]\nmodel = "micro"\ndrafters 
 Counts = dict[str, tuple[Any, ...]]
 
 
-def specbench(*words: str | Path, cwd: Path, prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+def specbench(
+    *words: str | Path, cwd: Path, prepare: Callable[[], None] | None = None, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Started in a process group of its own, its children marked."""
     return subprocess.Popen(
         [sys.executable, "-m", "specbench", "run", *map(str, words)],
         cwd=cwd,
-        env={**os.environ, "SPECBENCH_MARK": MARK, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={
+            **os.environ,
+            "SPECBENCH_MARK": MARK,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            **(more or {}),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -118,7 +127,7 @@ def on_disk(path: Path) -> dict[str, float]:
 def kills(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter[str]:
     """Killed until the number is reached, each run then brought to its end."""
     file = root / "run.toml"
-    file.write_text(RUN_FILE.format(engine="xllamacpp", more=MICRO), encoding="utf-8")
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=60, more=MICRO), encoding="utf-8")
     began = time.monotonic()
     status, said = ended(specbench(file, "--results", root / "reference", cwd=root))
     whole = time.monotonic() - began
@@ -153,6 +162,7 @@ def kills(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter
         seen["trials measured twice"] += len(measured(begun)) - len(truth)
         seen["trials with other counts"] += sum(counted(begun).get(name) != facts for name, facts in truth.items())
         shutil.rmtree(results)
+        print(f"  {seen['kills']} kills", file=sys.stderr)
     time.sleep(1)
     seen["processes left"] = len(ours())
     return seen
@@ -164,7 +174,7 @@ def kills(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter
 def engines(root: Path, asked: argparse.Namespace, dice: random.Random) -> Counter[str]:
     """The engine of a run is killed or stopped at random instants, again and again."""
     file = root / "engines.toml"
-    file.write_text(RUN_FILE.format(engine="xllamacpp", more="repeats = 3\n" + MICRO), encoding="utf-8")
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=4, more="repeats = 3\n" + MICRO), encoding="utf-8")
     seen = Counter[str]()
     while seen["signals"] < asked.signals:
         results = root / f"engines-{seen['runs']}"
@@ -183,6 +193,7 @@ def engines(root: Path, asked: argparse.Namespace, dice: random.Random) -> Count
         seen[f"ended with status {status}"] += 1
         seen["tracebacks"] += "Traceback" in said
         seen.update(told(store.runs(results)[0]))
+        print(f"  {seen['signals']} signals", file=sys.stderr)
     time.sleep(1)
     seen["processes left"] = len(ours())
     return seen
@@ -282,7 +293,7 @@ def answers(root: Path, asked: argparse.Namespace, dice: random.Random) -> Count
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         file = root / "answers.toml"
         url = f'url = "http://127.0.0.1:{proxy.server_port}"\nrepeats = 3\n'
-        text = RUN_FILE.format(engine="attach", more=url).replace(
+        text = RUN_FILE.format(engine="attach", timeout=4, more=url).replace(
             '["none", "draft-model", "ngram-mod"]', '["draft-model"]'
         )
         file.write_text(text, encoding="utf-8")
@@ -295,6 +306,7 @@ def answers(root: Path, asked: argparse.Namespace, dice: random.Random) -> Count
                 seen["tracebacks or hangs"] += 1
                 print(said[-3000:])
             seen.update(told(store.runs(results)[0]))
+            print(f"  {seen['answers spoiled']} answers", file=sys.stderr)
         proxy.shutdown()
     seen["processes left"] = len(ours())
     return seen
@@ -322,7 +334,7 @@ def small_disk(folder: Path, size: str) -> Iterator[bool]:
 def places(root: Path, _: argparse.Namespace, __: random.Random) -> Counter[str]:
     """Where and with what a run writes."""
     file = root / "places.toml"
-    file.write_text(RUN_FILE.format(engine="xllamacpp", more=MICRO), encoding="utf-8")
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=60, more=MICRO), encoding="utf-8")
     seen = Counter[str]()
 
     def judge(what: str, status: int, said: str, wanted: set[int]) -> None:
@@ -371,7 +383,92 @@ def places(root: Path, _: argparse.Namespace, __: random.Random) -> Counter[str]
     return seen
 
 
-PARTS = {"kills": kills, "engines": engines, "answers": answers, "places": places, "hostile": hostile.campaign}
+# -------------------------------------------------------------------------------------------------- the clock is set
+
+HOUR, DAY = 3600, 86400
+DURATIONS = ("asked", "first_token", "last_token", "total", "prefill_seconds", "decode_seconds")
+
+
+def clock(root: Path, _: argparse.Namespace, dice: random.Random) -> Counter[str]:
+    """A run and its engines are told another time of day; the monotonic clock and the files' times stay."""
+    compiler, library = shutil.which("cc"), root / "clock.so"
+    if sys.platform != "linux" or compiler is None:
+        return Counter({"not run: that takes Linux and a C compiler": 1})
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl", "-lpthread"], check=True)
+    file, results, told = root / "clock.toml", root / "results", root / "offset"
+    file.write_text(RUN_FILE.format(engine="xllamacpp", timeout=60, more=MICRO), encoding="utf-8")
+    begin = partial(specbench, cwd=root, more={"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(told)})
+    seen = Counter[str]()
+
+    def set_to(seconds: int) -> None:
+        (root / "new").write_text(str(seconds), encoding="ascii")
+        (root / "new").replace(told)
+        seen["times that the clock was set"] += 1
+
+    def judge(path: Path, process: subprocess.Popen[str], began: float) -> None:
+        status, said = ended(process)
+        seen[f"ended with status {status}"] += 1
+        if status:
+            print(said[-3000:])
+        for what, count in misdated(path, time.monotonic() - began).items():
+            seen[what] += count
+
+    set_to(0)
+    began = time.monotonic()
+    process = begin(file, "--results", results)
+    quiet = first_trials(process, results)
+    for step in (-HOUR, DAY, -7 * DAY, 0):
+        set_to(step)
+        time.sleep(dice.uniform(0.2, 1.0))
+    judge(quiet, process, began)
+    orders = [g.order for g in sorted(measured(quiet), key=attrgetter("started"))]
+    seen["WRONG: trials out of order"] += orders != sorted(orders)
+    began = time.monotonic()
+    process = begin(file, "--results", root / "parts")
+    path = first_trials(process, root / "parts")
+    os.kill(process.pid, signal.SIGKILL)
+    before = on_disk(path)
+    ended(process)
+    set_to(-HOUR)
+    judge(path, begin("--resume", path), began)
+    seen["finished trials lost"] += sum(on_disk(path).get(name) != at for name, at in before.items())
+    seen["trials with other counts"] += sum(counted(path).get(name) != facts for name, facts in counted(quiet).items())
+    set_to(-DAY)
+    status, said = ended(begin(file, "--results", results))
+    told_it = status == 0 and store.latest(results) == quiet and quiet.name in said
+    seen["a run that is named before the latest one: " + ("told" if told_it else "WRONG")] += 1
+    time.sleep(1)
+    seen["processes left"] = len(ours())
+    return seen
+
+
+def first_trials(process: subprocess.Popen[str], below: Path) -> Path:
+    """The run that it writes there, once it has some."""
+    while process.poll() is None:
+        for path in below.glob("*/trials.jsonl"):
+            if len(on_disk(path.parent)) >= 3:  # noqa: PLR2004  some, and there are 32
+                return path.parent
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+def misdated(path: Path, seconds: float) -> dict[str, int]:
+    """What is wrong in the times of a run that took so many seconds."""
+    trials = measured(path)
+    lines = [json.loads(line) for line in (path / store.TRIALS).read_bytes().splitlines()]
+    times = [line["started"] for line in lines if "started" in line]
+    long = [getattr(g, name) for g in trials for name in DURATIONS]
+    return {
+        "trials": len(trials),
+        "WRONG: times that go back": sum(b < a for a, b in pairwise(times)),
+        "WRONG: durations": sum(one is not None and not 0 <= one < seconds for one in long),
+        "WRONG: runs that last too long": int(not 0 <= times[-1] - times[0] < seconds),
+        "WRONG: trials without telemetry": sum(g.telemetry is None for g in trials),
+    }
+
+
+PARTS = {part.__name__: part for part in (kills, engines, answers, places, clock)} | {"hostile": hostile.campaign}
 
 
 def main() -> None:
@@ -382,6 +479,7 @@ def main() -> None:
     parser.add_argument("--signals", type=int, default=100)
     parser.add_argument("--answers", type=int, default=200)
     parser.add_argument("--inputs", type=int, default=1000, help="hostile ones, for each parser")
+    parser.add_argument("--first", type=int, default=0, help="number of the first hostile input, to go on from there")
     parser.add_argument("--parser", choices=hostile.NAMES, action="append", help="hostile inputs for this one only")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     asked = parser.parse_args()

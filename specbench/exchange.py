@@ -82,7 +82,7 @@ def beside(comparison: Comparison, *, results: Path) -> list[Section]:
 def import_suite(
     path: Path, folder: Path, *, name: str, columns: Mapping[str, object], licence: str | None, output_tokens: int
 ) -> tuple[Suite, int]:
-    """Another benchmark's prompts as a suite in a new folder, and how many later turns are not in it."""
+    """Another benchmark's prompts as a suite in a new folder, and how many turns are not in it."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists", hint="name a new folder")
     if output_tokens < 1:

@@ -25,7 +25,7 @@ from specbench.models import reference
 from specbench.planning import fleetfile, placement
 from specbench.planning.fleetfile import Condition, FleetFile
 from specbench.planning.placement import Node, Unit
-from specbench.records import Generation, Plan, Result, Skip, from_json, to_json
+from specbench.records import Generation, Plan, Reply, Result, Skip, from_json, to_json
 
 _PATIENCE = 120.0  # seconds that a node has to say what it is; a busy one says nothing
 _LOOK = 2.0  # seconds between looks at which nodes Ray takes for dead
@@ -160,7 +160,14 @@ def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], en
     deadline = pipeline.deadline(None if end is None else end - time.time())
     with TemporaryDirectory(prefix="specbench-") as logs:
         yield from pipeline.measured(
-            here, before, done=done, logs=Path(logs), deadline=deadline, cards=cards, check=lambda c: lacks.get(c.name)
+            here,
+            before,
+            done=done,
+            logs=Path(logs),
+            clock=store.steady(),
+            deadline=deadline,
+            cards=cards,
+            check=lambda c: lacks.get(c.name),
         )
 
 
@@ -190,7 +197,9 @@ class _Run:
         for node, mine in placement.place(self.folder.plan, units, self.nodes, left=self.left, busy=busy):
             indices = {index for unit in mine for index in unit}
             left = {t.id for index in indices for t in blocks[index].trials} & self.left
-            before = [r for r in self.before if isinstance(r, Generation) and r.block in indices]
+            before = [
+                r for r in self.before if isinstance(r, Reply) or (isinstance(r, Generation) and r.block in indices)
+            ]
             there = task.options(num_returns="streaming", **_all_of(ray, node.id, node.resources))
             going[there.remote(self.plan, node, before, left=left, end=end)] = self, node, mine
         return going
@@ -199,7 +208,7 @@ class _Run:
         """Write what happened on a node; news of the storage."""
         if isinstance(event, BlockStarted):
             self.begun[node.id] = event.block.index
-        if isinstance(event, Generation) and self.folder.plan.until is not None:
+        if isinstance(event, Reply) or (isinstance(event, Generation) and self.folder.plan.until is not None):
             self.before.append(event)
         return pipeline.take_in(self.folder, self.left, event)
 
@@ -235,7 +244,7 @@ def carry_out(
         what = f"no node of the fleet is the machine that {path} was measured on"
         raise UnavailableError(what, hint="start one of that kind, or start a new run")
     whole, runs = ray.put(to_json(plan)), []
-    before = [] if plan.until is None or path is None else store.read(path).results
+    before = [] if path is None else pipeline.earlier(plan, path)
     with ExitStack() as stack:
         for number, kind in enumerate(kinds, 1):
             name = plan.name if len(kinds) == 1 else f"{plan.name}-machine-{number}"

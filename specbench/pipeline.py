@@ -208,10 +208,11 @@ def deadline(budget: float | None) -> float | None:
 def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | None) -> Outcome:
     """Carry out what the opened folder's plan has not done yet."""
     plan, left, interrupted = folder.plan, store.planned(folder.plan) - folder.done, False
-    before = [] if plan.until is None else store.read(folder.path).results
-    cards = store.machine(folder.path).accelerators
+    before, cards = earlier(plan, folder.path), store.machine(folder.path).accelerators
     try:
-        found = measured(plan, before, done=folder.done, logs=folder.logs, deadline=deadline, cards=cards)
+        found = measured(
+            plan, before, done=folder.done, logs=folder.logs, clock=folder.clock, deadline=deadline, cards=cards
+        )
         with closing(found) as events:
             for event in events:
                 news = take_in(folder, left, event)
@@ -221,6 +222,11 @@ def carry_out(folder: store.RunFolder, *, observe: Observer, deadline: float | N
     except KeyboardInterrupt:
         interrupted = True
     return outcome(folder, left, interrupted=interrupted, deadline=deadline)
+
+
+def earlier(plan: Plan, path: Path) -> list[Result]:
+    """What the run at `path` holds, for a plan whose course depends on it."""
+    return store.read(path).results if plan.until is not None or any(p.after for p in plan.prompts) else []
 
 
 def outcome(folder: store.RunFolder, left: set[str], *, interrupted: bool, deadline: float | None) -> Outcome:
@@ -237,11 +243,12 @@ def measured(
     *,
     done: Collection[str],
     logs: Path,
+    clock: Callable[[], float],
     deadline: float | None,
     cards: Sequence[Accelerator],
     check: Callable[[Contender], Skip | None] = catalog.check_available,
 ) -> Generator[Event]:
-    """What happens when the plan is carried out here. `before`: earlier results, for `until`; it grows."""
+    """What happens when the plan is carried out here. `before`: earlier results, as `earlier` finds them; it grows."""
 
     def enough(block: Block) -> Iterator[Enough]:
         return until.enough(plan, block, before)
@@ -249,8 +256,18 @@ def measured(
     watched = telemetry.opened(cards) if plan.telemetry else nullcontext()
     with watched as sampler:
         if sampler is not None and not store.planned(plan).issubset(done):
-            yield sampler.idle()
-        found = execute(plan, done=done, logs=logs, check=check, deadline=deadline, sampler=sampler, enough=enough)
+            yield sampler.idle(clock=clock)
+        found = execute(
+            plan,
+            done=done,
+            logs=logs,
+            check=check,
+            clock=clock,
+            deadline=deadline,
+            sampler=sampler,
+            enough=enough,
+            before=before,
+        )
         with closing(found) as events:
             for event in events:
                 if isinstance(event, Generation | Skip):

@@ -85,6 +85,7 @@ class Prompt:
     category: str
     tags: tuple[str, ...] = ()
     messages: tuple[Message, ...]
+    after: str | None = None  # the prompt whose conversation, and the Reply to it, stand before the messages
     passages: Passages | None = None
     check: Check | None = None
     json_schema: str | None = None
@@ -466,7 +467,17 @@ class Enough:
     trials: tuple[str, ...]
 
 
-Result = Annotated[Generation | Failure | Opening | Skip | Enough | Telemetry, Field(discriminator="kind")]
+@record
+class Reply:
+    """The greedy answer before a later turn, for all contenders of `target` (its label); its trial is no planned one."""
+
+    kind: Literal["reply"] = "reply"
+    schema_version: Literal[2] = SCHEMA_VERSION
+    target: str
+    answer: Generation
+
+
+Result = Annotated[Generation | Failure | Opening | Skip | Enough | Reply | Telemetry, Field(discriminator="kind")]
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 

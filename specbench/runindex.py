@@ -73,15 +73,26 @@ def being_written(path: Path) -> bool:
     return (path / LOCK).exists() and _held(path / LOCK)
 
 
+def writer(number: int) -> str:
+    """A process as a lock tells it: no other is the same, and no clock that is set changes it, as Linux' btime does."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{number} {Path(f'/proc/{number}/stat').read_bytes().rpartition(b')')[2].split()[19].decode()} {boot}"
+    except OSError:  # not Linux, or it is gone
+        import psutil  # noqa: PLC0415  reading a run does not need it
+
+        return f"{number} {psutil.Process(number).create_time()}"
+
+
 def _held(lock: Path) -> bool:
-    """Whether the process that wrote the lock still runs: one of the same number that started at the same time."""
+    """Whether the process that wrote the lock still runs."""
     import psutil  # noqa: PLC0415  reading a run does not need it
 
     try:
-        number, started = lock.read_text(encoding="ascii").split()
-        return abs(float(psutil.Process(int(number)).create_time()) - float(started)) < 1
+        written = lock.read_text(encoding="ascii")
+        return written == writer(int(written.partition(" ")[0]))
     except ValueError:  # its writer is about to fill it, or died before it could
-        return time.time() - lock.stat().st_mtime < _FRESH
+        return abs(time.time() - lock.stat().st_mtime) < _FRESH
     except (FileNotFoundError, psutil.NoSuchProcess):
         return False
     except psutil.AccessDenied:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -35,11 +36,12 @@ from specbench.records import (
     from_json,
     to_json,
 )
-from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
+from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written, writer
 from specbench.sending import SILENT, Sending, claim
 from specbench.untrusted import MISFITS
 
 _RESULT = adapter(Result)
+_STAMP = "[0-9]" * 8 + "-" + "[0-9]" * 6  # as runs are named
 _T = TypeVar("_T")
 
 
@@ -60,6 +62,12 @@ def planned(plan: Plan) -> set[str]:
     return {t.id for block in plan.blocks for t in block.trials if t.role != "warm-up"}
 
 
+def steady(latest: float = 0.0) -> Callable[[], float]:
+    """Seconds since 1970 as the clock shows them now, evenly from here on: it may be set. Never before `latest`."""
+    began = max(time.time(), latest) - time.monotonic()
+    return lambda: began + time.monotonic()
+
+
 def done(run: Run) -> frozenset[str]:
     """The ids of trials that need not run again: those that failed do."""
     measured = {r.trial.id for r in run.results if isinstance(r, Generation) and r.trial.role != "warm-up"}
@@ -68,7 +76,7 @@ def done(run: Run) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run that is being written. One process holds its lock until `close`."""
+    """A run that is being written. One process holds its lock until `close`. `clock`: for the times of its records."""
 
     path: Path
     plan: Plan
@@ -77,6 +85,7 @@ class RunFolder:
     trials: FileIO
     openings: FileIO
     telemetry: FileIO
+    clock: Callable[[], float]
     sending: Sending | None = None
 
     @property
@@ -131,13 +140,16 @@ def create(
     stem = f"{clock():%Y%m%d-%H%M%S}-{title}"
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
+        last = max((plan.parent.name for plan in root.glob(f"{_STAMP}-*/{PLAN}")), default="")
         path = _new_folder(root, stem, plan)
         (path / LOGS).mkdir()
         _acquire(path)
         (path / MACHINE).write_bytes(to_json(machine, indent=1))
         _write_plan(path, plan)
         try:
-            return _opened(path, plan, news={PLAN, MACHINE})
+            early = f"the clock stands before {last}, which stays the latest run: set the clock, or rename that folder"
+            warnings = (early,) if stem[:15] < last[:15] else ()
+            return _opened(path, plan, warnings=warnings, news={PLAN, MACHINE})
         except SpecbenchError:
             shutil.rmtree(path)  # nothing was measured
             raise
@@ -170,7 +182,8 @@ def resume(path: Path) -> RunFolder:
             warnings += [line for name in (TRIALS, OPENINGS, TELEMETRY) for line in _mend(path / name)]
             run = read(path)
             (path / LOGS).mkdir(exist_ok=True)
-            return _opened(path, plan, done(run), (*warnings, *run.warnings), news=news)
+            latest = max((r.started for r in run.results if isinstance(r, Generation | Failure)), default=0.0)
+            return _opened(path, plan, done(run), (*warnings, *run.warnings), latest=latest, news=news)
         except BaseException:
             (path / LOCK).unlink(missing_ok=True)
             raise
@@ -283,8 +296,8 @@ def _refuse_newer(path: Path, data: bytes) -> None:
 
 
 def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Result]:
-    """Warm-ups, one result for each trial, what need not run, then skips; those of what ran later are gone."""
-    warm_ups: list[Result] = []
+    """Replies and warm-ups, one result a trial, what need not run, then skips; those of what ran later are gone."""
+    kept: list[Result] = []
     skips: dict[tuple[str, int | None], Skip] = {}
     enough: dict[tuple[str, ...], Enough] = {}
     by_id: dict[str, Generation | Failure] = {}
@@ -294,8 +307,8 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
             skips[result.contender, result.block] = result
         elif result.kind == "enough":
             enough[result.trials] = result
-        elif isinstance(result, Generation | Failure) and result.trial.role == "warm-up":
-            warm_ups.append(result)
+        elif result.kind == "reply" or (isinstance(result, Generation | Failure) and result.trial.role == "warm-up"):
+            kept.append(result)
         elif isinstance(result, Generation | Failure):
             earlier = by_id.setdefault(result.trial.id, result)
             if earlier.kind == "failure":
@@ -305,7 +318,7 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
                 twice += result.kind == "generation"
     if twice:
         warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
-    found = [*warm_ups, *by_id.values(), *enough.values()]
+    found = [*kept, *by_id.values(), *enough.values()]
     if not skips:
         return found
     spared = set().union(*enough)
@@ -377,10 +390,11 @@ def _opened(
     done: frozenset[str] = frozenset(),
     warnings: tuple[str, ...] = (),
     *,
+    latest: float = 0.0,
     news: Collection[str],
 ) -> RunFolder:
     trials, openings, telemetry = (_appending(path / name) for name in (TRIALS, OPENINGS, TELEMETRY))
-    folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry)
+    folder = RunFolder(path, plan, done, warnings, trials, openings, telemetry, steady(latest))
     if (where := remote.url(path)) is None:
         return folder
     try:
@@ -418,8 +432,6 @@ def _mend(path: Path) -> list[str]:
 
 def _acquire(path: Path) -> list[str]:
     """Lock the run for this process. A lock whose process is gone is taken over, with a warning."""
-    import psutil  # noqa: PLC0415  reading a run does not need it
-
     lock, warnings = path / LOCK, []
     while True:
         try:
@@ -433,7 +445,7 @@ def _acquire(path: Path) -> list[str]:
             warnings = [f"{path.name} was left by a process that is gone; going on with it"]
         else:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{os.getpid()} {psutil.Process().create_time()}")
+                file.write(writer(os.getpid()))
             return warnings
 
 

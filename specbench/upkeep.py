@@ -20,7 +20,7 @@ from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
-from specbench.records import Contender, Failure, Generation, Opening, Result, adapter, to_json
+from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, adapter, to_json
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.units import size
 
@@ -76,16 +76,22 @@ def _started(contender: Contender) -> list[str | None]:
 
 
 def _refuse_repeats(group: list[store.Run]) -> None:
-    seen: dict[str, tuple[Generation, store.Run]] = {}
+    """Trials that two have measured, and answers before later turns that are not the same."""
+    seen: dict[str, tuple[Generation | str, store.Run]] = {}
     for run in group:
+        found: dict[str, Generation | str] = {}
         for r in run.results:
-            if isinstance(r, Generation) and r.trial.role != "warm-up":
-                before, first = seen.setdefault(r.trial.id, (r, run))
-                if before != r:
-                    raise InputError(
-                        f"{first.path.name} and {run.path.name} both measured {r.trial.id} on one machine",
-                        hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
-                    )
+            if isinstance(r, Reply):
+                found.setdefault(f"the answer of {r.target} to {r.answer.trial.prompt}", r.answer.text)
+            elif isinstance(r, Generation) and r.trial.role != "warm-up":
+                found[r.trial.id] = r
+        for what, fact in found.items():
+            before, first = seen.setdefault(what, (fact, run))
+            if before != fact:
+                raise InputError(
+                    f"{first.path.name} and {run.path.name} both measured {what} on one machine",
+                    hint="they are repeats, not parts: keep both, `specbench compare` takes several runs a side",
+                )
 
 
 def _refuse_builds(group: list[store.Run]) -> None:

@@ -16,7 +16,8 @@ BAD = re.compile(
 
 
 @pytest.mark.parametrize(
-    "words", [("kills", "--kills", "4"), ("engines", "--signals", "4"), ("answers", "--answers", "12"), ("places",)]
+    "words",
+    [("kills", "--kills", "4"), ("engines", "--signals", "4"), ("answers", "--answers", "12"), ("places",), ("clock",)],
 )
 def test_a_fault_loses_nothing_and_is_told(words: tuple[str, ...]) -> None:
     if sys.platform == "win32":

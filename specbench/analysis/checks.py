@@ -9,7 +9,7 @@ from specbench.analysis import identities
 from specbench.analysis.lossless import TIE
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import MINIMUM, Estimate
-from specbench.records import Contender, Generation, Machine, Opening, Sampling, Setting
+from specbench.records import Contender, Generation, Machine, Opening, Reply, Result, Sampling, Setting
 
 ADVICE = {
     "NOT_SPECULATING": "no result of the method: check its draft model, its settings and the engine log",
@@ -39,10 +39,11 @@ ADVICE = {
     "CLIENT_BOUND": "read the engine's times; the client or the connection takes a visible part of the whole",
     "TOO_WIDE": "plan more prompts or repeats, or ask for less",
     "STOPPED_EARLY": "nothing: the rest of its trials was not needed",
+    "ANSWERS_GENERATED": "nothing: every contender of a target has the same ones (`reply` in trials.jsonl)",
     "UNDERPOWERED": "use at least 5 prompts in each category",
 }
 
-HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP", "STOPPED_EARLY"})  # they say what a number is, not that it is wrong
+HARMLESS = frozenset({"SYNTHETIC", "TIE_FLIP", "STOPPED_EARLY", "ANSWERS_GENERATED"})  # they say what a number is
 
 LOOP = 0.5  # share of repeated four-word sequences; prose of this length has below 0.1, lists and code below 0.4
 _WINDOW = 4
@@ -214,6 +215,17 @@ def of_run(
             )
             found = replace(found, advice=found.advice + spin)
         yield found
+
+
+def of_replies(results: Iterable[Result]) -> Iterator[Note]:
+    """Who wrote the answers that stand before later turns."""
+    if said := [r.answer for r in results if isinstance(r, Reply)]:
+        who, cut = (
+            ", ".join(dict.fromkeys(g.trial.contender for g in said)),
+            sum(g.stop_reason == "length" for g in said),
+        )
+        text = f"{len(said)} answers before later turns, {cut} of them cut off, are greedy ones of {who}"
+        yield note("ANSWERS_GENERATED", text, seen=said)
 
 
 def of_row(row: Row) -> Iterator[Note]:

@@ -130,7 +130,9 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         verdicts=verdicts(rows) + verdicts(overall),
         why=tuple(explain(rows + overall)),
         curves=curves(rows + overall, {c.target_label: c.target_quant for c in plan.contenders}),
-        notes=checks.ordered([*_notes(rows, overall, recorded, machine), *until.notes(plan, rows, results)]),
+        notes=checks.ordered(
+            [*_notes(rows, overall, recorded, machine), *until.notes(plan, rows, results), *checks.of_replies(results)]
+        ),
         skipped=(
             *(Skipped(name, reason, None) for name, reason in plan.left_out.items()),
             *dict.fromkeys(Skipped(r.contender, r.reason, r.hint) for r in results if isinstance(r, Skip)),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from specbench.records import Generation, Machine, Opening, Plan, Result, Setting, to_json
+from specbench.records import Generation, Machine, Opening, Plan, Reply, Result, Setting, to_json
 
 Kind = Literal["machine", "engine", "target", "prompts", "settings"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -97,6 +97,7 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
         for key, value in card.readings.items()
     }
     found = {**plain, **machine.readings, **machine.environment, **cards, "specbench": run.plan.specbench_version}
+    found["answers before later turns (SHA-256)"] = _answers(run)
     for what, value in found.items():
         if value is not None and what not in _VARYING:
             yield None, what, value
@@ -119,15 +120,22 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
                 yield None, f"flags of {c.name}", word.rpartition("/")[2] if word.startswith("/") else word
 
 
+def _answers(run: Measured) -> str | None:
+    """Of all that stand before later turns; turns with other ones are not compared (`sides.trials_by_place`)."""
+    said = sorted({(r.target, r.answer.trial.prompt, r.answer.text) for r in run.results if isinstance(r, Reply)})
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:12] if said else None
+
+
 def same_output(base: Sequence[Measured], new: Sequence[Measured]) -> tuple[int, int]:
     """Greedy outputs of the first run of each side that are the same, and how many were compared."""
     sides = [
         {
-            r.trial.id: r.output_ids
+            (r.trial.id, r.prompt_sha256 if r.trial.prompt in later else None): r.output_ids
             for r in side[0].results
             if isinstance(r, Generation) and r.trial.temperature == 0 and r.trial.role == "measured"
         }
         for side in (base, new)
+        for later in [{p.id for p in side[0].plan.prompts if p.after}]
     ]
     shared = [key for key, ids in sides[0].items() if ids is not None and sides[1].get(key) is not None]
     return sum(sides[0][key] == sides[1][key] for key in shared), len(shared)

@@ -18,7 +18,7 @@ from specbench.analysis.metrics import METRICS, Parts
 from specbench.analysis.stats import Array
 from specbench.records import Failure, Generation
 
-Key = tuple[str, str, int | None]  # category, prompt, fill
+Key = tuple[str, str, int | None]  # category, prompt (and hash of a later turn), fill
 Trials = Mapping[Key, Sequence[Generation]]
 
 
@@ -178,6 +178,7 @@ def trials_by_place(
     """The measured trials of contenders whose acceptance is not by dice; failures are counted in `failed`."""
     found: dict[Place, dict[Key, list[Generation]]] = defaultdict(lambda: defaultdict(list))
     synthetic = {c.name for c in run.plan.contenders if c.synthetic}
+    later = {p.id for p in run.plan.prompts if p.after}  # the same prompt only where the answers before it are
     for r in run.results:
         if not isinstance(r, Generation | Failure) or r.trial.role != "measured" or r.trial.contender in synthetic:
             continue
@@ -186,7 +187,8 @@ def trials_by_place(
             if isinstance(r, Failure):
                 failed[place][side] += 1
             else:
-                found[place][t.category, t.prompt, t.fill].append(r)
+                prompt = f"{t.prompt} {r.prompt_sha256}" if t.prompt in later else t.prompt
+                found[place][t.category, prompt, t.fill].append(r)
     return {place: dict(trials) for place, trials in found.items()}
 
 

@@ -66,7 +66,7 @@ def suites_import(
     )
     typer.echo(f"{to}: {len(suite.prompts)} prompts in {len(suite.categories)} categories; licence: {suite.licence}")
     if later:
-        typer.echo(f"left out: {later} later turns; an answer of the model would stand before them")
+        typer.echo(f"left out: {later} turns that follow what is neither a question nor an answer")
 
 
 def engines(*, engines: o.EnginesFolder = None, json: o.Json = False) -> None:

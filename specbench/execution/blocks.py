@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from specbench.engines import catalog
-from specbench.engines.base import EngineInfo, OpeningError, Session
+from specbench.engines.base import EngineInfo, OpeningError, Session, TrialError
 from specbench.execution.prompts import Prompts
 from specbench.execution.streams import run_wave, waves
 from specbench.execution.trials import Place, run_trial
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Block, Contender, Enough, Failure, Generation, Opening, Plan, Result, Skip, Trial
+from specbench.records import Block, Contender, Enough, Failure, Generation, Opening, Plan, Reply, Result, Skip, Trial
 
 _FATAL = {"engine-died", "timeout"}  # failures after which the engine is not used again
 _DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up
@@ -56,15 +57,19 @@ def execute(
     deadline: float | None = None,
     sampler: Sampler | None = None,
     enough: Callable[[Block], Iterable[Enough]] = lambda _: (),
+    before: Iterable[Result] = (),
 ) -> Generator[Event]:
     """Run every trial whose id is not in `done`. A trial that goes wrong is a Failure; nothing is raised for it.
 
     Warm-ups run again on every opened engine. A contender that learns starts its block anew, so that its drafter has
     seen what the plan says; what is recorded already is not yielded again. After `deadline` (on the clock `monotonic`)
     no further trial begins. With a `sampler` the telemetry of a trial comes before its result. `enough` is asked before
-    each block which trials need not run.
+    each block which trials need not run. What later turns come after is in `before` already, or is answered.
     """
     run = _Run(plan, set(done), logs, open_session, clock, lambda: deadline is not None and monotonic() >= deadline)
+    for r in before:
+        if isinstance(r, Reply):
+            run.prompts.replies.setdefault((r.target, r.answer.trial.prompt), r.answer.text)
     run.sampler = sampler
     for block in plan.blocks:
         contender = plan.contender(block.contender)
@@ -105,6 +110,16 @@ class _Run:
         trials = (trial.id for block in self.plan.blocks for trial in block.trials)
         self.order = {name: order for order, name in enumerate(trials)}
 
+    def result(self, trial: Trial, block: Block, *, contender: Contender, session: Session) -> Generation | Failure:
+        return run_trial(
+            trial,
+            place=Place(block.index, self.order[trial.id]),
+            contender=contender,
+            session=session,
+            prompts=self.prompts,
+            clock=self.clock,
+        )
+
     def pending(self, block: Block) -> list[Trial]:
         return [t for t in block.trials if t.role != "warm-up" and t.id not in self.finished]
 
@@ -113,6 +128,7 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
     """Open, run, and once more after the engine was lost."""
     lost: set[str] = set()  # trials that an engine did not survive
     deaths = 0
+    run.prompts.faults.clear()
     while run.pending(block) and not run.late():
         log = _unused(run.logs, f"{block.index:03d}-{re.sub(r'[^A-Za-z0-9.-]+', '-', contender.name)}")
         started, before = run.clock(), len(lost)
@@ -121,7 +137,9 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
                 if run.sampler is not None:
                     run.sampler.follow_engine()
                 yield opening(session.info, contender, block.index, started)
-                yield from _trials(run, block, contender, session, lost)
+                asked = yield from _replies(run, block, contender, session, lost)
+                if len(lost) == before and not (asked and contender.learns):  # that needs an engine that saw nothing
+                    yield from _trials(run, block, contender, session, lost)
         except OpeningError as error:
             run.unopened[contender.name] += 1
             final = run.unopened[contender.name] >= _DEATHS
@@ -136,19 +154,33 @@ def _block(run: _Run, block: Block, contender: Contender) -> Iterator[Event]:
             return
 
 
+def _replies(
+    run: _Run, block: Block, contender: Contender, session: Session, lost: set[str]
+) -> Generator[Event, None, bool]:
+    """Have what later turns come after answered, where it is not yet; whether the engine was asked anything."""
+    asked = False
+    for trial in block.trials:
+        for prompt in run.prompts.missing(trial, contender):
+            if run.late():
+                return asked
+            asked, key = True, (contender.target_label, prompt.id)
+            one = replace(trial, prompt=prompt.id, role="warm-up", temperature=0.0, ignore_eos=False, streams=1)
+            result = run.result(one, block, contender=contender, session=session)
+            if isinstance(result, Generation):
+                run.prompts.replies[key] = result.text
+                yield Reply(target=contender.target_label, answer=result)
+                continue
+            fatal, why = result.reason in _FATAL or not session.alive(), f"no answer to {prompt.id}: {result.message}"
+            run.prompts.faults[key] = TrialError("refused" if fatal else result.reason, why, hint=result.hint)
+            if fatal:
+                lost.add(f"answer before {trial.id}")
+                return asked
+    return asked
+
+
 def _trials(run: _Run, block: Block, contender: Contender, session: Session, lost: set[str]) -> Iterator[Event]:
     """Run what is left of the block on one opened engine, until the engine is lost or the time is up."""
-
-    def one(trial: Trial) -> Generation | Failure:
-        return run_trial(
-            trial,
-            place=Place(block.index, run.order[trial.id]),
-            contender=contender,
-            session=session,
-            prompts=run.prompts,
-            clock=run.clock,
-        )
-
+    one = partial(run.result, block=block, contender=contender, session=session)
     for wave in waves(block.trials):
         trials = wave.members
         new = [trial for trial in trials if trial.id not in run.finished]
@@ -181,23 +213,9 @@ def _trials(run: _Run, block: Block, contender: Contender, session: Session, los
 
 def opening(info: EngineInfo, contender: Contender, block: int, started: float) -> Opening:
     """The record of an engine that was opened."""
-    return Opening(
-        contender=contender.name,
-        block=block,
-        started=started,
-        engine_version=info.version,
-        engine_commit=info.commit,
-        executable=info.executable,
-        executable_sha256=info.executable_sha256,
-        argv=info.argv,
-        environment=dict(info.environment),
-        load_seconds=info.load_seconds,
-        context_size=info.context_size,
-        chat_template_sha256=info.chat_template_sha256,
-        model_type=info.model_type,
-        observed=dict(info.observed),
-        log=info.log,
-    )
+    told = {name: getattr(info, name) for name in info.__dataclass_fields__}
+    named = {f"engine_{name}": told.pop(name) for name in ("version", "commit")}
+    return Opening(contender=contender.name, block=block, started=started, **named, **told)
 
 
 def _skip(contender: Contender, block: int | None, reason: str, hint: str, log_tail: str | None) -> Skip:

@@ -1,10 +1,11 @@
 """Prompt -> the text that the engine gets: chat template applied, long contexts made to the wanted number of tokens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from specbench import passages
-from specbench.engines.base import Session
+from specbench.conversation import turns
+from specbench.engines.base import Session, TrialError
 from specbench.records import Contender, Message, Plan, Prompt, Trial
 
 _TOLERANCE = 0.02
@@ -14,17 +15,38 @@ _CHARACTERS_PER_TOKEN = 4.0  # where the search begins
 
 @dataclass(frozen=True)
 class Prompts:
-    """Rendered prompts of one run. All contenders of one engine and target share them, so each is made once."""
+    """Rendered prompts of one run. All contenders of one engine and target share them, so each is made once.
+
+    `replies`: by target and prompt, what was answered, for the prompts that come after; `faults`: why nothing was.
+    """
 
     plan: Plan
+    replies: dict[tuple[str, str], str] = field(default_factory=dict)
+    faults: dict[tuple[str, str], TrialError] = field(default_factory=dict)
+    by_id: dict[str, Prompt] = field(default_factory=dict)
     _rendered: dict[tuple[str, str, str | None, bool, str, int | None], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.by_id.update((prompt.id, prompt) for prompt in self.plan.prompts)
+
+    def missing(self, trial: Trial, contender: Contender) -> list[Prompt]:
+        """What must be answered before the trial can be rendered, the first turn first."""
+        known = self.replies.keys() | self.faults.keys()
+        return [p for p in turns(self.by_id, trial.prompt)[:-1] if (contender.target_label, p.id) not in known]
 
     def render(self, trial: Trial, *, contender: Contender, session: Session) -> str:
         """The whole prompt. Raises TrialError when the engine cannot render or tokenize it."""
         key = (contender.engine, contender.target_model, contender.url, contender.template, trial.prompt, trial.fill)
         if key not in self._rendered:
-            prompt = next(p for p in self.plan.prompts if p.id == trial.prompt)
-            self._rendered[key] = self._fitted(prompt, trial.fill, session, template=contender.template)
+            *before, prompt = turns(self.by_id, trial.prompt)
+            said: list[Message] = []
+            for earlier in before:
+                said_to = contender.target_label, earlier.id
+                if said_to in self.faults:
+                    raise self.faults[said_to]
+                said += [*earlier.messages, Message(role="assistant", content=self.replies[said_to])]
+            whole = replace(prompt, messages=(*said, *prompt.messages))
+            self._rendered[key] = self._fitted(whole, trial.fill, session, template=contender.template)
         return self._rendered[key]
 
     def _fitted(self, prompt: Prompt, fill: int | None, session: Session, *, template: bool) -> str:

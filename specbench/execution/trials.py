@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from specbench.engines.base import Request, Session, TrialError, understood
 from specbench.execution.prompts import Prompts
-from specbench.records import Contender, Failure, Generation, Prompt, Trial
+from specbench.records import Contender, Failure, Generation, Trial
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def run_trial(
 ) -> Generation | Failure:
     """Render the prompt and generate. Whatever the engine does wrong is the Failure that is returned."""
     started, load = clock(), _load_average()
-    plan = prompts.plan
+    plan, asked_for = prompts.plan, prompts.by_id[trial.prompt]
     try:
         text = prompts.render(trial, contender=contender, session=session)
         asked = clock() - started
@@ -42,7 +42,7 @@ def run_trial(
                 ignore_eos=trial.ignore_eos,
                 timeout=plan.trial_timeout,
                 sampling=plan.sampling,
-                json_schema=_schema(next(p for p in plan.prompts if p.id == trial.prompt)),
+                json_schema=asked_for.json_schema if asked_for.constrained else None,
                 top_two=trial.role == "control" and trial.temperature == 0,
                 steps=plan.record_steps,
                 shared=trial.streams > 1,
@@ -73,10 +73,6 @@ def run_trial(
             hint=error.hint,
             log_tail=session.log_tail(),
         )
-
-
-def _schema(prompt: Prompt) -> str | None:
-    return prompt.json_schema if prompt.constrained else None
 
 
 def _load_average() -> float | None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from specbench.conversation import turns
 from specbench.records import Contender, Generation, Opening, Plan, Result
 from specbench.units import duration
 
@@ -39,13 +40,18 @@ def extent(plan: Plan, earlier: Iterable[tuple[Plan, Iterable[Result]]] = ()) ->
     """The size of a plan. `earlier`: runs on this machine, for the estimate of its time."""
     trials = [trial for block in plan.blocks for trial in block.trials]
     warm_ups = sum(trial.role == "warm-up" for trial in trials)
+    tokens = sum(trial.output_tokens for trial in trials)
+    prompts, labels = {p.id: p for p in plan.prompts}, {c.name: c.target_label for c in plan.contenders}
+    replies = {(labels[t.contender], p.id): t.output_tokens for t in trials for p in turns(prompts, t.prompt)[:-1]}
+    whole = tokens + sum(replies.values())  # answers before later turns are generated, too
+    seconds = _seconds(plan, earlier)
     return Extent(
         contenders=len(plan.contenders),
         blocks=len(plan.blocks),
         trials=len(trials) - warm_ups,
         warm_ups=warm_ups,
-        output_tokens=sum(trial.output_tokens for trial in trials),
-        seconds=_seconds(plan, earlier),
+        output_tokens=whole,
+        seconds=None if seconds is None else seconds * whole / tokens,
     )
 
 

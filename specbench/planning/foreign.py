@@ -55,7 +55,7 @@ def shape(name: str, columns: Mapping[str, object], *, licence: str | None) -> S
 
 
 def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple[dict[str, str], int]:
-    """The files of the suite `name`, and how many turns are left out: an answer would have to stand before them.
+    """The files of the suite `name`, and how many questions are left out: they follow what is no conversation.
 
     InputError when a row has no prompt, or only a placeholder of one.
     """
@@ -102,12 +102,14 @@ def converted(rows: Any, form: Shape, *, name: str, output_tokens: int) -> tuple
 
 
 def _messages(value: Any) -> tuple[list[tuple[str, str]], int]:
-    """Roles and texts up to the last question that needs no answer of a model, and how many questions come after."""
+    """Roles and texts, without a text where an answer is missing between questions; and how many questions are lost."""
     turns = [value] if isinstance(value, str | Mapping) else value if isinstance(value, list) else []
     told = [("user", turn) if isinstance(turn, str) else _message(turn) for turn in turns]
     messages = [(role, text) for role, text in told if text.strip()]
     kept: list[tuple[str, str]] = []
     for role, text in messages:
+        if role == "user" and kept and kept[-1][0] == "user":
+            kept.append(("assistant", ""))
         if role not in _AFTER[kept[-1][0] if kept else None]:
             break
         kept.append((role, text))
@@ -130,7 +132,8 @@ def _prompt(key: str, messages: list[tuple[str, str]]) -> str:
     if len(turns) == 1:
         lines.append(f"user = {_text(turns[0][1])}")
     else:
-        told = ", ".join(f"{{ role = {_text(role)}, content = {_text(text)} }}" for role, text in turns)
+        texts = ((role, f", content = {_text(text)}" if text else "") for role, text in turns)
+        told = ", ".join(f"{{ role = {_text(role)}{text} }}" for role, text in texts)
         lines.append(f"messages = [{told}]")
     return "\n".join(lines) + "\n"
 

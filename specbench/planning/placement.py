@@ -62,8 +62,12 @@ def apart(plan: Plan) -> Plan:
 
 
 def units(plan: Plan) -> list[Unit]:
-    """The blocks of each unit. Where a block has several categories, all of its baseline's are one unit."""
-    baselines = {c.name: c.baseline or c.name for c in plan.contenders}
+    """The blocks of each unit. Where a block has several categories, all of its baseline's are one unit.
+
+    A target's contenders, with all their baselines, stay together where they share answers before later turns.
+    """
+    shared = any(prompt.after for prompt in plan.prompts)
+    baselines = {c.name: c.target_label if shared else c.baseline or c.name for c in plan.contenders}
     blocks = [(block.index, baselines[block.contender], list(_by_category(block))) for block in plan.blocks]
     tied = {baseline for _, baseline, categories in blocks if len(categories) > 1}
     found: dict[tuple[str, str | None], list[int]] = defaultdict(list)

@@ -8,6 +8,7 @@ from math import lcm
 from typing import Any
 
 from specbench.analysis.stats import MINIMUM
+from specbench.conversation import turns
 from specbench.engines.profile import Profile, choose
 from specbench.errors import InputError
 from specbench.models.facts import ModelFacts
@@ -41,6 +42,7 @@ class _Job:
     prompts: Mapping[str, Sequence[Prompt]]  # by category, in the suite's order
     warm_ups: Mapping[str, Sequence[Prompt]]
     without_grammars: Collection[str]  # engines that cannot be held to a schema
+    by_id: Mapping[str, Prompt]  # all there are
 
     def can(self, contender: Contender, prompt: Prompt) -> bool:
         """Whether the contender's engine can answer the prompt."""
@@ -73,7 +75,8 @@ def make_plan(
     for prompt in selected:
         by_category[prompt.category].append(prompt)
     unable = {profile.name for profile in chosen if not profile.grammars}
-    job = _Job(runfile, suite, by_category, _warm_ups(suite, by_category, runfile), unable)
+    by_id = {prompt.id: prompt for prompt in (*suite.prompts, _SPARE)}
+    job = _Job(runfile, suite, by_category, _warm_ups(by_id, by_category, runfile), unable, by_id)
     sizes = {} if runfile.url else {t.model: _context_size(job, facts.get(t.model)) for t in runfile.targets}
     found: tuple[Contender, ...] = ()
     held = any(prompt.constrained for prompt in selected)
@@ -85,8 +88,8 @@ def make_plan(
     blocks = [*_measured(job, found, slow)]
     if runfile.budget is None:
         blocks += _controls(job, found, list(by_category))
-    used = {trial.prompt for _, trials in blocks for trial in trials}
-    prompts = [prompt for prompt in (*suite.prompts, _SPARE) if prompt.id in used]
+    used = {p.id for _, trials in blocks for trial in trials for p in turns(job.by_id, trial.prompt)}
+    prompts = [prompt for prompt in job.by_id.values() if prompt.id in used]
     return Plan(
         specbench_version=version,
         name=runfile.name or suite.name,
@@ -254,13 +257,15 @@ def _warm_up(job: _Job, contender: Contender, trials: Sequence[Trial], *, suffix
         )
 
 
-def _warm_ups(suite: Suite, measured: Mapping[str, Sequence[Prompt]], runfile: RunFile) -> dict[str, list[Prompt]]:
+def _warm_ups(
+    known: Mapping[str, Prompt], measured: Mapping[str, Sequence[Prompt]], runfile: RunFile
+) -> dict[str, list[Prompt]]:
     """By category: prompts of the suite that are not measured, those with the asked tags first, then the shortest."""
     tags = set(runfile.tags)
     found = {}
     for category, prompts in measured.items():
-        taken = {prompt.id for prompt in prompts}
-        spare = [p for p in suite.prompts if p.category == category and p.id not in taken]
+        taken = {p.id for prompt in prompts for p in turns(known, prompt.id)}
+        spare = [p for p in known.values() if p.category == category and p.id not in taken and p.after is None]
         spare.sort(key=lambda p: (not tags <= set(p.tags), _bytes(p)))
         found[category] = [*spare, *[_SPARE] * runfile.warmups][: runfile.warmups]
     return found
@@ -273,8 +278,10 @@ def _context_size(job: _Job, known: ModelFacts | None) -> int:
         output = _output_tokens(job, category)
         for prompt in (*prompts, *job.warm_ups[category]):
             fill = max(job.runfile.fill) if prompt.passages else None
-            least = max(least, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[1]))
-            most = max(most, output + (fill or _bytes(prompt) // _BYTES_A_TOKEN[0]))
+            told = turns(job.by_id, prompt.id)
+            text = sum(map(_bytes, told))
+            least = max(least, output + (fill or text // _BYTES_A_TOKEN[1]))
+            most = max(most, output * len(told) + (fill or text // _BYTES_A_TOKEN[0]))
     trained = known.context_length if known else None
     asked = [size for size in job.runfile.engine_settings.get("context_size", ()) if isinstance(size, int)]
     limit, whose = (min(asked), "asked for") if asked else (trained, "that the model was trained for")

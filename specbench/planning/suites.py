@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -61,12 +61,17 @@ class _Suite(_Table):
     categories: list[str]
 
 
+class _Turn(_Table):
+    role: Literal["system", "user", "assistant"]
+    content: str | None = None  # None: an answer that is left open
+
+
 class _Prompt(_Table):
     id: str
     tags: tuple[str, ...]
     system: str | None = None
     user: str | None = None
-    messages: tuple[Message, ...] | None = None
+    messages: tuple[_Turn, ...] | None = None
     question: str | None = None
     needles: tuple[str, ...] | None = None
     answer: tuple[str, ...] | None = None
@@ -121,8 +126,7 @@ def parse_suite(files: Mapping[str, str]) -> Suite:
         found.append(Category(name, table.description, table.output_tokens))
         for index, entry in enumerate(table.prompt, 1):
             where = f"{name}.toml: {entry.get('id') or f'prompt {index}'}"
-            prompt = _prompt(entry, name, suite.name if suite else "", where, wrong, has_material=material is not None)
-            prompts += [prompt] if prompt else []
+            prompts += _turns(entry, name, suite.name if suite else "", where, wrong, has_material=material is not None)
     wrong += [f"{name}: no category of {_SUITE} is called so" for name in tables]
     wrong += [f"the id {i!r} is used {n} times" for i, n in Counter(p.id for p in prompts).items() if n > 1]
     if wrong or suite is None:
@@ -174,22 +178,28 @@ def _validated(kind: type[_T], values: dict[str, Any], where: str, wrong: list[s
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        wrong += [f"{where}: {line}" for line in faults.lines(error, {"": kind, "check": Check, "messages": Message})]
+        wrong += [f"{where}: {line}" for line in faults.lines(error, {"": kind, "check": Check, "messages": _Turn})]
         return None
 
 
-def _prompt(
+def _turns(
     entry: dict[str, Any], category: str, suite: str, where: str, wrong: list[str], *, has_material: bool
-) -> Prompt | None:
+) -> list[Prompt]:
+    """The prompt; a conversation with open answers is one up to each, and one to its end, which is what is judged."""
     table = _validated(_Prompt, entry, where, wrong)
     if table is None:
-        return None
+        return []
     found = _prompt_faults(table, category, has_material=has_material)
     if found:
         wrong += [f"{where}: {fault}" for fault in found]
-        return None
-    turns = table.messages or (() if table.user is None else (Message(role="user", content=table.user),))
-    first = () if table.system is None else (Message(role="system", content=table.system),)
+        return []
+    told = (_Turn(role="system", content=table.system), _Turn(role="user", content=table.user), *(table.messages or ()))
+    parts: list[list[Message]] = [[]]
+    for turn in told:
+        if turn.content is not None:
+            parts[-1].append(Message(role=turn.role, content=turn.content))
+        elif turn.role == "assistant":
+            parts.append([])
     hidden = None
     check = table.check
     if table.question is not None:
@@ -198,17 +208,22 @@ def _prompt(
             needles=table.needles or (), question=table.question, instruction=table.instruction, seed=seed
         )
         check = Check(kind="contains", all=table.answer or ())
-    return Prompt(
-        id=table.id,
-        suite=suite,
-        category=category,
-        tags=table.tags,
-        messages=first + turns,
-        passages=hidden,
-        check=check,
-        json_schema=table.schema_,
-        constrained=table.constrained,
-    )
+    ids = [table.id, *(f"{table.id}/{number}" for number in range(2, len(parts) + 1))]
+    return [
+        Prompt(
+            id=ids[n],
+            suite=suite,
+            category=category,
+            tags=(*table.tags, f"turn-{n + 1}") if n else table.tags,
+            messages=tuple(messages),
+            after=ids[n - 1] if n else None,
+            passages=hidden,
+            check=check if messages is parts[-1] else None,
+            json_schema=table.schema_ if messages is parts[-1] else None,
+            constrained=table.constrained and messages is parts[-1],
+        )
+        for n, messages in enumerate(parts)
+    ]
 
 
 def _prompt_faults(prompt: _Prompt, category: str, *, has_material: bool) -> list[str]:
@@ -221,6 +236,7 @@ def _prompt_faults(prompt: _Prompt, category: str, *, has_material: bool) -> lis
         "give exactly one of user, messages, question": forms != 1,
         "messages must alternate, beginning and ending with user": prompt.messages is not None
         and ([turn.role for turn in turns] != expected or len(turns) % 2 == 0),
+        "a user's message needs content": any(turn.content is None for turn in turns[::2]),
         "a question needs needles and answer": asks and not (prompt.needles and prompt.answer),
         "a question is checked by its answer; leave check out": asks and prompt.check is not None,
         f"a question needs a {_PASSAGES} in the suite": asks and not has_material,

@@ -48,22 +48,34 @@ def made(name: str, rows: Any, **columns: str) -> Suite:
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_becomes_a_suite_with_its_texts_categories_and_licence(name: str) -> None:
     suite = made(name, ROWS[name])
-    assert len(suite.prompts) == len(ROWS[name])
+    first_turns = [prompt for prompt in suite.prompts if prompt.after is None]
+    assert len(first_turns) == len(ROWS[name])
     assert suite.licence == SHAPES[name].licence
     wanted = [row.get("category", SHAPES[name].kind) for row in ROWS[name]]
-    assert [p.category for p in suite.prompts] == wanted
+    assert [p.category for p in first_turns] == wanted
     asked = [row.get("prompt") or row.get("question") or row.get("turns", row.get("messages")) for row in ROWS[name]]
-    for value, prompt in zip(asked, suite.prompts, strict=True):
+    for value, prompt in zip(asked, first_turns, strict=True):
         first = value[0] if isinstance(value, list) else value
         assert prompt.messages[0].content == (first["content"] if isinstance(first, dict) else first)
 
 
-def test_a_conversation_is_kept_and_a_turn_that_needs_an_answer_is_counted_and_left_out() -> None:
+def test_a_conversation_is_kept_and_a_turn_that_needs_an_answer_is_a_prompt_of_its_own() -> None:
     suite = made("speed-bench", ROWS["speed-bench"])
     assert [m.role for m in suite.prompts[1].messages] == ["system", "user", "assistant", "user"]
-    files, later_turns = converted(ROWS["spec-bench"], SHAPES["spec-bench"], name="mine", output_tokens=64)
-    assert later_turns == 1
-    assert parse_suite(files).prompts[0].messages[-1].content == "Write a line."
+    files, lost = converted(ROWS["spec-bench"], SHAPES["spec-bench"], name="mine", output_tokens=64)
+    one, two, _ = parse_suite(files).prompts
+    assert lost == 0
+    assert (one.id, one.messages[-1].content, one.after) == ("writing-81", "Write a line.", None)
+    assert (two.id, two.after, two.tags) == ("writing-81/2", "writing-81", ("micro", "turn-2"))
+    assert [(m.role, m.content) for m in two.messages] == [("user", "Now another.")]
+
+
+def test_what_follows_no_question_and_no_answer_is_counted_and_left_out() -> None:
+    told = [{"role": role, "content": "x"} for role in ("user", "tool", "user")]
+    files, lost = converted(
+        [{"messages": told, "category": "c", "question_id": 1}], SHAPES["speed-bench"], name="mine", output_tokens=64
+    )
+    assert (len(parse_suite(files).prompts), lost) == (1, 1)
 
 
 def test_prompts_that_the_embedded_models_can_take_are_marked() -> None:
@@ -136,7 +148,7 @@ def test_any_rows_become_a_suite_or_a_clear_error(rows: list[dict[str, Any]]) ->
         suite = made("jsonl", rows, prompt="a", category="b", id="c")
     except InputError:
         return
-    assert len(suite.prompts) == len(rows)
+    assert sum(prompt.after is None for prompt in suite.prompts) == len(rows)
 
 
 def test_a_file_becomes_a_folder_that_a_run_takes(tmp_path: Path) -> None:
