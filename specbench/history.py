@@ -15,6 +15,7 @@ from specbench.analysis.sides import sides as analysed
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.records import Machine
+from specbench.sharing import no_collection
 
 BASELINES, BASELINE = "baselines.json", "baseline"
 
@@ -43,7 +44,8 @@ def sides(base: Sequence[Path], new: Sequence[Path], *, results: Path) -> tuple[
 
 def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
     """Runs as they are compared, and what was wrong with their files."""
-    runs = [store.read(path) for path in paths]
+    with no_collection():
+        runs = [store.read(path) for path in paths]
     warnings = [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
     return [Measured(run.path.name, run.plan, run.machine, run.results) for run in runs], warnings
 

@@ -1,6 +1,5 @@
 """The straight line: plan, execute, store, read back, compare. Nothing reaches a report except through disk."""
 
-import gc
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
 from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
+from specbench.sharing import no_collection
 
 Observer = Callable[[Event | str], None]  # a sentence is news of the storage
 
@@ -289,7 +289,7 @@ def take_in(folder: store.RunFolder, left: set[str], event: Event) -> str | None
 
 def read(path: Path) -> tuple[store.Run, Comparison]:
     """A run from disk, and what follows from it."""
-    with _no_collection():
+    with no_collection():
         run = store.read(path)
         return run, compare(run.plan, run.results, machine=run.machine)
 
@@ -317,18 +317,6 @@ def write(path: Path, content: bytes) -> None:
         remote.send(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: it would look at 100,000 new records again and again and find nothing to free."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def exit_status(outcome: Outcome, run: store.Run, comparison: Comparison, *, strict: bool) -> int:

@@ -3,11 +3,10 @@
 A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
 """
 
-import sys
 from dataclasses import field
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 SCHEMA_VERSION: Final = 2
@@ -22,22 +21,7 @@ Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 Count = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what no engine can have counted or timed is no record
 Real = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
 
-Interned = Annotated[str, AfterValidator(sys.intern)]
-
 _T = TypeVar("_T")
-_IDS: dict[int, int] = {}
-_TABLES: dict[str, dict[str, Any]] = {}
-
-
-def _shared(ids: tuple[int, ...]) -> tuple[int, ...]:
-    """The same numbers, each held once: otherwise they take half of the memory of a large run."""
-    return tuple(map(_IDS.setdefault, ids, ids))
-
-
-def _one_of(table: dict[str, Any]) -> dict[str, Any]:
-    """One table for all that say the same: most of a run's do."""
-    return _TABLES.setdefault(repr(table), table)
-
 
 _CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
@@ -161,7 +145,7 @@ class Trial:
     `streams` requests run at the same time, this one among them.
     """
 
-    id: Interned
+    id: str
     contender: str
     category: str
     prompt: str
@@ -305,7 +289,7 @@ class DraftCounts:
     accepted_by_position: tuple[Count, ...] | None = None
     beyond_end: Count | None = None
     draft_passes: Count | None = None
-    sources: Annotated[dict[str, str], AfterValidator(_one_of)] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @record
@@ -375,9 +359,9 @@ class Generation:
     block: Count
     order: Count
     started: Real
-    text: Interned
-    output_ids: Annotated[tuple[int, ...], AfterValidator(_shared)] | None
-    prompt_sha256: Interned
+    text: str
+    output_ids: tuple[int, ...] | None
+    prompt_sha256: str
     prompt_tokens: Count | None
     cached_tokens: Count | None
     prefilled_tokens: Count | None
@@ -394,7 +378,7 @@ class Generation:
     verification_rule: Literal["greedy-match", "rejection-sampling"] | None = None
     steps: tuple[Step, ...] | None = None
     top_two_gaps: tuple[Real | None, ...] | None = None
-    observed: Annotated[dict[str, Setting], AfterValidator(_one_of)] = field(default_factory=dict)
+    observed: dict[str, Setting] = field(default_factory=dict)
     load_average: Real | None = None
     stream: Count | None = None
     group_tokens: Count | None = None
@@ -469,7 +453,7 @@ class Enough:
 
 @record
 class Reply:
-    """The greedy answer before a later turn, for all contenders of `target` (its label); its trial is no planned one."""
+    """The greedy answer before a later turn, for all contenders of `target` (a label); its trial is no planned one."""
 
     kind: Literal["reply"] = "reply"
     schema_version: Literal[2] = SCHEMA_VERSION

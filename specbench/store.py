@@ -38,6 +38,7 @@ from specbench.records import (
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written, writer
 from specbench.sending import SILENT, Sending, claim
+from specbench.sharing import Shared
 from specbench.untrusted import MISFITS
 
 _RESULT = adapter(Result)
@@ -196,7 +197,10 @@ def read(path: Path, *, where: str | None = None) -> Run:
     """
     wrong = remote.fetch(path, where)
     plan, machine = document(path / PLAN, Plan), document(path / MACHINE, Machine)
-    trials, openings, lines = (_lines(path / name, wrong[name]) for name in (TRIALS, OPENINGS, TELEMETRY))
+    shared = {TRIALS: Shared(plan)}
+    trials, openings, lines = (
+        _lines(path / name, wrong[name], shared=shared.get(name)) for name in (TRIALS, OPENINGS, TELEMETRY)
+    )
     lost, warnings = wrong[TRIALS], [*wrong[OPENINGS], *wrong[TELEMETRY]]
     seen = {(t.trial, t.started): t for t in lines if isinstance(t, Telemetry)}
     results = [_joined(result, seen) if seen else result for result in _settled(plan, trials, warnings)]
@@ -261,14 +265,16 @@ def document(path: Path, kind: type[_T]) -> _T:
         raise InputError(f"{path} is damaged: {where} {first['msg']}", hint="start a new run") from error
 
 
-def _lines(path: Path, warnings: list[str]) -> list[Result]:
+def _lines(path: Path, warnings: list[str], *, shared: Shared | None = None) -> list[Result]:
     found: list[Result] = []
-    validated = _RESULT.validator.validate_json
+    read = _RESULT.validator.validate_json
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    found.append(validated(line))
+                    found.append(result := read(line))
+                    if shared is not None and result.kind == "generation":
+                        shared.within(result)
                 except ValidationError:
                     if line == b"\n":
                         continue

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import truediv
 from typing import NamedTuple
 
 from specbench.analysis import stats
@@ -33,7 +34,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """One prompt in one cell: sums per metric, rates by repeat, and rates over the baseline's, of the same repeats."""
+    """One prompt in one cell: sums by metric; the rates of a baseline by repeat, else the ratios to the baseline's."""
 
     sums: Mapping[str, Parts]
     rates: Mapping[str, Mapping[int, float]]
@@ -60,20 +61,20 @@ def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     sums: dict[str, Parts] = {}
     rates: dict[str, dict[int, float]] = {}
     ratios: dict[str, float] = {}
+    repeats = [g.trial.repeat for g in generations]
     for name, metric in METRICS.items():
-        parts = [
-            (g.trial.repeat, *found)
-            for g in generations
-            if (found := metric.parts(g)) is not None and found[1] > _LEAST
-        ]
-        if parts:
-            repeats, above, below = zip(*parts, strict=True)
-            sums[name] = sum(above), sum(below)
-            if name in RATES:
-                mine = rates[name] = {r: a / b for r, a, b in parts}
-                theirs = {} if baseline is None else baseline.rates.get(name, {})
-                if among := [theirs[r] for r in repeats if r in theirs] or list(theirs.values()):
-                    ratios[name] = stats.geometric_average(list(mine.values())) / stats.geometric_average(among)
+        found = [(r, *p) for r, p in zip(repeats, map(metric.parts, generations), strict=True) if p and p[1] > _LEAST]
+        if not found:
+            continue
+        known, above, below = zip(*found, strict=True)
+        sums[name] = sum(above), sum(below)
+        if name in RATES:
+            mine = dict(zip(known, map(truediv, above, below), strict=True))
+            if baseline is None:
+                rates[name] = mine
+            elif theirs := baseline.rates.get(name):
+                among = [theirs[r] for r in mine if r in theirs] or list(theirs.values())
+                ratios[name] = stats.geometric_average(list(mine.values())) / stats.geometric_average(among)
     return Tally(sums, rates, ratios)
 
 

@@ -122,7 +122,7 @@ def ratio_of_medians(above: Sequence[float], below: Sequence[float], *, seed: in
 
 def geometric_average(values: Sequence[float]) -> float:
     """Mean in log space, of positive values."""
-    return exp(sum(log(value) for value in values) / len(values)) if len(values) > 1 else values[0]
+    return exp(sum(map(log, values)) / len(values)) if len(values) > 1 else values[0]
 
 
 def p_value(e: Estimate) -> float | None:

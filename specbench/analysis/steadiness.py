@@ -26,7 +26,8 @@ def notes(contender: str, generations: Iterable[Generation]) -> Iterator[Note]:
         if (parts := step_seconds(g)) is not None and min(parts) > 0.0 and parts[0] / parts[1] > 0.0:
             t = g.trial
             groups[g.block, t.category, t.temperature, t.fill].append((log(parts[0] / parts[1]), g))
-    around = [(g, cost - median(c for c, _ in group)) for group in groups.values() for cost, g in group]
+    middles = {key: median(cost for cost, _ in group) for key, group in groups.items()}
+    around = [(g, cost - middles[key]) for key, group in groups.items() for cost, g in group]
     far = _FAR * median(abs(d) for _, d in around) if len(around) >= _FEW else 0.0
     if far and (seen := [(g, d) for g, d in around if abs(d) > max(far, log(_NOTABLE))]):
         text = f"{len(seen)} of {len(around)} trials took a step far slower or faster than those around them"
