@@ -2,7 +2,9 @@
 
 One command: `python benchmarks/against_vllm.py`.
 Both send the same prompts one after the other, at temperature 0 and with a fixed length, and both figures are output
-tokens over the latency of the requests, as each client sees it. Needs vLLM (`make engines-vllm`).
+tokens over the seconds from the request to the last token, as each client sees it. A client takes part of the cores
+and so slows the server down: therefore also each figure over what the server counts for the same requests, and their
+ratio. Needs vLLM (`make engines-vllm`).
 """
 
 import argparse
@@ -13,8 +15,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
+
 from specbench import datafiles
-from specbench.engines import catalog
+from specbench.engines import catalog, counters
 from specbench.engines.base import Request, Session
 from specbench.engines.profile import command
 from specbench.models import micro_folders
@@ -49,8 +53,8 @@ def contender(program: Path, target: str, draft: str) -> Contender:
     )
 
 
-def ours(session: Session, prompts: list[str], output_tokens: int) -> tuple[float, int]:
-    """Tokens a second, and tokens."""
+def ours(session: Session, prompts: list[str], output_tokens: int) -> tuple[float, int, int]:
+    """Tokens a second, tokens, and those of the prompts."""
     asked = Request(
         prompt="",
         output_tokens=output_tokens,
@@ -60,22 +64,24 @@ def ours(session: Session, prompts: list[str], output_tokens: int) -> tuple[floa
         timeout=300.0,
         sampling=Sampling(min_p=0),
     )
-    tokens, seconds = 0, 0.0
+    tokens, read, seconds = 0, 0, 0.0
     for prompt in prompts:
         conversation = session.apply_template([Message(role="user", content=prompt)], thinking=None)
         answer = session.generate(replace(asked, prompt=conversation))
-        tokens, seconds = tokens + (answer.output_tokens or 0), seconds + (answer.total or 0.0)
-    return tokens / seconds, tokens
+        tokens, read = tokens + (answer.output_tokens or 0), read + (answer.prompt_tokens or 0)
+        seconds += answer.last_token or 0.0
+    return tokens / seconds, tokens, read
 
 
-def theirs(program: Path, url: str, model: str, prompts: list[str], output_tokens: int) -> tuple[float, int]:
-    """The same of vLLM's own client; its warm-up request is not in its figures."""
+def theirs(program: Path, url: str, model: str, prompts: list[str], output_tokens: int) -> tuple[float, int, int]:
+    """The same of vLLM's own client; only the server adds a template."""
     with tempfile.TemporaryDirectory() as name:
         dataset, result = Path(name) / "prompts.jsonl", Path(name) / "result.json"
         dataset.write_text("".join(json.dumps({"prompt": p}) + "\n" for p in prompts), encoding="utf-8")
         words = ["--backend", "openai-chat", "--endpoint", "/v1/chat/completions", "--base-url", url, "--model", model]
-        words += ["--dataset-name", "custom", "--dataset-path", str(dataset), "--disable-shuffle", "--ignore-eos"]
-        words += ["--custom-output-len", str(output_tokens), "--num-prompts", str(len(prompts)), "--temperature", "0"]
+        words += ["--dataset-name", "custom", "--dataset-path", str(dataset), "--disable-shuffle"]
+        words += ["--skip-chat-template", "--num-prompts", str(len(prompts)), "--temperature", "0"]
+        words += ["--ignore-eos", "--custom-output-len", str(output_tokens)]
         words += ["--extra-body", json.dumps({"min_tokens": output_tokens}), "--max-concurrency", "1"]
         words += ["--save-result", "--save-detailed", "--result-dir", name, "--result-filename", result.name]
         done = subprocess.run([program, "bench", "serve", *words], capture_output=True, text=True, check=False)
@@ -83,11 +89,17 @@ def theirs(program: Path, url: str, model: str, prompts: list[str], output_token
             raise SystemExit(done.stderr[-2000:])
         found = json.loads(result.read_text(encoding="utf-8"))
     whole = [first + sum(rest) for first, rest in zip(found["ttfts"], found["itls"], strict=True)]
-    return sum(found["output_lens"]) / sum(whole), sum(found["output_lens"])
+    return sum(found["output_lens"]) / sum(whole), sum(found["output_lens"]), sum(found["input_lens"])
+
+
+def served(url: str) -> float:
+    """Seconds that the server counts for all requests so far, from arrival to end."""
+    text = httpx2.get(f"{url}/metrics", trust_env=False).text
+    return counters.parse_metrics(text)["e2e_request_latency_seconds_sum"]
 
 
 def main() -> None:
-    """Rounds by turns; the figure is the median of their ratios, each against the two of ours around it."""
+    """Rounds by turns; the figures are medians of their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vllm", type=Path, default=Path(".cache/vllm/bin/vllm"))
     parser.add_argument("--rounds", type=int, default=6)
@@ -104,16 +116,28 @@ def main() -> None:
         subject = contender(asked.vllm.absolute(), target, draft)
         with catalog.open_session(subject, log=Path(name) / "log", load_timeout=600) as session:
             port = session.info.argv[session.info.argv.index("--port") + 1]
-            ours(session, prompts, asked.output_tokens)  # a warm-up
-            around = [ours(session, prompts, asked.output_tokens)]
-            ratios = []
+            url = f"http://127.0.0.1:{port}"
+            clients = {
+                "specbench": lambda: ours(session, prompts, asked.output_tokens),
+                "vllm bench serve": lambda: theirs(asked.vllm, url, target, prompts, asked.output_tokens),
+            }
+            clients["specbench"]()  # a warm-up
+            speeds: dict[str, list[float]] = {name: [] for name in clients}
+            shares: dict[str, list[float]] = {name: [] for name in clients}
             for _ in range(asked.rounds):
-                peer = theirs(asked.vllm, f"http://127.0.0.1:{port}", target, prompts, asked.output_tokens)
-                around.append(ours(session, prompts, asked.output_tokens))
-                ratios.append(statistics.mean(speed for speed, _ in around[-2:]) / peer[0])
-                print(f"specbench {around[-1]}, vllm bench serve {peer}, ratio {ratios[-1]:.4f}", flush=True)
-    spread = f"{min(ratios):.4f} to {max(ratios):.4f}"
-    print(f"median ratio {statistics.median(ratios):.4f} over {asked.rounds} rounds, {spread}")
+                work = set()
+                for who, client in clients.items():
+                    before = served(url)
+                    speed, *counts = client()
+                    seconds = served(url) - before
+                    work.add(tuple(counts))
+                    speeds[who].append(speed)
+                    shares[who].append(speed / (counts[0] / seconds))
+                    print(f"{who}: {speed:.2f} tok/s, {shares[who][-1]:.4f} of the server's; {counts}", flush=True)
+                assert len(work) == 1, "not the same work"
+    for what, found in (("tok/s", speeds), ("tok/s over the server's", shares)):
+        ratios = [one / other for one, other in zip(*found.values(), strict=True)]
+        print(f"{what}: median ratio {statistics.median(ratios):.4f}, {min(ratios):.4f} to {max(ratios):.4f}")
 
 
 if __name__ == "__main__":
