@@ -6,7 +6,7 @@ LLAMA_CPP = .cache/llama.cpp
 LLAMA_CPP_PYTHON = .cache/llama-cpp-python
 VLLM = .cache/vllm
 FLEET = .cache/fleet
-SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadgroup
+SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .PHONY: run test check engines engines-vllm fleet crosscheck benchmarks torture clean
 

@@ -31,7 +31,7 @@ needs_ray = pytest.mark.skipif(
 needs_network = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("ip") is None, reason="needs network namespaces"
 )
-on_a_cluster = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.xdist_group("cluster"), needs_ray]
+on_a_cluster = [pytest.mark.engine, pytest.mark.timeout(600), needs_ray]
 
 WHAT = ("--methods", "draft-model", "-c", "code,json,chat", "--tags", "smoke", "--prompts", "4", "-o", "160")
 WHICH = ("--model", "micro", "--draft-model", "micro-draft", "--engine-set", "threads=1", "--temperature", "0")

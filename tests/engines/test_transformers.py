@@ -19,7 +19,7 @@ from specbench.errors import InputError
 from specbench.models import micro, micro_folders, safetensors
 from specbench.records import Contender, DraftCounts, Message, Setting
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("transformers"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 TOKENS, MOST = 48, 4
 TIE = 0.05  # between the logarithms of the two likeliest tokens
 PROMPTS = ("Write a Python function that adds two numbers.", "Repeat these words: red, green, blue, red, green, blue.")

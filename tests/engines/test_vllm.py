@@ -17,7 +17,7 @@ from specbench.engines.profile import command
 from specbench.models import micro, micro_folders
 from specbench.records import Contender, Message, Sampling, Setting
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("vllm"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 TOKENS = 48
 TIE = 0.05  # between the logarithms of the two likeliest tokens
 FIXED = Request(prompt="", output_tokens=TOKENS, temperature=0.0, seed=1, ignore_eos=True, timeout=120.0)
