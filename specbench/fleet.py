@@ -164,7 +164,7 @@ def measure(plan: bytes, node: Node, before: list[Result], *, left: set[str], en
             before,
             done=done,
             logs=Path(logs),
-            clock=store.steady(),
+            clock=store.steady(max((r.started for r in before if isinstance(r, Generation)), default=0.0)),
             deadline=deadline,
             cards=cards,
             check=lambda c: lacks.get(c.name),

@@ -98,7 +98,7 @@ def set_baseline(names: Sequence[Path], *, results: Path) -> str:
     if outside := [path for path in paths if path.parent != results.resolve()]:
         raise InputError(
             f"{remote.shown(outside[0])} is not in {remote.shown(results)}",
-            hint="a baseline is kept with its runs: move it there",
+            hint=f"a baseline is kept with its runs: --results {remote.shown(outside[0].parent)}, or move it there",
         )
     machines = [store.machine(path) for path in paths]
     if not all(machine.same(machines[0]) for machine in machines):

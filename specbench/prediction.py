@@ -247,10 +247,13 @@ def by_curve(curves: Sequence[Path], comparison: Comparison) -> list[Predicted]:
 
 def _guess(row: Row, costs: Sequence[Cost]) -> Guess | None:
     tau, drafted, rate = (row.metrics[name] for name in (LENGTH, "drafted_share", "draft_acceptance_rate"))
-    if row.baseline is None or not row.right or row.synthetic or tau is None or not rate or not rate.value:
+    if row.baseline is None or not row.right or row.synthetic or tau is None or rate is None:
         return None
     if row.drafting_cost is None or drafted is None or drafted.value < _ALWAYS:
         return None
-    length = (tau.value - 1) / rate.value  # drafted in a round, which can be less than was asked for
+    # Drafted in a round, which can be less than was asked for; a whole number stays one.
+    length = round((tau.value - 1) / rate.value, 6) if rate.value else row.axes.get("draft_tokens_max")
+    if not isinstance(length, int | float):
+        return None
     gain = on_curve(costs, drafting=row.drafting_cost, tokens_per_round=tau.value, draft_tokens=length)
     return None if gain is None else Guess(row.category, row.temperature, row.label, tau.value, gain, None)

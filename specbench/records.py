@@ -6,7 +6,7 @@ A missing fact is None. Times are seconds, sizes bytes. Each file carries `schem
 from dataclasses import field
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 SCHEMA_VERSION: Final = 2
@@ -168,6 +168,16 @@ class Block:
     trials: tuple[Trial, ...]
 
 
+def _in_order(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    """A later turn comes after its earlier ones, so that they never go round in a circle."""
+    known: set[str | None] = {None}
+    for prompt in prompts:
+        if prompt.after not in known:
+            raise ValueError(f"{prompt.id} comes after {prompt.after}, which is not before it")
+        known.add(prompt.id)
+    return prompts
+
+
 @record
 class Plan:
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
@@ -182,7 +192,7 @@ class Plan:
     name: str
     suites: dict[str, str]
     contenders: tuple[Contender, ...]
-    prompts: tuple[Prompt, ...]
+    prompts: Annotated[tuple[Prompt, ...], AfterValidator(_in_order)]
     blocks: tuple[Block, ...]
     sampling: Sampling = field(default_factory=Sampling)
     thinking: bool | None = None

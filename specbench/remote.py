@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from specbench import datafiles, runindex
@@ -21,8 +22,10 @@ from specbench.untrusted import decoded, understood
 
 APPENDED = (OPENINGS, TELEMETRY, TRIALS)
 AGAIN = {TRIALS: "; `specbench run --resume` measures again what is missing"}  # by file: what helps against damage
+GAP = "segments before it are missing"
 SENDING = "sending"  # the writer's mark in the copy: it has lines that are perhaps not sent
 ROWS = ".rows"  # beside the runs: a small object each with what a list shows
+WHOLE: set[Path] = set()  # copies that this process wrote and sent: they do where the URL cannot be reached any more
 OWN: set[Path] = set()  # copies that this process writes or wrote: all is here, so nothing is brought
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _SEGMENT = re.compile(r"(\w+)-(\d{15})-([0-9a-f]{16})\.jsonl")
@@ -110,12 +113,17 @@ class Storage:
             self._fs.rm_file(self._path(name))
 
     def age(self, name: str) -> float:
-        """Seconds since an object was written, by the clock of the storage: that of another one, written now."""
-        self.put(mark := f"{name}.now", b"")
-        with self._answering():
-            now, then = (self._fs.modified(self._path(one)) for one in (mark, name))
-            self._fs.rm_file(self._path(mark))
-            return float((now - then).total_seconds())
+        """Seconds since an object was written, by the clock of the storage: that of another one, written now.
+
+        FileNotFoundError when it is gone.
+        """
+        self.put(mark := f"{name}-{token_hex(8)}", b"")
+        try:
+            with self._answering():
+                now, then = (self._fs.modified(self._path(one)) for one in (mark, name))
+                return float((now - then).total_seconds())
+        finally:
+            self.delete(mark)
 
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
@@ -176,10 +184,16 @@ def fetch(folder: Path, where: str | None = None) -> dict[str, list[str]]:
     if (where := where or url(folder)) is None or folder in OWN:
         return {file: [] for file in APPENDED}
     there = storage(where)
-    sizes = {name: size for name, size in there.sizes().items() if ".." not in name.split("/")}
-    segmented = {f"{match[1]}.jsonl" for name in sizes if (match := _SEGMENT.fullmatch(name))} | {LOCK}
+    try:
+        found = there.sizes()
+    except UnavailableError:
+        if folder not in WHOLE:
+            raise
+        return {file: [] for file in APPENDED}
+    sizes = {name: size for name, size in found.items() if ".." not in name.split("/")}
+    segmented = {f"{match[1]}.jsonl" for name in sizes if (match := _SEGMENT.fullmatch(name))}
     newer_here = (folder / SENDING).exists()
-    plain = [name for name in sizes if name not in segmented and not _SEGMENT.fullmatch(name)]
+    plain = [name for name in sizes if name not in segmented and not _SEGMENT.fullmatch(name) and name[:4] != LOCK]
     here = {name: (folder / name).stat().st_size for name in plain if (folder / name).exists()}
     for name, content in there.get(
         [n for n in plain if here.get(n) != sizes[n] and not (newer_here and n in here)]
@@ -206,9 +220,7 @@ def segments(there: Storage, path: Path, sizes: Mapping[str, int]) -> tuple[byte
             wrong.append(f"{name} is torn and left out{AGAIN.get(path.name, '')}")
             continue
         if begin != end:
-            wrong.append(
-                f"{name}: {'segments before it are missing' if begin > end else 'two have written to this run'}"
-            )
+            wrong.append(f"{name}: {GAP if begin > end else 'two have written to this run'}")
         whole.append(known[name])
         end = begin + len(known[name])
     return b"".join(whole), wrong

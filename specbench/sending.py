@@ -106,14 +106,16 @@ class Sending:
 
     def close(self) -> None:
         """Free the run there, if all of it is there; else its lock runs out."""
-        if self._left():
+        if self._left() or self._plain:
             self._start(_PATIENCE)
         if not self._left() and not self._thread.is_alive():
             with suppress(SpecbenchError, FileNotFoundError):
                 if _signed(self._there)[0] == self._token:
                     self._there.delete(LOCK)
                     remote.OWN.discard(self._path)  # from here on others may go on with it
-                (self._path / SENDING).unlink(missing_ok=True)
+                if not self._plain:
+                    remote.WHOLE.add(self._path)
+                    (self._path / SENDING).unlink(missing_ok=True)
 
     def _left(self) -> int:
         return sum((self._path / file).stat().st_size - sent for file, sent in self._sent.items())
@@ -172,11 +174,12 @@ class Sending:
             _sign(self._there, token, self._silence, new=True)
         except FileExistsError:
             holder, allowed = _signed(self._there)
-            if holder not in (None, token) and (silent := self._there.age(LOCK)) < allowed:
-                raise InputError(
-                    f"{self._there.url} is being written by another specbench, heard of {silent:.0f} s ago",
-                    hint=f"wait for it or stop it; after {allowed / 60:.0f} min of silence its run can be resumed",
-                ) from None
+            with suppress(FileNotFoundError):  # it is free by now
+                if holder not in (None, token) and (silent := self._there.age(LOCK)) < allowed:
+                    raise InputError(
+                        f"{self._there.url} is being written by another specbench, heard of {silent:.0f} s ago",
+                        hint=f"wait for it or stop it; after {allowed / 60:.0f} min of silence its run can be resumed",
+                    ) from None
             _sign(self._there, token, self._silence)
         mine.write_text(token, encoding="ascii")
         return token

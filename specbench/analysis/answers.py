@@ -9,6 +9,7 @@ from contextlib import suppress
 from specbench.records import Generation, Prompt
 
 _LIMIT = 0.2  # seconds for a pattern on an answer: some never end
+_LITERAL = re.compile(r"(\\N\{[^}]*\}|\\.|\{(?:\d+|\d*,\d*)\})|\{", re.DOTALL)  # but for these, a brace is a brace
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -32,11 +33,16 @@ def judge(text: str, prompt: Prompt) -> bool | None:
         import regex  # noqa: PLC0415  only runs with finished answers need it
 
         with suppress(TimeoutError):
-            return check.pattern is not None and regex.search(check.pattern, text, timeout=_LIMIT) is not None
+            return check.pattern is not None and regex.search(plain(check.pattern), text, timeout=_LIMIT) is not None
         return None
     folded = text.casefold()
     wanted = all(part.casefold() in folded for part in check.all)
     return wanted and (not check.any or any(part.casefold() in folded for part in check.any))
+
+
+def plain(pattern: str) -> str:
+    """Python's pattern for the module regex, to which `{i}` and others are not text but likeness."""
+    return _LITERAL.sub(lambda found: found[1] or r"\{", pattern)
 
 
 def fenced(text: str, *languages: str) -> str:

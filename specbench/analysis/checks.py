@@ -219,12 +219,11 @@ def of_run(
 
 def of_replies(results: Iterable[Result]) -> Iterator[Note]:
     """Who wrote the answers that stand before later turns."""
-    if said := [r.answer for r in results if isinstance(r, Reply)]:
-        who, cut = (
-            ", ".join(dict.fromkeys(g.trial.contender for g in said)),
-            sum(g.stop_reason == "length" for g in said),
-        )
-        text = f"{len(said)} answers before later turns, {cut} of them cut off, are greedy ones of {who}"
+    each = {(r.target, r.answer.trial.prompt): r.answer for r in results if isinstance(r, Reply)}
+    if said := list(each.values()):
+        who = ", ".join(dict.fromkeys(g.trial.contender for g in said))
+        cut = sum(g.stop_reason == "length" for g in said)
+        text = f"answers before later turns: {len(said)}, {cut} of them cut off, all greedy and by {who}"
         yield note("ANSWERS_GENERATED", text, seen=said)
 
 

@@ -84,6 +84,11 @@ def make_plan(
     for part, profile in per_engine(runfile, chosen, facts):
         more, less = contenders(part, profile=profile, facts=facts, context_sizes=sizes, of_several=len(chosen) > 1)
         found, left_out = (*found, *more), {**left_out, **less}
+    if any(prompt.after for prompt in selected) and (dice := [c.name for c in found if c.synthetic]):
+        raise InputError(
+            f"{dice[0]} accepts drafts by dice: its garbage could be the answer before the later turns of {suite.name}",
+            hint="leave it out, or take a suite without open answers",
+        )
     slow = {model for model, known in facts.items() if known.file_bytes > _SLOW_TO_LOAD}
     blocks = [*_measured(job, found, slow)]
     if runfile.budget is None:

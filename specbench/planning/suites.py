@@ -142,7 +142,10 @@ def select(
     tags: Iterable[str] | None = None,
     limit: int | None = None,
 ) -> tuple[Prompt, ...]:
-    """The prompts of `categories` that have all of `tags`, at most `limit` of each category, in the suite's order."""
+    """The prompts of `categories` that have all of `tags`, in the suite's order.
+
+    At most `limit` of each category; a conversation counts once, with all of its turns.
+    """
     names = {category.name for category in suite.categories}
     known_tags = {tag for prompt in suite.prompts for tag in prompt.tags}
     wanted, marks = (None if categories is None else set(categories)), set(tags or ())
@@ -154,8 +157,9 @@ def select(
     chosen: list[Prompt] = []
     for prompt in suite.prompts:
         fits = (wanted is None or prompt.category in wanted) and marks <= set(prompt.tags)
-        if fits and (limit is None or taken[prompt.category] < limit):
-            taken[prompt.category] += 1
+        goes_on = bool(chosen) and prompt.after == chosen[-1].id
+        if fits and (goes_on or limit is None or taken[prompt.category] < limit):
+            taken[prompt.category] += not goes_on
             chosen.append(prompt)
     if not chosen:
         raise InputError(f"no prompt of suite {suite.name} has all of the tags", hint="ask for fewer tags")

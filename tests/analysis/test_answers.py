@@ -1,5 +1,11 @@
+import re
+import warnings
+
 import pytest
+import regex
 from analysis.synthetic import generation, plan, prompt
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from specbench.analysis import answers
 from specbench.analysis.comparison import compare
@@ -67,6 +73,27 @@ def test_a_pattern_is_searched_anywhere() -> None:
     check = Check(kind="regex", pattern=r"\b42\b")
     assert answers.judge("so the answer is 42.", prompt("reasoning-0", check=check))
     assert not answers.judge("421", prompt("reasoning-0", check=check))
+
+
+@given(
+    pattern=st.lists(
+        st.sampled_from([*"abis{}[]()^|.*+?,-01\\", "{i}", "{s}", "\\{", "{1}", "{0,1}", "(?:"]), max_size=9
+    ),
+    text=st.text("abis{}01,-", max_size=8),
+)
+@example([*"x_{i}"], "x_")
+@example([*"a{,}"], "b")
+@example(["\\N{DIGIT ONE}"], "1")
+@example([*"[{i}]{i}"], "i")
+def test_a_pattern_means_what_it_means_to_python(pattern: list[str], text: str) -> None:
+    asked = "".join(pattern)
+    with warnings.catch_warnings(action="error"):
+        try:
+            wanted = re.search(asked, text) is not None
+        except (re.error, FutureWarning, DeprecationWarning):  # a suite with it is refused
+            assume(False)
+            return
+    assert (regex.search(answers.plain(asked), text) is not None) == wanted
 
 
 def test_a_prompt_without_a_check_is_not_judged() -> None:

@@ -2,14 +2,17 @@
 
 import csv
 import tomllib
+from dataclasses import replace
 from math import exp, log
 from random import Random
 
 import pytest
-from hypothesis import given
+from analysis.synthetic import counts, drafted, generation, plan
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from specbench import datafiles, prediction
+from specbench.analysis.comparison import compare
 from specbench.analysis.prediction import (
     LEAST,
     Prediction,
@@ -164,3 +167,15 @@ def test_a_curve_is_read_between_its_points_and_never_beyond() -> None:
     costs = [cost(1, 1.0), cost(4, 1.5), cost(8, 2.5)]
     at = {n: on_curve(costs, drafting=0.5, tokens_per_round=4.0, draft_tokens=n) for n in (3, 5, 7, 8)}
     assert [None if p is None else p.value for p in at.values()] == [2.0, 4 / 2.5, pytest.approx(4 / 3), None]
+
+
+@given(st.integers(1, 60).flatmap(lambda rounds: st.tuples(st.just(rounds), st.integers(0, 4 * rounds))))
+@example((24, 0))  # what was asked for counts
+def test_what_is_drafted_in_every_round_is_read_at_the_longest_measured_point(made: tuple[int, int]) -> None:
+    rounds, accepted = made  # of four drafted tokens each
+    emitted = 1 + rounds + accepted
+    told = counts(4 * rounds, accepted, emitted=emitted, drafted_steps=rounds)
+    results = [generation("base", "code-0"), drafted("code-0", counts=told, output_tokens=emitted, draft_seconds=0.1)]
+    row = next(r for r in compare(plan(results), results).rows if r.contender == "draft")
+    costs = [Cost(positions=n, seconds=1.0, cost=Estimate(1.0, None, None, 9), requests=9, spoilt=0) for n in (1, 5)]
+    assert prediction._guess(replace(row, axes={"draft_tokens_max": 4}), costs) is not None

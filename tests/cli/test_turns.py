@@ -46,7 +46,7 @@ def test_both_turns_are_measured_and_a_resumed_run_keeps_the_answers_between_the
     (folder,) = (tmp_path / "results").glob("*")
     done = specbench(tmp_path, "run", "--resume", str(folder), "--results", "results")
     assert done.returncode == 0, done.stderr
-    assert "2 answers before later turns" in done.stdout
+    assert "answers before later turns: 2" in done.stdout
     found = records(tmp_path)
     replies = {r["answer"]["trial"]["prompt"]: r["answer"] for r in found if r["kind"] == "reply"}
     assert sorted(replies) == ["math-111", "writing-81"]

@@ -9,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning.test_plan import PROFILES, facts
 from planning.test_suites import HEAD, SUITE, faults, prompt
+from pydantic import ValidationError
 
 from specbench.analysis.comparison import compare
 from specbench.analysis.conditions import Measured, differences, same_output
 from specbench.analysis.sides import Place, sides
 from specbench.conversation import turns
+from specbench.errors import InputError
 from specbench.planning.extent import extent
 from specbench.planning.placement import units
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
-from specbench.planning.suites import Suite, parse_suite
+from specbench.planning.suites import Suite, parse_suite, select
 from specbench.records import Generation, Message, Plan, Prompt, Reply, from_json, to_json
 
 OPEN = '{ role = "assistant" }'
@@ -103,6 +105,32 @@ def test_contenders_of_a_target_stay_on_one_machine_where_they_share_answers() -
     assert len(units(planned(suite(said("user", "a")), **family))) == 2
 
 
+def test_a_limit_counts_conversations_and_takes_all_of_their_turns() -> None:
+    talks = [
+        prompt(f"messages = [{said('user', 'a')}, {OPEN}, {said('user', 'b')}]").replace("talk-a", f"talk-{n}")
+        for n in "xyz"
+    ]
+    made = parse_suite({"suite.toml": SUITE, "talk.toml": HEAD + "\n".join(talks)})
+    taken = {n: [p.id for p in select(made, limit=n)] for n in (1, 2)}
+    assert taken == {1: ["talk-x", "talk-x/2"], 2: ["talk-x", "talk-x/2", "talk-y", "talk-y/2"]}
+    assert [p.id for p in select(made, tags=["turn-2"], limit=2)] == ["talk-x/2", "talk-y/2"]
+
+
+def test_who_accepts_by_dice_does_not_write_what_others_read() -> None:
+    asked = {"methods": ["none", "draft-model"], "targets": [{"model": "big.gguf", "drafters": "small.gguf"}]}
+    known = {"big.gguf": facts("big.gguf"), "small.gguf": facts("small.gguf")}
+    runfile = validate_runfile({"engine": "own", **asked, "engine_args": ["--spec-synth-rates=0.5"]})
+    with pytest.raises(InputError, match="accepts drafts by dice"):
+        make_plan(runfile, suite=THREE, profiles=PROFILES, facts=known, version="0")
+
+
+@pytest.mark.parametrize("after", ["talk-a/2", "nothing"])
+def test_a_plan_whose_turns_go_round_in_a_circle_or_begin_nowhere_is_damaged(after: str) -> None:
+    data = to_json(planned(THREE)).replace(b'"after":"talk-a"', f'"after":"{after}"'.encode())
+    with pytest.raises(ValidationError, match=f"talk-a/2 comes after {after}, which is not before it"):
+        from_json(Plan, data)
+
+
 # ------------------------------------------------------------------------------- synthetic records from here on
 
 
@@ -144,4 +172,4 @@ def test_other_answers_before_later_turns_are_a_difference_that_is_told() -> Non
 def test_a_note_says_who_wrote_the_answers_and_how_many_were_cut_off() -> None:
     made = run("a", "1")
     (note,) = (n for n in compare(made.plan, made.results).notes if n.code == "ANSWERS_GENERATED")
-    assert note.message == "1 answers before later turns, 1 of them cut off, are greedy ones of base"
+    assert note.message == "answers before later turns: 1, 1 of them cut off, all greedy and by base"

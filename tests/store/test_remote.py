@@ -16,7 +16,7 @@ from analysis.synthetic import drafted, generation, machine, opening, plan
 from cli.test_compare import Done, specbench
 from store.storage_server import SECRET, Line, environment, line, only_reading, server
 
-from specbench import api, pipeline, remote, sending, store
+from specbench import api, pipeline, remote, sending, store, upkeep
 from specbench.cli import console
 from specbench.errors import InputError, UnavailableError
 from specbench.hardware.detect import detect
@@ -61,6 +61,7 @@ class Place:
 def forget() -> None:
     """What a new process would bring again."""
     remote.OWN.clear()
+    remote.WHOLE.clear()
 
 
 @pytest.fixture
@@ -302,6 +303,14 @@ def spoil(where: remote.Storage, name: str) -> None:
     where.put(name, where.get([name])[name][::-1])
 
 
+def test_verify_tells_of_two_writers_though_every_trial_is_there(at: Place) -> None:
+    folder = measure(at, WHOLE)
+    there = remote.storage(f"{at.url}/runs/{folder.path.name}")
+    line = to_json(WHOLE[0]) + b"\n"
+    there.put(f"trials-{0:015d}-{remote.digest(line)}.jsonl", line)
+    assert any("two have written" in fault for fault in upkeep.faults(folder.path))
+
+
 def test_verify_reads_what_lies_at_the_url_and_leaves_the_sound_copy_alone(at: Place) -> None:
     folder = measure(at, list(WHOLE))
     url = f"{at.url}/runs/{folder.path.name}"
@@ -528,6 +537,50 @@ def test_the_silence_of_a_writer_is_measured_by_the_clock_of_the_storage(at: Pla
         store.resume(path).close()
     assert not [name for name in there.sizes() if "lock" in name]
     folder.close()
+
+
+def test_what_measures_a_silence_is_no_file_of_the_run_and_a_lock_that_is_freed_meanwhile_is_free(
+    at: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = measure(at, WHOLE[:4], close=False)
+    at.move("elsewhere")
+    there, path = remote.storage(f"{at.url}/runs/{folder.path.name}"), at.results() / folder.path.name
+    whole = remote.Storage.age
+
+    def others_look(self: remote.Storage, name: str) -> float:
+        with monkeypatch.context() as inner:
+            modified = type(there._fs).modified
+
+            def seen(*words: object) -> object:
+                remote.fetch(path)
+                return modified(*words)
+
+            inner.setattr(type(there._fs), "modified", seen)
+            return whole(self, name)
+
+    monkeypatch.setattr(remote.Storage, "age", others_look)
+    with pytest.raises(InputError, match=r"heard of \d+ s ago"):
+        store.resume(path)
+    assert [file.name for file in at.results().glob("*/lock?*")] == []
+
+    def freed(self: remote.Storage, name: str) -> float:
+        self.delete(name)
+        return whole(self, name)
+
+    monkeypatch.setattr(remote.Storage, "age", freed)
+    with store.resume(path) as again:
+        assert len(again.done) == 4
+    assert not [name for name in there.sizes() if "lock" in name]
+    folder.close()
+
+
+def test_a_run_that_was_sent_is_reported_when_its_url_is_out_of_reach(at: Place) -> None:
+    folder = measure(at, WHOLE)
+    at.wire.cut = True
+    assert len(store.done(store.read(folder.path))) == len(WHOLE)
+    forget()
+    with pytest.raises(UnavailableError):
+        store.read(folder.path)
 
 
 def test_a_lock_that_cannot_be_read_counts_as_held(at: Place) -> None:
