@@ -22,7 +22,6 @@ from specbench.untrusted import decoded, understood
 
 APPENDED = (OPENINGS, TELEMETRY, TRIALS)
 AGAIN = {TRIALS: "; `specbench run --resume` measures again what is missing"}  # by file: what helps against damage
-GAP = "segments before it are missing"
 SENDING = "sending"  # the writer's mark in the copy: it has lines that are perhaps not sent
 ROWS = ".rows"  # beside the runs: a small object each with what a list shows
 WHOLE: set[Path] = set()  # copies that this process wrote and sent: they do where the URL cannot be reached any more
@@ -220,7 +219,9 @@ def segments(there: Storage, path: Path, sizes: Mapping[str, int]) -> tuple[byte
             wrong.append(f"{name} is torn and left out{AGAIN.get(path.name, '')}")
             continue
         if begin != end:
-            wrong.append(f"{name}: {GAP if begin > end else 'two have written to this run'}")
+            wrong.append(
+                f"{name}: {'segments before it are missing' if begin > end else 'two have written to this run'}"
+            )
         whole.append(known[name])
         end = begin + len(known[name])
     return b"".join(whole), wrong
