@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import psutil
-from rich.console import Console
 
 from specbench import api, history, pipeline
 from specbench.analysis.regression import Regression
-from specbench.cli.sections import draw
+from specbench.cli.sections import show
 from specbench.planning.runfile import RunFile, validate_runfile
 from specbench.report.regression import sections
 
@@ -98,8 +97,7 @@ def main() -> int:
     again, slowed = measure(asked.llama_server, rounds=asked.rounds, prompts=asked.prompts, share=asked.share)
     for title, found in (("base against its like", again), (f"base against {asked.share:.0%} slower", slowed)):
         print(f"\n{title}: exit status {found.exit_status}\n")
-        for section in sections(found):
-            draw(Console(width=160), section)
+        show(sections(found))
     return int((again.exit_status, slowed.exit_status) != (0, 1))
 
 
