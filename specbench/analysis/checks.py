@@ -183,6 +183,10 @@ def of_pair(
     if mixed := [m for m, b in pairs if m.trial.ignore_eos != b.trial.ignore_eos]:
         text = f"in {len(mixed)} of {n} trials one side has a fixed output length, the other stops by itself"
         yield note("CONFIGURATION_MISMATCH", text, contender=name, seen=mixed)
+    alike = contender.engine == baseline.engine and contender.template == baseline.template
+    if alike and (apart := [m for m, b in pairs if m.prompt_sha256 != b.prompt_sha256]):
+        text = f"{len(apart)} of {n} prompts had another text than the baseline's (a chat template can hold the date)"
+        yield note("CONFIGURATION_MISMATCH", text, contender=name, seen=apart)
     gap = max((abs(m.started - b.started) for m, b in pairs), default=0)
     if gap > _STALE:
         yield note("BASELINE_STALE", f"the baseline was measured up to {gap / 3600:.0f} hours apart", contender=name)

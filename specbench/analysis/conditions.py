@@ -50,7 +50,7 @@ def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Diffe
         one, other = (side.get((kind, what), set()) for side in sides)
         if one != other or (kind is not None and len(one) > 1):
             listed.append(Difference(kind, what, _shown(one, other), _shown(other, one)))
-    return listed
+    return [*listed, *_rendered(base, new)]
 
 
 def _shown(mine: set[str], theirs: set[str]) -> str:
@@ -120,6 +120,24 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
                 yield None, f"flags of {c.name}", word.rpartition("/")[2] if word.startswith("/") else word
 
 
+def _rendered(base: Sequence[Measured], new: Sequence[Measured]) -> Iterator[Difference]:
+    """Whether the engines got the same text for the same prompts: a chat template can hold the date."""
+    sides: list[dict[tuple[str, str, int | None], set[str]]] = []
+    for side in (base, new):
+        found = defaultdict(set)
+        for run in side:
+            later = {p.id for p in run.plan.prompts if p.after}  # `_answers` tells of these
+            for r in run.results:
+                if r.kind == "generation" and r.trial.role == "measured" and r.trial.prompt not in later:
+                    found[r.trial.contender, r.trial.prompt, r.trial.fill].add(r.prompt_sha256)
+        sides.append(found)
+    shared = sides[0].keys() & sides[1].keys()
+    if other := sorted((key for key in shared if sides[0][key] != sides[1][key]), key=str):
+        marks = (hashlib.sha256(repr([sorted(side[key]) for key in other]).encode()).hexdigest()[:12] for side in sides)
+        count, of = (len({prompt for _, prompt, _ in keys}) for keys in (other, shared))
+        yield Difference(None, f"text of {count} of {of} prompts as the engine got it (SHA-256)", *marks)
+
+
 def _answers(run: Measured) -> str | None:
     """Of all that stand before later turns; turns with other ones are not compared (`sides.trials_by_place`)."""
     said = sorted({(r.target, r.answer.trial.prompt, r.answer.text) for r in run.results if isinstance(r, Reply)})
@@ -127,15 +145,14 @@ def _answers(run: Measured) -> str | None:
 
 
 def same_output(base: Sequence[Measured], new: Sequence[Measured]) -> tuple[int, int]:
-    """Greedy outputs of the first run of each side that are the same, and how many were compared."""
+    """Greedy outputs for the same text, in the first run of each side, that are the same, and how many there are."""
     sides = [
         {
-            (r.trial.id, r.prompt_sha256 if r.trial.prompt in later else None): r.output_ids
+            (r.trial.id, r.prompt_sha256): r.output_ids
             for r in side[0].results
             if isinstance(r, Generation) and r.trial.temperature == 0 and r.trial.role == "measured"
         }
         for side in (base, new)
-        for later in [{p.id for p in side[0].plan.prompts if p.after}]
     ]
     shared = [key for key, ids in sides[0].items() if ids is not None and sides[1].get(key) is not None]
     return sum(sides[0][key] == sides[1][key] for key in shared), len(shared)

@@ -213,6 +213,13 @@ def test_trials_that_a_late_resume_measured_are_noted_even_when_others_are_from_
     assert notes(*trials, drafted(last, started=1_100_000.0), again, clean=False) == []
 
 
+def test_prompts_that_reached_the_engine_as_another_text_than_the_baselines_are_noted() -> None:
+    trials = [g for p in PROMPTS[1:] for g in (generation("base", p), drafted(p))]
+    apart = generation("base", PROMPTS[0]), drafted(PROMPTS[0], prompt_sha256="2" * 64)
+    found = only(*trials, *apart, clean=False)
+    assert (found.code, found.contender, found.prompts) == ("CONFIGURATION_MISMATCH", "draft", (PROMPTS[0],))
+
+
 def test_a_missed_context_fill_is_noted() -> None:
     exact, short = (drafted(p, fill=2000, prompt_tokens=n) for p, n in zip(PROMPTS, (1961, 1950), strict=False))
     found = {n.code: n.message for n in notes(exact, short, clean=False)}

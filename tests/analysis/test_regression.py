@@ -227,6 +227,27 @@ def test_what_else_differs_is_listed_and_does_not_refuse() -> None:
     assert told == [("driver", "—", "2")]
 
 
+def test_another_text_of_the_same_prompts_is_listed_and_its_outputs_are_not_called_different() -> None:
+    old, new = side("base", PACE), side("new", PACE)
+
+    def next_day(r: Measured) -> Measured:  # the chat template holds the date
+        first = min(g.trial.prompt for g in r.results if isinstance(g, Generation))
+        dated = [
+            replace(g, prompt_sha256="2" * 64, output_ids=(1, 2, 3))
+            if isinstance(g, Generation) and g.trial.prompt == first
+            else g
+            for g in r.results
+        ]
+        return replace(r, results=dated)
+
+    found = regression(old, [next_day(r) for r in new])
+    prompts = len({g.trial.prompt for g in old[0].results if isinstance(g, Generation)})
+    assert [d.what for d in found.differences] == [f"text of 1 of {prompts} prompts as the engine got it (SHA-256)"]
+    same = [note for note in found.notes if "greedy outputs" in note]
+    assert all(note.split()[0] == note.split()[2] for note in same)
+    assert set(verdicts(found)) == set(verdicts(regression(old, new)))
+
+
 def test_sides_that_were_not_measured_in_turns_are_one_session_each_and_decide_nothing() -> None:
     old, new = side("base", PACE), side("new", PACE, plain=2)
     assert not any("session" in note for note in regression(old, new).notes)
@@ -393,6 +414,20 @@ def test_a_recorded_engine_stopped_for_8_per_cent_of_the_time_is_inconclusive_wh
     assert all(c.change is not None and c.change < 0 for c in found.changes)
     assert all(c.floor is not None and c.floor > 0.08 for c in found.changes)
     assert "find a quieter machine" in found.gates[0].where[0]
+
+
+def test_a_recorded_engine_stopped_for_8_per_cent_of_the_time_is_caught_and_its_like_is_not() -> None:
+    base = recorded("base")
+    found = regression(base, recorded("slowed"), gates=GATES[:1])
+    assert found.exit_status == 1
+    assert {key for key, verdict in verdicts(found).items() if verdict == "slower"} >= {
+        ("none", None),
+        ("draft-model", None),
+    }
+    assert all((c.cause or "").startswith("plain steps") for c in found.changes if c.verdict == "slower")
+    alike = regression(base, recorded("again"), gates=GATES)
+    assert claims(alike) == []
+    assert alike.exit_status == 5
 
 
 def test_recorded_counts_are_the_same_however_busy_the_machine_is() -> None:
