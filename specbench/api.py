@@ -26,7 +26,8 @@ _FACTS = (
     "prefill_seconds", "decode_seconds", "draft_seconds", "first_token", "last_token", "total", "stop_reason",
 )  # fmt: skip
 _RUN = ("run", "target", "engine", "method", "synthetic")
-EXPORTS = ("csv", "parquet", "llama-bench", "aiperf", "pyperf", "asv")
+EXPORTS = ("csv", "parquet", "llama-bench", "aiperf", "pyperf")
+_SPEEDLESS = "trials without a speed of their own are not in it"
 _COUNTS = ("emitted", "drafted", "accepted", "verification_steps", "drafted_steps")
 _COLUMNS = [*dict.fromkeys((*_RUN, *_TRIAL, *_FACTS, *_COUNTS, *METRICS, "failure"))]  # first_token is in two
 
@@ -74,20 +75,40 @@ def export(run: str | Path, form: str, *, results: str | Path = "results") -> tu
             return table.to_parquet(index=False), None
         except ImportError as error:
             raise UnavailableError("pyarrow is not installed", hint="pip install 'specbench[sql]'") from error
+    if form == "asv":
+        raise InputError("asv reads a folder, not a file", hint="--output DIR, the results_dir of asv.conf.json")
     if form not in EXPORTS:
-        raise InputError(f"there is no format {form!r}", hint=did_you_mean(form, EXPORTS))
+        raise InputError(f"there is no format {form!r}", hint=did_you_mean(form, [*EXPORTS, "asv"]))
     (path,) = history.find([place(run)], results=place(results))[:1]
     measured = store.read(path)
-    if form in ("pyperf", "asv"):
-        write = for_benchmarks.pyperf if form == "pyperf" else for_benchmarks.asv
-        text, lacking = write(measured.plan, measured.machine, measured.results)
-        return text.encode(), f"{lacking} trials without a speed of their own are not in it" if lacking else None
+    if form == "pyperf":
+        text, lacking = for_benchmarks.pyperf(measured.plan, measured.machine, measured.results)
+        return text.encode(), f"{lacking} {_SPEEDLESS}" if lacking else None
     if form == "llama-bench":
         text, others = for_peers.llama_bench(measured.plan, measured.machine, measured.results)
         said = f"{others} contenders that draft, or are not llama.cpp, are not in it"
         return text.encode(), said if others else None
     text, lacking = for_peers.acceptance_records(measured.plan, measured.results)
     return text.encode(), f"{lacking} trials lack counts by position and are not in it" if lacking else None
+
+
+def export_asv(
+    run: str | Path, folder: Path, *, commit: str | None = None, results: str | Path = "results"
+) -> str | None:
+    """A run's trials into asv's `results_dir`, for the engine's `commit` in full; and what is not in it."""
+    (path,) = history.find([place(run)], results=place(results))[:1]
+    measured = store.read(path)
+    benchmarks = folder / "benchmarks.json"
+    files, lacking = for_benchmarks.asv(
+        measured.plan,
+        measured.machine,
+        measured.results,
+        commit=commit,
+        known=benchmarks.read_bytes() if benchmarks.is_file() else None,
+    )
+    for name, text in files.items():
+        pipeline.write(folder / name, text.encode())
+    return f"{lacking} {_SPEEDLESS}" if lacking else None
 
 
 def compare(

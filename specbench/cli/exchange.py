@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from specbench.cli import options as o
+from specbench.errors import InputError
 from specbench.remote import shown
 from specbench.units import printable
 
@@ -36,6 +37,7 @@ def export(
     *,
     format_: o.ExportFormat = "csv",
     output: o.Output = None,
+    commit: o.EngineCommit = None,
     lake: o.Lake = None,
     results: o.Results = Path("results"),
 ) -> None:
@@ -51,9 +53,17 @@ def export(
     from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
 
-    content, left_out = api.export(flags.run_folder(run, results=results), format_, results=results)
+    path = flags.run_folder(run, results=results)
+    if commit is not None and format_ != "asv":
+        raise InputError("--commit belongs to --format asv", hint="leave it out")
+    if format_ == "asv" and output is not None:
+        content, left_out = None, api.export_asv(path, output, commit=commit, results=results)
+    else:
+        content, left_out = api.export(path, format_, results=results)
     if left_out:
         print(left_out, file=sys.stderr)
+    if content is None:
+        return
     if output is not None:
         pipeline.write(output, content)
     else:

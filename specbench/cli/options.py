@@ -226,6 +226,7 @@ AnswerTokens = Annotated[int, _option("--output-tokens", "-o", text="Length of e
 ExportFormat = Annotated[
     str, _option("--format", "-f", text="csv, parquet, llama-bench, aiperf, pyperf or asv.", metavar="NAME")
 ]
+EngineCommit = Annotated[str | None, _option("--commit", text="With asv: the engine's commit in full.", metavar="HASH")]
 Lake = Annotated[Path | None, _at("--lake", text="Write RUN, or all runs, to a Parquet dataset.", metavar="DIR")]
 Buy = Annotated[bool, _option("--buy", text="What machines of a price list do with --model, and what that costs.")]
 Dollars = Annotated[float | None, _option("--budget", text="With --buy: dollars at most.", metavar="DOLLARS")]

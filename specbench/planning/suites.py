@@ -18,6 +18,7 @@ from specbench.records import Check, Message, Passages, Prompt
 from specbench.untrusted import toml
 
 _SUITE, _PASSAGES = "suite.toml", "passages.toml"
+_SHOWN, _LISTED = 60, 10  # characters of a name, and unknown names
 
 
 @dataclass(frozen=True)
@@ -282,14 +283,18 @@ def _passages_faults(values: dict[str, Any]) -> list[str]:
     if not table.document:
         wrong.append(f"{_PASSAGES}: there is no document")
     wrong += [f"{_PASSAGES}: slot {name!r} is empty" for name, words in table.slots.items() if not words]
+    unknown: dict[str, str] = {}  # where each is first
     for document in table.document:
+        title = document.title[:_SHOWN]
         if not document.frames:
-            wrong.append(f"{_PASSAGES}: {document.title!r} has no frames")
+            wrong.append(f"{_PASSAGES}: {title!r} has no frames")
         for frame in (document.title, *document.frames):
-            wrong += [
-                f"{_PASSAGES}: {document.title!r}: unknown placeholder {{{name}}}: "
-                + faults.did_you_mean(name, [*table.slots, *passages.BUILT_IN])
-                for name in passages.placeholders(frame)
-                if name not in table.slots
-            ]
+            unknown |= {
+                name: title for name in passages.placeholders(frame) if name not in table.slots and name not in unknown
+            }
+    for name, title in [*unknown.items()][:_LISTED]:
+        known = faults.did_you_mean(name, [*table.slots, *passages.BUILT_IN])
+        wrong.append(f"{_PASSAGES}: {title!r}: unknown placeholder {{{name[:_SHOWN]}}}: {known}")
+    if len(unknown) > _LISTED:
+        wrong.append(f"{_PASSAGES}: and {len(unknown) - _LISTED} more unknown placeholders")
     return wrong

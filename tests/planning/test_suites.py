@@ -63,6 +63,15 @@ def test_every_fault_of_every_file_is_reported_at_once_with_its_place() -> None:
     assert "extra.toml" in message
 
 
+def test_a_hundred_thousand_unknown_placeholders_are_a_short_message() -> None:
+    """Each was told with the whole frame: a file of 200 kB took all memory there is."""
+    many = "".join(f"{{x{number}}}" for number in range(100_000))
+    message = faults(talk=HEAD + prompt('user = "u"'), passages=PASSAGES.replace("{person}", many))
+    assert "unknown placeholder {x0}: known: " in message
+    assert "and 99990 more unknown placeholders" in message
+    assert len(message) < 3_000
+
+
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
