@@ -8,6 +8,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_tran
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticSerializationError
+from pydantic_core import to_json as written
+
+from specbench.untrusted import unicode
 
 SCHEMA_VERSION: Final = 2
 
@@ -482,8 +486,12 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def to_json(record: Any, *, indent: int | None = None) -> bytes:
-    """A record as JSON."""
-    return adapter(type(record)).dump_json(record, indent=indent)
+    """A record as JSON; what is no Unicode, as in the names of some files, becomes U+FFFD."""
+    kind = adapter(type(record))
+    try:
+        return kind.dump_json(record, indent=indent)
+    except PydanticSerializationError:
+        return written(unicode(kind.dump_python(record)), indent=indent, inf_nan_mode="strings")
 
 
 def from_json(kind: type[_T], data: bytes) -> _T:

@@ -4,13 +4,14 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from specbench.errors import InputError
 
 MISFITS = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # Tomllib's time grows with the square of the parts of a key; nobody nests tables so deeply.
 _LONG_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){100}")
 
@@ -34,17 +35,31 @@ def toml(text: str) -> dict[str, Any]:
         raise tomllib.TOMLDecodeError(str(error) or "nested too deeply") from error
 
 
-def decoded(text: str | bytes) -> Any:
-    """The JSON value. ValueError where it is none; NaN, infinities and what no float holds are not JSON."""
-    try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
-def _finite(text: str) -> float:
-    return value if math.isfinite(value := float(text)) else _no_number(text)
+def decoded(text: str | bytes, *, constant: Callable[[str], Any] = _no_number) -> Any:
+    """The JSON value. ValueError where it is none; NaN, infinities and what no float holds are not JSON.
+
+    `constant` makes something else of these. Halves of surrogate pairs become U+FFFD.
+    """
+
+    def finite(number: str) -> Any:
+        return value if math.isfinite(value := float(number)) else constant(number)
+
+    try:
+        value = json.loads(text, parse_constant=constant, parse_float=finite)
+        escaped = _SURROGATE.search(text if isinstance(text, str) else text.decode("latin-1"))
+        return unicode(value) if escaped else value
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def unicode(value: Any) -> Any:
+    """The same with U+FFFD for halves of surrogate pairs, which UTF-8 cannot hold: cut texts, odd file names."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {unicode(key): unicode(one) for key, one in value.items()}
+    return [unicode(one) for one in value] if isinstance(value, list | tuple) else value

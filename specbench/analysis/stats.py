@@ -77,8 +77,9 @@ def ratio_of_sums(
         return Estimate(value, None, None, n, "not asked for")
     if n < MINIMUM:
         return _refused(value, n)
-    without = (above.sum() - above) / (below.sum() - below)
-    if share and 0 <= value <= 1:  # what is none was counted wrong
+    rest = below.sum() - below
+    without = (above.sum() - above) / rest if rest.min() > 0 else np.zeros(n)
+    if share and 0 <= value <= 1 and rest.min() > 0:  # what is no share was counted wrong
         return Estimate(value, *_beta_interval(value, float(below.sum()), _jackknife(without), n, looks), n)
     if without.min() <= 0:
         return Estimate(value, None, None, n, "a prompt alone makes the sum")

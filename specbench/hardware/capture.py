@@ -12,7 +12,7 @@ from typing import Any
 from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Missing, Source
-from specbench.untrusted import MISFITS
+from specbench.untrusted import MISFITS, decoded
 
 _READINGS = "readings.json"
 _LARGEST = 64 * 2**20
@@ -57,7 +57,7 @@ def read(path: Path) -> Source:
                     continue
                 text = file.read().decode()
                 if member.name == _READINGS:
-                    answers = json.loads(text).items()
+                    answers = decoded(text).items()
                     recorded |= {k: Missing(v["missing"]) if "missing" in v else v["value"] for k, v in answers}
                 else:
                     recorded[f"file {member.name.removeprefix('root/')}"] = text

@@ -12,6 +12,7 @@ from specbench.errors import InputError, UnavailableError
 from specbench.models import gguf, micro, micro_folders, safetensors
 from specbench.models.discovery import hub_cache
 from specbench.models.facts import ModelFacts
+from specbench.untrusted import unicode
 
 _BY_QUANT = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<quant>[\w.-]+)")
 _BY_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+\.gguf)")
@@ -25,6 +26,8 @@ def find(name: str, *, environment: Mapping[str, str], home: Path, form: str = "
         made = micro.model_file if form == "gguf" else micro_folders.model_folder
         return made(name, weights=datafiles.path("micro/weights"), cache=datafiles.cache_folder())
     path = Path(name).expanduser().absolute()
+    if unicode(str(path)) != str(path):
+        raise InputError(f"the path {path} is not UTF-8, as what is recorded of it must be", hint="rename it")
     reference = _BY_QUANT.fullmatch(name) or _BY_FILE.fullmatch(name)
     if reference is None or path.exists() or Path(name).parent.is_dir():
         return path

@@ -1,7 +1,6 @@
 """A folder in Hugging Face's layout: config.json, safetensors headers, tokenizer. No weights are read."""
 
 import hashlib
-import json
 import re
 import struct
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from specbench.errors import InputError
 from specbench.models import kv as kv_cache
 from specbench.models.facts import DrafterKind, ModelFacts, Role, Weight, elements_by_type, head_quant, read_bytes
 from specbench.models.gguf import refuse_pointer
-from specbench.untrusted import understood
+from specbench.untrusted import decoded, understood
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _BITS = {"F64": 64, "I64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16}  # others have 8
@@ -125,7 +124,7 @@ def _header(file: Path) -> dict[str, Any]:
             if len(start) < struct.calcsize("<Q") or length > _LONGEST_HEADER:
                 raise InputError(f"{file} is not a safetensors file", hint="download it again")
             opened.seek(8)
-            header = json.loads(opened.read(length)) if 8 + length <= size else None
+            header = decoded(opened.read(length)) if 8 + length <= size else None
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}", hint="check its permissions") from error
     except ValueError as error:
@@ -214,7 +213,7 @@ def _json(file: Path, *, hint: str) -> dict[str, Any]:
     try:
         data = file.read_bytes()
         refuse_pointer(file, data)
-        found = json.loads(data)
+        found = decoded(data, constant=float)  # some configurations have infinite limits
     except FileNotFoundError as error:
         raise InputError(f"{file.parent} has no {file.name}", hint=hint) from error
     except OSError as error:

@@ -2,11 +2,11 @@
 
 import csv
 import io
-import json
 import re
 from typing import Any, NoReturn
 
 from specbench.errors import InputError
+from specbench.untrusted import decoded
 
 _INSERT = re.compile(r"INSERT INTO \w+ \(([^()]*)\) VALUES \(((?:[^'()]|'[^']{0,4000}')*+)\);")
 _VALUE = re.compile(r"'((?:[^']|'')*)'|([^',\s]+)")
@@ -37,8 +37,8 @@ def decode(data: bytes) -> Any:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
+        return decoded(text, constant=lambda _: None)
+    except ValueError as error:
         lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) > 1 and lines[0].rstrip().endswith("}") and lines[0] != text:
             return [_json(line) for line in lines]

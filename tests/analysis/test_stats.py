@@ -62,6 +62,13 @@ def test_fewer_than_five_prompts_give_a_value_and_a_reason_but_no_interval() -> 
     assert found.reason == "need >= 5 prompts for an interval at 95 %, there are 3"
 
 
+def test_a_prompt_that_is_the_whole_sum_leaves_no_interval() -> None:
+    tiny = [(0.0, 5e-324)] * 5
+    for share in (False, True):
+        found = stats.ratio_of_sums([(0.5, 1.0), *tiny], share=share)
+        assert found == Estimate(0.5, None, None, 6, "a prompt alone makes the sum")
+
+
 def test_nothing_has_no_mean() -> None:
     assert stats.geometric_mean([]) is None
     assert stats.ratio_of_sums([(0, 0), (1, 0)]) is None

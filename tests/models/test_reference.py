@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_models as tiny
 
-from specbench.errors import UnavailableError
+from specbench.errors import InputError, UnavailableError
 from specbench.models import reference
 from specbench.models.reference import _chosen
 
@@ -48,6 +48,11 @@ def test_paths_stay_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     tiny.write(tmp_path / "a" / "b" / "c.gguf")
     for name in ("a/b/c.gguf", "a/b/missing.gguf", "missing.gguf", str(tmp_path / "x.gguf")):
         assert find(name, tmp_path) == tmp_path / name
+
+
+def test_a_path_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not UTF-8"):
+        reference.find("a\udcff.gguf", environment={}, home=tmp_path)
 
 
 def test_a_named_quant_is_a_word_of_the_name() -> None:

@@ -1,0 +1,44 @@
+"""JSON of others, and names of files, may hold halves of surrogate pairs, which UTF-8 cannot hold."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from analysis.synthetic import generation, machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specbench.records import Generation, Machine, from_json, to_json
+from specbench.untrusted import decoded, unicode
+
+TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\ud800\udbff\udc00\udfff\udcff")))
+VALUES = st.recursive(
+    st.one_of(TEXT, st.none(), st.integers(-9, 9)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXT, inner)),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
+def test_whatever_is_decoded_is_utf_8_and_what_was_is_not_changed(value: Any) -> None:
+    text = json.dumps(value)  # ASCII: a half is escaped
+    for form in (text, text.encode()):
+        found = decoded(form)
+        json.dumps(found, ensure_ascii=False).encode()
+        assert found == unicode(json.loads(form))
+    assert unicode(found) == found
+
+
+def test_a_pair_that_was_cut_into_halves_is_joined() -> None:
+    assert decoded('"a\\ud83d\\ude00b"') == "a\U0001f600b"
+    assert unicode("\ud83d" + "\ude00") == "\U0001f600"
+    assert decoded('["\\ud83d", "\\\\ud83d"]') == ["\ufffd", "\\ud83d"]
+
+
+def test_records_of_what_is_no_unicode_are_written_with_a_mark_in_its_place() -> None:
+    g = generation("base", "code-0", text="a\ud800", observed={"method": "\udcff", "limit": float("inf")})
+    assert from_json(Generation, to_json(g)) == replace(
+        g, text="a\ufffd", observed={"method": "\ufffd", "limit": "Infinity"}
+    )
+    m = replace(machine(), environment={"OMP_PROC_BIND": "a\udcff"})
+    assert from_json(Machine, to_json(m, indent=1)) == replace(m, environment={"OMP_PROC_BIND": "a\ufffd"})
