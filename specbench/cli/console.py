@@ -53,6 +53,7 @@ class Progress:
         self._nodes = nodes
         self._tallies = {name: pipeline.Tally() for name in nodes or self._planned}
         self._skipped: set[str] = set()
+        self._said: set[str] = set()
         self._now: dict[str | None, str] = {None: "starting"}
         self._started = time.monotonic()
         self._last_line = self._started
@@ -94,9 +95,10 @@ class Progress:
         elif isinstance(event, Skip):
             self._skipped.add(event.contender)
             self._planned[event.contender] = max(0, self._planned[event.contender] - self._each[event.contender])
-            self._say(
-                f"[yellow]skipped[/yellow] {escape(event.contender)}: {escape(event.reason)} ({escape(event.hint)})"
-            )
+            text = f"[yellow]skipped[/yellow] {escape(event.contender)}: {escape(event.reason)} ({escape(event.hint)})"
+            if text not in self._said:  # each block of a contender may be skipped for the same reason
+                self._said.add(text)
+                self._say(text)
         if self._live is None and time.monotonic() - self._last_line >= _PLAIN_EVERY:
             self._last_line = time.monotonic()
             self._say(f"{self._done()} of {self._total()} trials, {self._eta()}; now {escape(self._now[None])}")
@@ -210,11 +212,14 @@ def show_warnings(outcomes: Sequence[pipeline.Outcome]) -> None:
 
 def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench run") -> None:
     """Where the records are, which trials failed, and the command that goes on; on standard error."""
+    told: dict[str, None] = {}  # each block of a contender may be skipped for the same reason
     for result in run.results:
         if isinstance(result, Failure):
-            print(printable(f"failed: {result.trial.id}: {result.message} ({result.hint})"), file=sys.stderr)
+            told[f"failed: {result.trial.id}: {result.message} ({result.hint})"] = None
         elif isinstance(result, Skip):
-            print(printable(f"skipped: {result.contender}: {result.reason} ({result.hint})"), file=sys.stderr)
+            told[f"skipped: {result.contender}: {result.reason} ({result.hint})"] = None
+    for line in told:
+        print(printable(line), file=sys.stderr)
     print(printable(f"records: {shown(outcome.path)}"), file=sys.stderr)
     if (outcome.path / "report.html").exists():
         print(printable(f"report: {outcome.path / 'report.html'}"), file=sys.stderr)

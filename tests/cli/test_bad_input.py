@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,39 @@ def test_a_finished_run_is_reported_in_known_formats_and_to_places_that_exist(fo
     (run / "machine.json").write_text(json.dumps({**machine, "cpu": "another"}))
     moved = specbench("run", "--resume", run, cwd=folder)
     assert (moved.returncode, "another machine" in moved.stderr) == (2, True)
+
+
+class Locked(BaseHTTPRequestHandler):
+    """A llama-server that wants another key; only its health is for everybody."""
+
+    def do_GET(self) -> None:
+        healthy = self.path == "/health"
+        body = b'{"status": "ok"}' if healthy else b'{"error": {"code": 401, "message": "Invalid API Key"}}'
+        self.send_response(200 if healthy else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+def test_a_server_that_refuses_each_block_says_so_once_while_it_runs_and_once_at_the_end(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Locked)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = specbench("run", "--url", url, "--methods", "none", *QUICK[1:], "--repeats", "3", cwd=tmp_path)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert done.returncode == 3
+    assert [line.partition(":")[0] for line in done.stderr.splitlines() if "Invalid API Key" in line] == [
+        "skipped none",
+        "skipped",
+    ]
 
 
 def test_a_recorded_command_has_no_secrets() -> None:
