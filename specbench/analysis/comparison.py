@@ -269,7 +269,7 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
             outputs = recorded.measured.get(cell, ())
             losses[cell] = lossless.judge(
-                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, (0, 0))
+                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, lossless.Floor())
             )
     return losses
 

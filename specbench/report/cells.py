@@ -131,8 +131,8 @@ def lossless(found: Lossless | None) -> str:
     }[found.kind]
 
 
-def _token(found: Lossless) -> int:
-    return (found.first or 0) + 1
+def _token(found: Lossless) -> str:
+    return "?" if found.first is None else str(found.first + 1)
 
 
 _DRAFTS = {
