@@ -264,12 +264,16 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
         if contender.synthetic or (base is None and contender.method != "none"):
             losses[cell] = None  # its text is that of the dice; or there is nothing to compare it to
         elif base is None:
-            losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
+            losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)))
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
             outputs = recorded.measured.get(cell, ())
             losses[cell] = lossless.judge(
-                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, lossless.Floor())
+                outputs,
+                reference,
+                quant=contender.target_quant,
+                here=lossless.floor(recorded.greedy_runs(base)),
+                everywhere=floors.get(base.contender, lossless.Floor()),
             )
     return losses
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+from specbench.analysis.stats import MINIMUM
 from specbench.records import Generation
 
 Kind = Literal["diverged", "late divergence", "engine not deterministic", "tie flips", "identical", "not judged"]
@@ -29,8 +30,9 @@ class Floor(NamedTuple):
 class Lossless:
     """Greedy outputs against the baseline's, counted in trials; `first` counts from 0 and is None if none diverged.
 
-    `control_judged` and `control_differing` are the baseline against itself. `exact` is False for quantised or unknown
-    weights, where a late divergence comes from other kernels for larger batches and is no fault of the method.
+    `control_judged` and `control_differing` are the baseline against itself in the same cells. `exact` is False for
+    quantised or unknown weights, where a late divergence comes from other kernels for larger batches and is no fault of
+    the method.
     """
 
     judged: int = 0
@@ -49,17 +51,20 @@ class Lossless:
         return self.judged - self.identical - self.tie_flips
 
 
-def _kind(diverged: Sequence[int], judged: int, *, ties: bool, exact: bool, floor: Floor) -> Kind:
+def _kind(diverged: Sequence[int], judged: int, *, ties: bool, exact: bool, here: Floor, everywhere: Floor) -> Kind:
     """`diverged`: the token at which each output does that is no tie flip.
+
+    The controls are those of the same cell, or of all where it has too few; the earliest token is looked for in all
+    where none of the cell's differs.
 
     Differences as many as the controls lead to expect are the engine's, and none is that comes before the earliest of
     the controls': a late one is named, a few of them being chance; one at the beginning is the method's.
     """
     if not diverged:
         return "not judged" if not judged else "tie flips" if ties else "identical"
-    expected, earlier = False, 0
-    if floor.first is not None:
-        earlier = sum(at < floor.first for at in diverged)
+    expected, earlier, floor = False, 0, here if here.judged >= MINIMUM else everywhere
+    if (first := everywhere.first if floor.first is None else floor.first) is not None:
+        earlier = sum(at < first for at in diverged)
         expected = _likely(len(diverged), judged, floor) and _likely(earlier, judged, floor._replace(differing=1))
     if expected and not earlier:
         return "engine not deterministic"
@@ -114,22 +119,27 @@ def floor(generations: Iterable[Generation]) -> Floor:
     return Floor(again, len(diverged), min(diverged, default=None))
 
 
-def of_baseline(here: Floor, everywhere: Floor) -> Lossless:
-    """The baseline judged against itself, from the floors of one cell and of all."""
+def of_baseline(here: Floor) -> Lossless:
+    """The baseline judged against itself."""
     return Lossless(
         judged=here.judged,
         identical=here.judged - here.differing,
         first=here.first,
-        control_judged=everywhere.judged,
-        control_differing=everywhere.differing,
+        control_judged=here.judged,
+        control_differing=here.differing,
         kind="engine not deterministic" if here.differing else "identical" if here.judged else "not judged",
     )
 
 
 def judge(
-    generations: Iterable[Generation], reference: dict[str, Reference], *, quant: str | None, floor: Floor
+    generations: Iterable[Generation],
+    reference: dict[str, Reference],
+    *,
+    quant: str | None,
+    here: Floor,
+    everywhere: Floor,
 ) -> Lossless:
-    """Sampled output and output without ids is not judged."""
+    """Sampled output and output without ids is not judged. `here`: controls of the same cell, `everywhere`: of all."""
     exact = (quant or "").upper() in EXACT
     judged = identical = 0
     diverged: list[tuple[int, str]] = []
@@ -154,11 +164,11 @@ def judge(
         tie_flips=len(ties),
         first=min(diverged)[0] if diverged else None,
         exact=exact,
-        control_judged=floor.judged,
-        control_differing=floor.differing,
+        control_judged=here.judged,
+        control_differing=here.differing,
         diverged_prompts=tuple(dict.fromkeys(prompt for _, prompt in diverged)),
         tie_prompts=tuple(dict.fromkeys(ties)),
-        kind=_kind([at for at, _ in diverged], judged, ties=bool(ties), exact=exact, floor=floor),
+        kind=_kind([at for at, _ in diverged], judged, ties=bool(ties), exact=exact, here=here, everywhere=everywhere),
     )
 
 
@@ -174,8 +184,8 @@ def merge(parts: Iterable[Lossless]) -> Lossless | None:
         tie_flips=sum(p.tie_flips for p in all_parts),
         first=min((p.first for p in all_parts if p.kind == worst and p.first is not None), default=None),
         exact=all(p.exact for p in all_parts),
-        control_judged=max(p.control_judged for p in all_parts),
-        control_differing=max(p.control_differing for p in all_parts),
+        control_judged=sum(p.control_judged for p in all_parts),
+        control_differing=sum(p.control_differing for p in all_parts),
         diverged_prompts=tuple(prompt for p in all_parts for prompt in p.diverged_prompts),
         tie_prompts=tuple(prompt for p in all_parts for prompt in p.tie_prompts),
         kind=worst,

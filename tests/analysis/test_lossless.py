@@ -12,7 +12,7 @@ def judge(
     controls = [generation("base", f"code-{i}", role="control", top_two_gaps=gaps) for i in range(len(outputs))]
     tried = [drafted(f"code-{i}", output_ids=out, temperature=temperature) for i, out in enumerate(outputs)]
     floor = lossless.floor([*base, *controls])
-    return lossless.judge(tried, lossless.references(base, controls), quant=quant, floor=floor)
+    return lossless.judge(tried, lossless.references(base, controls), quant=quant, here=floor, everywhere=floor)
 
 
 def test_equal_output_is_lossless() -> None:
@@ -58,7 +58,7 @@ def beside(controls: list[int | None], outputs: list[int | None], *, quant: str 
     again = [generation("base", f"code-{i}", role="control", output_ids=text(at)) for i, at in enumerate(controls)]
     tried = [drafted(f"code-{i}", output_ids=text(at)) for i, at in enumerate(outputs)]
     floor = lossless.floor([*base, *again])
-    return lossless.judge(tried, lossless.references(base, again), quant=quant, floor=floor)
+    return lossless.judge(tried, lossless.references(base, again), quant=quant, here=floor, everywhere=floor)
 
 
 def test_a_method_is_not_blamed_when_the_baseline_differs_from_itself() -> None:
@@ -69,11 +69,13 @@ def test_a_method_is_not_blamed_when_the_baseline_differs_from_itself() -> None:
     ]
     floor = lossless.floor(base + control)
     assert floor == (2, 1, 50)
-    assert lossless.of_baseline(floor, floor).kind == "engine not deterministic"
+    assert lossless.of_baseline(floor).kind == "engine not deterministic"
     reference = lossless.references(base, control)
-    found = lossless.judge([drafted("code-1", output_ids=ids(50))], reference, quant="F16", floor=floor)
+    found = lossless.judge(
+        [drafted("code-1", output_ids=ids(50))], reference, quant="F16", here=floor, everywhere=floor
+    )
     assert found.kind == "engine not deterministic"
-    assert lossless.judge([drafted("code-1")], reference, quant="F16", floor=floor).kind == "identical"
+    assert lossless.judge([drafted("code-1")], reference, quant="F16", here=floor, everywhere=floor).kind == "identical"
 
 
 @pytest.mark.parametrize("quant", ["F16", "Q4_0"])
@@ -105,7 +107,7 @@ def test_a_long_run_is_judged_without_overflow() -> None:
 
     def of(differing: int, at: int) -> Lossless:
         tried = [drafted("code-0")] * (5000 - differing) + [drafted("code-0", output_ids=ids(at))] * differing
-        return lossless.judge(tried, lossless.references(base, ()), quant="F16", floor=floor)
+        return lossless.judge(tried, lossless.references(base, ()), quant="F16", here=floor, everywhere=floor)
 
     assert of(100, 50).kind == "engine not deterministic"
     assert of(2000, 50).kind == "diverged"
