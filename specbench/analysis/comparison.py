@@ -128,7 +128,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         rows=rows,
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
-        why=tuple(explain(rows + overall)),
+        why=(*explain(rows), *explain(overall)),
         curves=curves(rows + overall, {c.target_label: c.target_quant for c in plan.contenders}),
         notes=checks.ordered(
             [*_notes(rows, overall, recorded, machine), *until.notes(plan, rows, results), *checks.of_replies(results)]

@@ -1,7 +1,7 @@
 """Which method to use for which kind of work."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Verdict:
     end_to_end_speedup: Estimate | None = None
 
 
-def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
+def verdicts(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     """One verdict for each target, category, temperature and fill that has a method in it, in the order of the rows.
 
     Synthetic rows take no part.
@@ -54,21 +54,21 @@ def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
         if row.baseline is not None and not row.synthetic:
             groups[row.target, row.category, row.temperature, row.fill].append(row)
     sampled = {(target, category) for target, category, temperature, _ in groups if temperature > 0}
-    faster = _faster(row for members in groups.values() for row in members)
+    sure = faster(rows)
     found = []
     for (target, category, temperature, fill), members in groups.items():
         if category in SAMPLED and temperature == 0 and (target, category) in sampled:
             found.append(Verdict(target, category, temperature, fill, "judged when sampled"))
         else:
-            found.append(_verdict(target, category, temperature, fill, members, faster=faster))
+            found.append(_verdict(target, category, temperature, fill, members, faster=sure))
     return tuple(found)
 
 
-def _faster(rows: Iterable[Row]) -> set[int]:
-    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target."""
+def faster(rows: Sequence[Row]) -> set[int]:
+    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target that can be judged."""
     families: dict[str, list[tuple[Row, float]]] = defaultdict(list)
     for row in rows:
-        if row.speedup is not None and row.right and (p := p_value(row.speedup)) is not None:
+        if row.speedup is not None and not row.synthetic and row.right and (p := p_value(row.speedup)) is not None:
             families[row.target].append((row, p))
     return {
         id(row)

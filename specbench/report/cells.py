@@ -148,6 +148,9 @@ _DRAFTS = {
 _ADVICE = {
     "keep": "keep it",
     "no clear gain": "no clear gain: use more prompts or repeats",
+    "too few prompts": "too few prompts to advise anything",
+    "other output": "but its output is not the baseline's: do not use it",
+    "dice": "acceptance by dice, which advises nothing",
     "other text": "it wants text that repeats itself",
     "other drafter": "take another drafter, or switch it off",
     "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",
