@@ -28,9 +28,9 @@ class Verdict:
     """For one category (None: all) of one target: what to do, and the fastest method by decode speedup.
 
     `use`: faster than the baseline beyond chance, judged by Holm over all categories and methods of the target. `switch
-    off`: the interval of every method lies below 1; that all do by chance is no likelier than that one does. `not
-    credible`: every speedup lies above its bound or comes with other output than the baseline's; such a method is never
-    the one to use.
+    off`: the interval of every method lies below 1, also of those that drafted in some categories only; that all do by
+    chance is no likelier than that one does. `not credible`: every speedup lies above its bound or comes with other
+    output than the baseline's; such a method is never the one to use.
     """
 
     target: str
@@ -81,6 +81,7 @@ def faster(rows: Sequence[Row]) -> set[int]:
 def _verdict(
     target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row], *, faster: set[int]
 ) -> Verdict:
+    slow = all(r.speedup.high is not None and r.speedup.high < 1 for r in rows if r.speedup is not None and r.right)
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         everywhere = [row for row in rows if row.categories[0] == row.categories[1]]
         if not everywhere and any(row.categories[0] for row in rows):
@@ -98,7 +99,7 @@ def _verdict(
         fastest, kind = max(sure, key=lambda pair: pair[0])[1], "use"
     elif all(row.speedup is not None and row.speedup.n < MINIMUM for _, row in timed):
         kind = "too few prompts"
-    elif all(row.speedup is not None and row.speedup.high is not None and row.speedup.high < 1 for _, row in timed):
+    elif slow:
         kind = "switch off"
     else:
         kind = "no clear gain"
