@@ -316,12 +316,16 @@ def _row(
     losses: Mapping[Cell, Lossless | None],
     checked: Mapping[Cell, tuple[int, int]],
 ) -> Row:
-    """One row over a group of cells of one contender. Cells in which a method drafted nothing add no numbers."""
+    """One row over a group of cells of one contender. Cells in which a method drafted nothing add no numbers.
+
+    Nor do, beside others, those without a speedup, so that all figures of a row are of the same categories.
+    """
     contender = recorded.contenders[group[0].contender]
     used = [cell for cell in group if _speculates(contender, recorded.measured.get(cell, ()))]
-    generations = [g for cell in used for g in recorded.measured.get(cell, ())]
-    prompts = pairing.grouped({cell: tallies[cell] for cell in used}, recorded.parts)
     source = recorded.sources[contender.name]
+    shown = [cell for cell in used if any(source in t.ratios for t in tallies[cell].values())] or used
+    generations = [g for cell in shown for g in recorded.measured.get(cell, ())]
+    prompts = pairing.grouped({cell: tallies[cell] for cell in shown}, recorded.parts)
     steps_clock = "decode_engine" if source == "output_throughput" else source
     prefill = pairing.speedup("prefill", prompts)
     passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
@@ -338,7 +342,7 @@ def _row(
         category=category,
         temperature=group[0].temperature,
         fill=group[0].fill if category is not None else None,
-        categories=(len({c.category for c in used if tallies[c]}), len({c.category for c in group})),
+        categories=(len({c.category for c in shown if tallies[c]}), len({c.category for c in group})),
         prompts=len(prompts.groups)
         if used
         else len({g.trial.prompt for c in group for g in recorded.measured.get(c, ())}),
