@@ -54,20 +54,18 @@ class Lossless:
 def _kind(diverged: Sequence[int], judged: int, *, ties: bool, exact: bool, here: Floor, everywhere: Floor) -> Kind:
     """`diverged`: the token at which each output does that is no tie flip.
 
-    The controls are those of the same cell, or of all where it has too few; the earliest token is looked for in all
-    where none of the cell's differs.
-
-    Differences as many as the controls lead to expect are the engine's, and none is that comes before the earliest of
-    the controls': a late one is named, a few of them being chance; one at the beginning is the method's.
+    Differences as many as the controls of the cell lead to expect (of all cells, where it has few), and as many of them
+    before its earliest control, are the engine's. None is that comes before every control of the run: a late one, which
+    can be chance, is named; one at the beginning is the method's.
     """
     if not diverged:
         return "not judged" if not judged else "tie flips" if ties else "identical"
-    expected, earlier, floor = False, 0, here if here.judged >= MINIMUM else everywhere
-    if (first := everywhere.first if floor.first is None else floor.first) is not None:
-        earlier = sum(at < first for at in diverged)
+    expected, floor = False, here if here.judged >= MINIMUM else everywhere
+    if everywhere.first is not None:
+        earlier = sum(at < (everywhere.first if floor.first is None else floor.first) for at in diverged)
         expected = _likely(len(diverged), judged, floor) and _likely(earlier, judged, floor._replace(differing=1))
-    if expected and not earlier:
-        return "engine not deterministic"
+        if expected and min(diverged) >= everywhere.first:
+            return "engine not deterministic"
     return "late divergence" if min(diverged) >= LATE and (expected or not exact) else "diverged"
 
 

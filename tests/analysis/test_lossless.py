@@ -94,6 +94,20 @@ def test_one_late_divergence_a_little_before_those_of_the_controls_is_named_and_
     assert beside(controls, [55] * 5 + [None]).kind == "diverged"  # too many of them for chance
 
 
+def test_the_controls_of_a_cell_tell_how_many_may_differ_and_those_of_the_run_how_early() -> None:
+    base = [generation("base", f"code-{i}") for i in range(6)]
+    here, everywhere = lossless.Floor(6, 3, 95), lossless.Floor(42, 4, 10)
+
+    def of(*at: int) -> str:
+        tried = [drafted(f"code-{i}", output_ids=ids(*at[i : i + 1])) for i in range(6)]
+        return lossless.judge(tried, lossless.references(base, ()), quant="F16", here=here, everywhere=everywhere).kind
+
+    assert of(40, 97, 99) == "engine not deterministic"
+    assert of(10) == "engine not deterministic"
+    assert of(9) == "diverged"  # earlier than every control
+    assert of(*[40] * 6) == "diverged"  # too many before the controls of the cell
+
+
 def test_categories_merge_into_one_judgement() -> None:
     merged = lossless.merge([judge(ids()), judge(ids(30), ids(9))])
     assert merged is not None
