@@ -268,13 +268,9 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
             outputs = recorded.measured.get(cell, ())
-            losses[cell] = lossless.judge(
-                outputs,
-                reference,
-                quant=contender.target_quant,
-                here=lossless.floor(recorded.greedy_runs(base)),
-                everywhere=floors.get(base.contender, lossless.Floor()),
-            )
+            here, everywhere = lossless.floor(recorded.greedy_runs(base)), floors.get(base.contender, lossless.Floor())
+            quant = contender.target_quant
+            losses[cell] = lossless.judge(outputs, reference, quant=quant, here=here, everywhere=everywhere)
     return losses
 
 

@@ -16,10 +16,7 @@ EXACT = frozenset({"F32", "F16", "BF16"})  # weights for which batch size 1 and 
 
 
 class Floor(NamedTuple):
-    """The baseline against itself: runs judged, those that differ, and the earliest token (from 0) at which one does.
-
-    `first` is None where none differs.
-    """
+    """The baseline against itself: runs judged, those that differ, the earliest token (from 0) at which one does."""
 
     judged: int = 0
     differing: int = 0
@@ -119,14 +116,9 @@ def floor(generations: Iterable[Generation]) -> Floor:
 
 def of_baseline(here: Floor) -> Lossless:
     """The baseline judged against itself."""
-    return Lossless(
-        judged=here.judged,
-        identical=here.judged - here.differing,
-        first=here.first,
-        control_judged=here.judged,
-        control_differing=here.differing,
-        kind="engine not deterministic" if here.differing else "identical" if here.judged else "not judged",
-    )
+    judged, differing, first = here
+    kind: Kind = "engine not deterministic" if differing else "identical" if judged else "not judged"
+    return Lossless(judged, judged - differing, 0, first, control_judged=judged, control_differing=differing, kind=kind)
 
 
 def judge(

@@ -126,12 +126,10 @@ def lossless(found: Lossless | None) -> str:
         "tie flips": f"tie flips {found.tie_flips}",
         "late divergence": f"late divergence at token {_token(found)} ({found.diverged} of {found.judged})",
         "diverged": f"no: diverged at token {_token(found)}",
-        "engine not deterministic": "engine not deterministic: "
-        + (
-            f"{found.control_differing} of {found.control_judged} control runs differ"
-            if found.control_differing
-            else "controls of other rows differ"
-        ),
+        "engine not deterministic": f"engine not deterministic: {found.control_differing} of {found.control_judged} "
+        "control runs differ"
+        if found.control_differing
+        else "engine not deterministic: controls of other rows differ",
     }[found.kind]
 
 
