@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, log
+from math import log
 
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
@@ -31,7 +31,7 @@ class Point:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where the speedup is 1, on a straight line through two measured points in log-log space.
+    """Where the speedup is 1, on a straight line through two measured points in log-log space (from 0: log-linear).
 
     `falls`: the method pays below `value`; otherwise above it.
     """
@@ -106,15 +106,17 @@ def _point(row: Row, value: Setting) -> Point:
 
 
 def break_even(points: Iterable[Point]) -> BreakEven | None:
-    """The first crossing of 1 that falls, else the first that rises. None for values that are no positive numbers."""
+    """The first crossing of 1 that falls, else the first that rises. None for values below 0 or without a number."""
     measured = sorted(
         (float(p.value), p.speedup.value)
         for p in points
-        if p.speedup is not None and not isinstance(p.value, bool | str) and p.value > 0
+        if p.speedup is not None and not isinstance(p.value, bool | str) and p.value >= 0
     )
     found = [
-        BreakEven(exp(log(x) + (log(z) - log(x)) * log(a) / (log(a) - log(b))), a > b, x, z)
+        BreakEven(x * (z / x) ** share if x else z * share, a > b, x, z)
         for (x, a), (z, b) in pairwise(measured)
+        if a != b
+        for share in [log(a) / (log(a) - log(b))]
         if (a > 1 > b) or (a < 1 < b) or (a == 1 != b) or (b == 1 != a)
     ]
     return next((crossing for crossing in found if crossing.falls), found[0] if found else None)

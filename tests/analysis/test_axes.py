@@ -7,7 +7,7 @@ from analysis.synthetic import PROMPTS, contender, counts, drafted, generation, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.analysis.axes import Point, break_even
+from specbench.analysis.axes import Curve, Point, break_even
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.stats import Estimate
 from specbench.records import Result, Setting
@@ -53,6 +53,26 @@ def test_break_even_lies_between_the_points_that_it_names(speedups: list[float])
     if found is not None:
         assert found.low <= found.value * (1 + 1e-9)
         assert found.value <= found.high * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("speedups", "value"),
+    [
+        ({0.0: 2.0, 0.5: 0.5, 1.0: 0.4}, 0.25),
+        ({0: 0.5, 2: 2.0}, 1.0),
+        ({0: 1.0, 2: 0.5}, 0.0),
+        ({-1: 4.0, 1: 2.0}, None),
+    ],
+)
+def test_from_0_the_line_is_straight_in_the_value_itself_and_below_0_is_no_axis(
+    speedups: dict[Setting, float], value: float | None
+) -> None:
+    curve = Curve(
+        "temperature", "t", "draft", "code", None, None, tuple(points(speedups)), break_even(points(speedups))
+    )
+    assert (curve.break_even and curve.break_even.value) == (value and pytest.approx(value))
+    said = cells.break_even(curve)
+    assert said is None if value is None else said is not None and f"temperature {value:g} (×" in said
 
 
 @pytest.fixture
