@@ -64,25 +64,29 @@ def curves(rows: Sequence[Row], quants: Mapping[str, str | None]) -> tuple[Curve
     groups: dict[tuple[str, str, str, str | None, float | None, int | None], list[Point]] = defaultdict(list)
     temperatures = len({row.temperature for row in rows})
     for row in rows:
-        words = row.contender.removeprefix(f"{row.target_label} · ").split(
-            " "
-        )  # the method, and KEY=VALUE of what varies
+        named = f" · {row.contender}".replace(f" · {row.target_label} · ", " · ", 1).removeprefix(" · ")
+        words = named.split(" ")  # the engine of several, the method, and KEY=VALUE of what varies
         for axis, value in _values(row, words):
             label = " ".join(word for word in words if not word.startswith(f"{axis}="))
             temperature = None if axis == "temperature" else row.temperature
             fill = None if axis == "fill" else row.fill
             if axis != "temperature" or temperatures >= SWEPT:
                 groups[axis, row.target_label, label, row.category, temperature, fill].append(_point(row, value))
-        named = _QUANT.search(row.target_label)
-        if quant := named[1] if named else quants.get(row.target_label):
-            target = row.target_label[: named.start()] if named else row.target_label
-            key = "quant", target, " ".join(words), row.category, row.temperature, row.fill
-            groups[key].append(_point(row, quant.upper()))
+        if quant := quant_of(row.target_label, quants.get(row.target_label)):
+            key = "quant", _QUANT.sub("", row.target_label), named, row.category, row.temperature, row.fill
+            groups[key].append(_point(row, quant))
     return tuple(
         Curve(*key, points=tuple(points), break_even=break_even(points))
         for key, points in sorted(groups.items(), key=lambda item: item[0][:2])
         if len(points) > 1
     )
+
+
+def quant_of(target_label: str, recorded: str | None) -> str | None:
+    """As the end of the target's name says, else as recorded."""
+    named = _QUANT.search(target_label)
+    found = named[1] if named else recorded
+    return found and found.upper()
 
 
 def _values(row: Row, words: Iterable[str]) -> Iterator[tuple[str, Setting]]:
