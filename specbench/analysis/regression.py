@@ -258,15 +258,18 @@ def _attributed(change: Change, both: Sides) -> Change:
         return change
     place = Place(change.contender, change.category, change.temperature, change.fill)
     steps, baseline = _log_change(both, "step_seconds", place), both.baselines.get(change.contender)
-    tokens = _log_change(both, "tokens_per_step", place) if baseline else 0.0
+    tokens = _log_change(both, "tokens_per_step", place) if both.drafts(place) else 0.0
     plain = _log_change(both, "step_seconds", place._replace(contender=baseline)) if baseline else steps
     if tokens is None or steps is None or plain is None:
         return replace(change, cause="the engine tells no steps, so nothing more is known")
-    parts = {
-        "tokens per step: drafter, sampler or template": tokens,
-        "cost of a round: kernels or overhead of drafting and verifying": plain - steps,
-        "plain steps, with every method: engine build, threads, clocks or other load": -plain,
-    }
+    if both.streams:
+        return replace(change, cause="streams share the engine's rounds, so nothing more is known")
+    parts = {"tokens per step: drafter, sampler or template": tokens}
+    if baseline is None and both.drafts(place):
+        parts["seconds of a round: engine build, threads, clocks, kernels or other load"] = -steps
+    else:
+        parts["cost of a round: kernels or overhead of drafting and verifying"] = plain - steps
+        parts["plain steps, with every method: engine build, threads, clocks or other load"] = -plain
     sign = -1 if change.verdict == "slower" else 1
     most = max(parts, key=lambda part: sign * parts[part])
     told = ", ".join(f"{part.partition(':')[0]} {expm1(value) * 100:+.1f} %" for part, value in parts.items())
@@ -374,6 +377,8 @@ def _notes(base: Sequence[Measured], new: Sequence[Measured], both: Sides) -> It
         if failed:
             names = ", ".join(f"{p.contender} {p.category}" for p in failed)
             yield f"{sum(failed.values())} trials failed in {side} and take no part: {names}"
+    if both.streams:
+        yield "decode speed is the output of all streams over their wall time, prefill included"
     same, compared = conditions.same_output(base, new)
     if compared:
         yield f"{same} of {compared} greedy outputs are the same in both (first runs)"

@@ -51,6 +51,7 @@ class Measure:
 
 _SESSION = 3600.0  # seconds
 _DECODE = ("decode_engine", "decode_client")
+_THROUGHPUT = ("output_throughput",)
 MEASURES: dict[str, Measure] = {
     "decode_speed": Measure(_DECODE, "tok/s"),
     "speedup": Measure(_DECODE, "×", over_baseline=True),
@@ -74,10 +75,16 @@ class Sides:
     places: tuple[Place, ...]
     failed: Mapping[Place, tuple[int, int]]
     baselines: Mapping[str, str | None]
+    streams: bool  # of any contender in any run: then speed is the output of all of them, for everyone
 
     def prompts(self, place: Place) -> set[Key]:
         """Those that every run has."""
         return set.intersection(*(set(run.get(place, ())) for run in (*self.base, *self.new)))
+
+    def drafts(self, place: Place) -> bool:
+        """A method, or a server without a baseline that drafts all the same."""
+        trials = (g for run in (*self.base, *self.new) for gs in run.get(place, {}).values() for g in gs)
+        return self.baselines.get(place.contender) is not None or any(g.counts.drafted for g in trials)
 
     def values(
         self, measure: Measure, place: Place, *, only: AbstractSet[Key] | None = None
@@ -94,15 +101,17 @@ class Sides:
         baseline = place._replace(contender=self.baselines.get(place.contender) or "")
         if measure.over_baseline and not all(baseline in run for run in runs):
             return None
-        if measure.drafts and self.baselines.get(place.contender) is None:
+        if measure.drafts and not self.drafts(place):
             return None
-        for name in measure.metrics:
+        for name in _THROUGHPUT if self.streams and measure.metrics == _DECODE else measure.metrics:
             found = [numbers(METRICS[name].parts, run[place]) for run in runs]
             if measure.over_baseline:
                 found = [_over(f, numbers(METRICS[name].parts, r[baseline])) for f, r in zip(found, runs, strict=True)]
             shared = sorted(set.intersection(*(set(f) for f in found), *([] if only is None else [only])), key=str)
             if shared:
                 table = np.array([[f[key] for key in shared] for f in found], dtype=np.float64)
+                if place.category is None:
+                    table = _by_prompt(table, shared)
                 base, new = (_scaled(measure, side) for side in np.split(table, [len(self.base)]))
                 return _averaged(base, self.sessions[0]), _averaged(new, self.sessions[1])
         if measure.drafts and not any(numbers(METRICS[name].parts, r[place]) for name in measure.metrics for r in runs):
@@ -141,6 +150,7 @@ def sides(base: Sequence[Measured], new: Sequence[Measured]) -> Sides:
         places=tuple(kept),
         failed={place: (counts[0], counts[1]) for place, counts in failed.items()},
         baselines={c.name: c.baseline for run in new for c in run.plan.contenders},
+        streams=any(c.streams > 1 for run in (*base, *new) for c in run.plan.contenders),
     )
 
 
@@ -166,6 +176,15 @@ def _span(run: Measured) -> tuple[float, float]:
     found = [r for r in run.results if isinstance(r, Generation | Failure)]
     ends = (r.started + (r.total or 0.0 if isinstance(r, Generation) else 0.0) for r in found)
     return min((r.started for r in found), default=0.0), max(ends, default=0.0)
+
+
+def _by_prompt(table: Array, keys: Sequence[Key]) -> Array:
+    """One column for each prompt: its context fills are no prompts of their own."""
+    columns: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, (category, prompt, _) in enumerate(keys):
+        columns[category, prompt].append(number)
+    fills = [table[:, mine] for mine in columns.values()]
+    return np.stack([np.hstack([t[:, :, :2].sum(axis=1), t[:, :, 2:].mean(axis=1)]) for t in fills], axis=1)
 
 
 def _averaged(runs: Array, sessions: Sequence[Sequence[int]]) -> Array:

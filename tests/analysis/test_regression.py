@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from analysis.recorded_runs import recorded
 from analysis.synthetic import BASE, DRAFT, counts, drafted, failure, generation, ids, machine, plan, prompt
+from analysis.synthetic import contender as named
 from hypothesis import given
 from hypothesis import strategies as st
 
 from specbench.analysis.conditions import Measured
 from specbench.analysis.crossed import contrasts, effect, floor
 from specbench.analysis.regression import Change, Gate, Regression, describe, gate, regression
+from specbench.analysis.sides import MEASURES, Place, sides
 from specbench.errors import InputError
 from specbench.records import Generation, Result
 
@@ -97,6 +99,88 @@ def test_a_slower_method_is_attributed(changed: dict[str, Any], part: str) -> No
     assert method.verdict == "slower"
     assert method.cause is not None
     assert method.cause.startswith(part)
+
+
+def test_a_server_that_drafts_without_a_baseline_has_its_acceptance_compared_and_blamed() -> None:
+    server = named("mtp", "mtp", kind="attach", url="http://x")
+
+    def night(name: str, started: float, accepted: int) -> Measured:
+        dice = np.random.default_rng(int(started))
+        trials = [
+            generation(
+                "mtp",
+                f"code-{i}",
+                seconds=(100 - accepted) * 0.01 * float(np.exp(dice.normal(0, 0.002))),
+                counts=counts(120, accepted),
+                started=started + i,
+            )
+            for i in range(6)
+        ]
+        return Measured(name, plan(trials, (server,)), machine(), trials)
+
+    old = [night(f"base-{n}", 2000.0 * n, 60) for n in range(5)]
+    new = [night(f"new-{n}", 2000.0 * n + 1000, 45) for n in range(5)]
+    found = regression(old, new, gates=[gate("acceptance<-0.02"), gate("decode_speed<-5%")])
+    assert [g.outcome for g in found.gates] == ["failed", "failed"]
+    (speed,) = (c for c in found.changes if c.measure == "decode_speed")
+    assert (speed.cause or "").startswith("tokens per step")
+    assert "plain steps" not in (speed.cause or "")
+
+
+def test_context_fills_of_a_prompt_are_no_prompts_of_their_own() -> None:
+    def night(name: str, started: float, slow: float) -> Measured:
+        dice = np.random.default_rng(int(started))
+        trials = [
+            generation(
+                "base",
+                f"code-{i}",
+                fill=fill,
+                seconds=slow * fill / 1024 * float(np.exp(dice.normal(0, 0.005))),
+                counts=counts(0, 0),
+                started=started + 10 * i + fill / 1e5,
+            )
+            for i in range(3)
+            for fill in (1024, 8192, 32768)
+        ]
+        return Measured(name, plan(trials, (BASE,)), machine(), trials)
+
+    old = [night(f"base-{n}", 2000.0 * n, 1.0) for n in range(5)]
+    new = [night(f"new-{n}", 2000.0 * n + 1000, 1.1) for n in range(5)]
+    both = sides(old, new)
+    base, slower = both.values(MEASURES["decode_speed"], Place("base", None, 0.0))  # type: ignore[misc]
+    assert base.shape[1] == 3
+    assert (slower.mean() - base.mean()) == pytest.approx(-log(1.1), abs=0.01)  # type: ignore[union-attr]
+    assert {c.verdict for c in regression(old, new).changes} == {"inconclusive"}
+
+
+def test_speed_of_several_streams_is_the_output_of_all_of_them() -> None:
+    streams = named("none", streams=4)
+
+    def night(name: str, started: float, seconds: float) -> Measured:
+        trials = [
+            generation(
+                "none",
+                f"code-{4 * wave + i}",
+                streams=4,
+                stream=i,
+                group_tokens=404,
+                group_seconds=seconds * (1 + wave / 1000),
+                total=seconds,
+                counts=counts(0, 0),
+                started=started + wave,
+            )
+            for wave in range(6)
+            for i in range(4)
+        ]
+        return Measured(name, plan(trials, (streams,)), machine(), trials)
+
+    old = [night(f"base-{n}", 2000.0 * n, 1.5) for n in range(5)]
+    new = [night(f"new-{n}", 2000.0 * n + 1000, 3.0) for n in range(5)]
+    found = regression(old, new, gates=[gate("decode_speed<-5%")])
+    assert found.exit_status == 1
+    (speed,) = (c for c in found.changes if c.measure == "decode_speed")
+    assert (speed.prompts, speed.change) == (6, pytest.approx(-0.5))
+    assert any("all streams" in note for note in found.notes)
 
 
 def test_a_threshold_below_the_noise_of_runs_is_refused_with_the_noise_named() -> None:
