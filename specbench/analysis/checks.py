@@ -246,8 +246,8 @@ def of_row(row: Row) -> Iterator[Note]:
     if row.baseline is None and found.diverged:
         text = f"engine not deterministic: {found.diverged} of {found.judged} control runs differ"
         yield note("DIVERGED", text, **where)
-    if found.kind in {"late divergence", "diverged"}:
-        text = f"{found.diverged} of {found.judged} outputs differ, the first at token {(found.first or 0) + 1}"
+    if found.first is not None and found.kind in {"late divergence", "diverged"}:
+        text = f"{found.diverged} of {found.judged} outputs differ, the first at token {found.first + 1}"
         yield note("DIVERGED", text, prompts=found.diverged_prompts, **where)
     if found.tie_flips and found.kind != "engine not deterministic":
         text = f"{found.tie_flips} of {found.judged} outputs differ at a tie (gap below {TIE} nat)"

@@ -128,7 +128,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         rows=rows,
         overall=overall,
         verdicts=verdicts(rows) + verdicts(overall),
-        why=tuple(explain(rows + overall)),
+        why=(*explain(rows), *explain(overall)),
         curves=curves(rows + overall, {c.target_label: c.target_quant for c in plan.contenders}),
         notes=checks.ordered(
             [*_notes(rows, overall, recorded, machine), *until.notes(plan, rows, results), *checks.of_replies(results)]
@@ -264,12 +264,16 @@ def _losslessness(cells: Sequence[Cell], recorded: _Recorded) -> dict[Cell, Loss
         if contender.synthetic or (base is None and contender.method != "none"):
             losses[cell] = None  # its text is that of the dice; or there is nothing to compare it to
         elif base is None:
-            losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)), floors[cell.contender])
+            losses[cell] = lossless.of_baseline(lossless.floor(recorded.greedy_runs(cell)))
         else:
             reference = lossless.references(recorded.measured.get(base, ()), recorded.controls.get(base, ()))
             outputs = recorded.measured.get(cell, ())
             losses[cell] = lossless.judge(
-                outputs, reference, quant=contender.target_quant, floor=floors.get(base.contender, (0, 0))
+                outputs,
+                reference,
+                quant=contender.target_quant,
+                here=lossless.floor(recorded.greedy_runs(base)),
+                everywhere=floors.get(base.contender, lossless.Floor()),
             )
     return losses
 
@@ -312,12 +316,16 @@ def _row(
     losses: Mapping[Cell, Lossless | None],
     checked: Mapping[Cell, tuple[int, int]],
 ) -> Row:
-    """One row over a group of cells of one contender. Cells in which a method drafted nothing add no numbers."""
+    """One row over a group of cells of one contender. Cells in which a method drafted nothing add no numbers.
+
+    Nor do, beside others, those without a speedup, so that all figures of a row are of the same categories.
+    """
     contender = recorded.contenders[group[0].contender]
     used = [cell for cell in group if _speculates(contender, recorded.measured.get(cell, ()))]
-    generations = [g for cell in used for g in recorded.measured.get(cell, ())]
-    prompts = pairing.grouped({cell: tallies[cell] for cell in used}, recorded.parts)
     source = recorded.sources[contender.name]
+    shown = [cell for cell in used if any(source in t.ratios for t in tallies[cell].values())] or used
+    generations = [g for cell in shown for g in recorded.measured.get(cell, ())]
+    prompts = pairing.grouped({cell: tallies[cell] for cell in shown}, recorded.parts)
     steps_clock = "decode_engine" if source == "output_throughput" else source
     prefill = pairing.speedup("prefill", prompts)
     passed, judged = (sum(counts) for counts in zip(*(checked[cell] for cell in used), strict=True)) if used else (0, 0)
@@ -334,7 +342,7 @@ def _row(
         category=category,
         temperature=group[0].temperature,
         fill=group[0].fill if category is not None else None,
-        categories=(len({c.category for c in used if tallies[c]}), len({c.category for c in group})),
+        categories=(len({c.category for c in shown if tallies[c]}), len({c.category for c in group})),
         prompts=len(prompts.groups)
         if used
         else len({g.trial.prompt for c in group for g in recorded.measured.get(c, ())}),

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
+from specbench.analysis.stats import MINIMUM
 from specbench.records import Generation
 
-Kind = Literal["identical", "tie flips", "late divergence", "diverged", "engine not deterministic", "not judged"]
+Kind = Literal["diverged", "late divergence", "engine not deterministic", "tie flips", "identical", "not judged"]
 
 TIE = 0.01  # nats between the two likeliest tokens: below it, the order of additions decides
 LATE = 16  # tokens; rounding needs a near-tie first, a broken method does not wait for one
@@ -14,12 +15,24 @@ UNLIKELY = 0.01
 EXACT = frozenset({"F32", "F16", "BF16"})  # weights for which batch size 1 and batch size k are held to the same tokens
 
 
+class Floor(NamedTuple):
+    """The baseline against itself: runs judged, those that differ, and the earliest token (from 0) at which one does.
+
+    `first` is None where none differs.
+    """
+
+    judged: int = 0
+    differing: int = 0
+    first: int | None = None
+
+
 @dataclass(frozen=True)
 class Lossless:
-    """Greedy outputs against the baseline's, counted in trials; `first` counts from 0.
+    """Greedy outputs against the baseline's, counted in trials; `first` counts from 0 and is None if none diverged.
 
-    `control_judged` and `control_differing` are the baseline against itself. `exact` is False for quantised or unknown
-    weights, where a late divergence comes from other kernels for larger batches and is no fault of the method.
+    `control_judged` and `control_differing` are the baseline against itself in the same cells. `exact` is False for
+    quantised or unknown weights, where a late divergence comes from other kernels for larger batches and is no fault of
+    the method.
     """
 
     judged: int = 0
@@ -31,30 +44,39 @@ class Lossless:
     control_differing: int = 0
     diverged_prompts: tuple[str, ...] = ()
     tie_prompts: tuple[str, ...] = ()
+    kind: Kind = "not judged"
 
     @property
     def diverged(self) -> int:
         return self.judged - self.identical - self.tie_flips
 
-    @property
-    def kind(self) -> Kind:
-        if not self.judged:
-            return "not judged"
-        if self.diverged and self.control_differing and self._explained_by_control():
+
+def _kind(diverged: Sequence[int], judged: int, *, ties: bool, exact: bool, here: Floor, everywhere: Floor) -> Kind:
+    """`diverged`: the token at which each output does that is no tie flip.
+
+    Differences as many as the controls of the cell lead to expect (of all cells, where it has few), and as many of them
+    before its earliest control, are the engine's. None is that comes before every control of the run: a late one, which
+    can be chance, is named; one at the beginning is the method's.
+    """
+    if not diverged:
+        return "not judged" if not judged else "tie flips" if ties else "identical"
+    expected, floor = False, here if here.judged >= MINIMUM else everywhere
+    if everywhere.first is not None:
+        earlier = sum(at < (everywhere.first if floor.first is None else floor.first) for at in diverged)
+        expected = _likely(len(diverged), judged, floor) and _likely(earlier, judged, floor._replace(differing=1))
+        if expected and min(diverged) >= everywhere.first:
             return "engine not deterministic"
-        if self.diverged:
-            return "late divergence" if not self.exact and (self.first or 0) >= LATE else "diverged"
-        return "tie flips" if self.tie_flips else "identical"
+    return "late divergence" if min(diverged) >= LATE and (expected or not exact) else "diverged"
 
-    def _explained_by_control(self) -> bool:
-        """Whether so many differences are likely at the rate at which the baseline differs from itself (binomial tail).
 
-        The rate is (k + 1) / (n + 2), Laplace's estimate from n controls of which k differ.
-        """
-        from scipy.special import bdtrc  # noqa: PLC0415  0.3 s; most runs do not ask
+def _likely(differing: int, judged: int, floor: Floor) -> bool:
+    """Whether so many differences are likely at the rate at which the baseline differs from itself (binomial tail).
 
-        rate = (self.control_differing + 1) / (self.control_judged + 2)
-        return float(bdtrc(self.diverged - 1, self.judged, rate)) >= UNLIKELY
+    The rate is (k + 1) / (n + 2), Laplace's estimate from n controls of which k differ.
+    """
+    from scipy.special import bdtrc  # noqa: PLC0415  0.3 s; most runs do not ask
+
+    return float(bdtrc(differing - 1, judged, (floor.differing + 1) / (floor.judged + 2))) >= UNLIKELY
 
 
 @dataclass(frozen=True)
@@ -80,29 +102,43 @@ def references(measured: Iterable[Generation], controls: Iterable[Generation]) -
     return found
 
 
-def floor(generations: Iterable[Generation]) -> tuple[int, int]:
-    """Greedy runs of one contender that repeat an earlier one (controls, repeats), and how many of them differ."""
+def floor(generations: Iterable[Generation]) -> Floor:
+    """Greedy runs of one contender that repeat an earlier one: controls, repeats."""
     seen: dict[tuple[str, int | None], tuple[int, ...]] = {}
-    again = differing = 0
+    again, diverged = 0, []
     for g in generations:
         if g.trial.temperature > 0 or g.output_ids is None:
             continue
         expected = seen.setdefault((g.trial.prompt, g.trial.fill), g.output_ids)
         if expected is not g.output_ids:
             again += 1
-            differing += expected != g.output_ids
-    return again, differing
+            if expected != g.output_ids:
+                diverged.append(first_difference(expected, g.output_ids))
+    return Floor(again, len(diverged), min(diverged, default=None))
 
 
-def of_baseline(here: tuple[int, int], everywhere: tuple[int, int]) -> Lossless:
-    """The baseline judged against itself, from the floors of one cell and of all."""
-    return Lossless(here[0], here[0] - here[1], control_judged=everywhere[0], control_differing=everywhere[1])
+def of_baseline(here: Floor) -> Lossless:
+    """The baseline judged against itself."""
+    return Lossless(
+        judged=here.judged,
+        identical=here.judged - here.differing,
+        first=here.first,
+        control_judged=here.judged,
+        control_differing=here.differing,
+        kind="engine not deterministic" if here.differing else "identical" if here.judged else "not judged",
+    )
 
 
 def judge(
-    generations: Iterable[Generation], reference: dict[str, Reference], *, quant: str | None, floor: tuple[int, int]
+    generations: Iterable[Generation],
+    reference: dict[str, Reference],
+    *,
+    quant: str | None,
+    here: Floor,
+    everywhere: Floor,
 ) -> Lossless:
-    """Sampled output and output without ids is not judged. `floor`: control runs judged, and those that differ."""
+    """Sampled output and output without ids is not judged. `here`: controls of the same cell, `everywhere`: of all."""
+    exact = (quant or "").upper() in EXACT
     judged = identical = 0
     diverged: list[tuple[int, str]] = []
     ties: list[str] = []
@@ -125,29 +161,32 @@ def judge(
         identical=identical,
         tie_flips=len(ties),
         first=min(diverged)[0] if diverged else None,
-        exact=(quant or "").upper() in EXACT,
-        control_judged=floor[0],
-        control_differing=floor[1],
+        exact=exact,
+        control_judged=here.judged,
+        control_differing=here.differing,
         diverged_prompts=tuple(dict.fromkeys(prompt for _, prompt in diverged)),
         tie_prompts=tuple(dict.fromkeys(ties)),
+        kind=_kind([at for at, _ in diverged], judged, ties=bool(ties), exact=exact, here=here, everywhere=everywhere),
     )
 
 
 def merge(parts: Iterable[Lossless]) -> Lossless | None:
-    """All categories of one contender in one judgement."""
+    """All categories of one contender in one judgement: the worst, and the first token of those that have it."""
     all_parts = list(parts)
     if not all_parts:
         return None
+    worst: Kind = min((p.kind for p in all_parts), key=get_args(Kind).index)
     return Lossless(
         judged=sum(p.judged for p in all_parts),
         identical=sum(p.identical for p in all_parts),
         tie_flips=sum(p.tie_flips for p in all_parts),
-        first=min((p.first for p in all_parts if p.first is not None), default=None),
+        first=min((p.first for p in all_parts if p.kind == worst and p.first is not None), default=None),
         exact=all(p.exact for p in all_parts),
-        control_judged=max(p.control_judged for p in all_parts),
-        control_differing=max(p.control_differing for p in all_parts),
+        control_judged=sum(p.control_judged for p in all_parts),
+        control_differing=sum(p.control_differing for p in all_parts),
         diverged_prompts=tuple(prompt for p in all_parts for prompt in p.diverged_prompts),
         tie_prompts=tuple(prompt for p in all_parts for prompt in p.tie_prompts),
+        kind=worst,
     )
 
 

@@ -1,7 +1,7 @@
 """Which method to use for which kind of work."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,9 +28,9 @@ class Verdict:
     """For one category (None: all) of one target: what to do, and the fastest method by decode speedup.
 
     `use`: faster than the baseline beyond chance, judged by Holm over all categories and methods of the target. `switch
-    off`: the interval of every method lies below 1; that all do by chance is no likelier than that one does. `not
-    credible`: every speedup lies above its bound or comes with other output than the baseline's; such a method is never
-    the one to use.
+    off`: the interval of every method lies below 1, also of those that drafted in some categories only; that all do by
+    chance is no likelier than that one does. `not credible`: every speedup lies above its bound or comes with other
+    output than the baseline's; such a method is never the one to use.
     """
 
     target: str
@@ -44,7 +44,7 @@ class Verdict:
     end_to_end_speedup: Estimate | None = None
 
 
-def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
+def verdicts(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     """One verdict for each target, category, temperature and fill that has a method in it, in the order of the rows.
 
     Synthetic rows take no part.
@@ -54,21 +54,21 @@ def verdicts(rows: Iterable[Row]) -> tuple[Verdict, ...]:
         if row.baseline is not None and not row.synthetic:
             groups[row.target, row.category, row.temperature, row.fill].append(row)
     sampled = {(target, category) for target, category, temperature, _ in groups if temperature > 0}
-    faster = _faster(row for members in groups.values() for row in members)
+    sure = faster(rows)
     found = []
     for (target, category, temperature, fill), members in groups.items():
         if category in SAMPLED and temperature == 0 and (target, category) in sampled:
             found.append(Verdict(target, category, temperature, fill, "judged when sampled"))
         else:
-            found.append(_verdict(target, category, temperature, fill, members, faster=faster))
+            found.append(_verdict(target, category, temperature, fill, members, faster=sure))
     return tuple(found)
 
 
-def _faster(rows: Iterable[Row]) -> set[int]:
-    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target."""
+def faster(rows: Sequence[Row]) -> set[int]:
+    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target that can be judged."""
     families: dict[str, list[tuple[Row, float]]] = defaultdict(list)
     for row in rows:
-        if row.speedup is not None and row.right and (p := p_value(row.speedup)) is not None:
+        if row.speedup is not None and not row.synthetic and row.right and (p := p_value(row.speedup)) is not None:
             families[row.target].append((row, p))
     return {
         id(row)
@@ -81,6 +81,7 @@ def _faster(rows: Iterable[Row]) -> set[int]:
 def _verdict(
     target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row], *, faster: set[int]
 ) -> Verdict:
+    slow = all(r.speedup.high is not None and r.speedup.high < 1 for r in rows if r.speedup is not None and r.right)
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         everywhere = [row for row in rows if row.categories[0] == row.categories[1]]
         if not everywhere and any(row.categories[0] for row in rows):
@@ -98,7 +99,7 @@ def _verdict(
         fastest, kind = max(sure, key=lambda pair: pair[0])[1], "use"
     elif all(row.speedup is not None and row.speedup.n < MINIMUM for _, row in timed):
         kind = "too few prompts"
-    elif all(row.speedup is not None and row.speedup.high is not None and row.speedup.high < 1 for _, row in timed):
+    elif slow:
         kind = "switch off"
     else:
         kind = "no clear gain"

@@ -1,11 +1,12 @@
 """Why a method is fast or slow: speedup = tokens per round / round cost, both measured on the same prompts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from specbench.analysis.rows import Row
-from specbench.analysis.stats import Estimate
+from specbench.analysis.stats import MINIMUM, Estimate
+from specbench.analysis.verdicts import faster
 
 WELL, BADLY = 2.0, 1.3  # tokens a round
 SELDOM = 0.5  # of the rounds have a draft
@@ -13,7 +14,16 @@ LENGTHS = ("draft_tokens_max", "ngram_draft_size")  # settings that say how long
 
 Drafts = Literal["well", "moderately", "badly", "seldom"]
 Advice = Literal[
-    "keep", "no clear gain", "other text", "other drafter", "smaller drafter", "shorter draft", "switch off"
+    "keep",
+    "no clear gain",
+    "too few prompts",
+    "other output",
+    "dice",
+    "other text",
+    "other drafter",
+    "smaller drafter",
+    "shorter draft",
+    "switch off",
 ]
 
 
@@ -39,8 +49,9 @@ class Why:
     advice: Advice
 
 
-def explain(rows: Iterable[Row]) -> Iterator[Why]:
-    """An explanation of each row that has a credible speedup."""
+def explain(rows: Sequence[Row]) -> Iterator[Why]:
+    """An explanation of each row that has a credible speedup, with the advice that its verdict allows."""
+    sure = faster(rows)
     for row in rows:
         if row.speedup is None or row.round_cost is None or not row.credible:
             continue
@@ -61,7 +72,7 @@ def explain(rows: Iterable[Row]) -> Iterator[Why]:
             verifying=row.verifying_cost,
             speedup=row.speedup.value,
             drafts=drafts,
-            advice=_advice(row, row.speedup, drafts),
+            advice=_advice(row, row.speedup, drafts, sure=id(row) in sure),
         )
 
 
@@ -72,13 +83,19 @@ def _drafts(row: Row, tokens: float) -> Drafts:
     return "well" if tokens >= WELL else "badly" if tokens < BADLY else "moderately"
 
 
-def _advice(row: Row, speedup: Estimate, drafts: Drafts) -> Advice:
-    if speedup.value > 1:
-        return "keep" if speedup.low is None or speedup.low > 1 else "no clear gain"
-    if drafts == "seldom":
-        return "other text"
-    if drafts == "badly":
-        return "other drafter"
+def _advice(row: Row, speedup: Estimate, drafts: Drafts, *, sure: bool) -> Advice:
+    """`sure`: faster beyond chance."""
+    if row.synthetic or not row.right:
+        return "dice" if row.synthetic else "other output"
+    if sure or speedup.n < MINIMUM:
+        return "keep" if sure else "too few prompts"
+    return "no clear gain" if speedup.high is None or speedup.high >= 1 else _remedy(row, drafts)
+
+
+def _remedy(row: Row, drafts: Drafts) -> Advice:
+    """Of a method that is slower than plain decoding."""
+    if drafts in {"seldom", "badly"}:
+        return "other text" if drafts == "seldom" else "other drafter"
     extra = None if row.verifying_cost is None else row.verifying_cost - 1
     if extra is not None and row.drafting_cost is not None and row.drafting_cost > 2 * extra:
         return "smaller drafter"

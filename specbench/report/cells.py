@@ -127,13 +127,17 @@ def lossless(found: Lossless | None) -> str:
         "tie flips": f"tie flips {found.tie_flips}",
         "late divergence": f"late divergence at token {_token(found)} ({found.diverged} of {found.judged})",
         "diverged": f"no: diverged at token {_token(found)}",
-        "engine not deterministic": f"engine not deterministic: {found.control_differing} of {found.control_judged} "
-        "control runs differ",
+        "engine not deterministic": "engine not deterministic: "
+        + (
+            f"{found.control_differing} of {found.control_judged} control runs differ"
+            if found.control_differing
+            else "controls of other rows differ"
+        ),
     }[found.kind]
 
 
-def _token(found: Lossless) -> int:
-    return (found.first or 0) + 1
+def _token(found: Lossless) -> str:
+    return "?" if found.first is None else str(found.first + 1)
 
 
 _DRAFTS = {
@@ -145,6 +149,9 @@ _DRAFTS = {
 _ADVICE = {
     "keep": "keep it",
     "no clear gain": "no clear gain: use more prompts or repeats",
+    "too few prompts": "too few prompts to advise anything",
+    "other output": "but its output is not the baseline's: do not use it",
+    "dice": "acceptance by dice, which advises nothing",
     "other text": "it wants text that repeats itself",
     "other drafter": "take another drafter, or switch it off",
     "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",

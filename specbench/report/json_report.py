@@ -22,5 +22,5 @@ def json_report(comparison: Comparison) -> str:
 def _row(row: Row) -> dict[str, Any]:
     value = asdict(row) | {"drafting_cost": row.drafting_cost, "verifying_cost": row.verifying_cost}
     if row.lossless is not None:
-        value["lossless"] |= {"kind": row.lossless.kind, "text": cells.lossless(row.lossless)}
+        value["lossless"] |= {"text": cells.lossless(row.lossless)}
     return value

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from analysis.synthetic import drafted, generation, ids
 
@@ -14,11 +12,11 @@ def judge(
     controls = [generation("base", f"code-{i}", role="control", top_two_gaps=gaps) for i in range(len(outputs))]
     tried = [drafted(f"code-{i}", output_ids=out, temperature=temperature) for i, out in enumerate(outputs)]
     floor = lossless.floor([*base, *controls])
-    return lossless.judge(tried, lossless.references(base, controls), quant=quant, floor=floor)
+    return lossless.judge(tried, lossless.references(base, controls), quant=quant, here=floor, everywhere=floor)
 
 
 def test_equal_output_is_lossless() -> None:
-    assert judge(ids(), ids()) == Lossless(2, 2, exact=True, control_judged=2)
+    assert judge(ids(), ids()) == Lossless(2, 2, exact=True, control_judged=2, kind="identical")
     assert judge(ids()).kind == "identical"
 
 
@@ -50,6 +48,19 @@ def test_sampled_output_and_output_without_ids_are_not_judged() -> None:
     assert judge(None).kind == "not judged"
 
 
+def beside(controls: list[int | None], outputs: list[int | None], *, quant: str = "F16") -> Lossless:
+    """A method beside a baseline whose controls differ from it: tokens at which each does, from 0; None: equal."""
+
+    def text(at: int | None) -> tuple[int, ...]:
+        return ids() if at is None else ids(at)
+
+    base = [generation("base", f"code-{i}") for i in range(max(len(controls), len(outputs)))]
+    again = [generation("base", f"code-{i}", role="control", output_ids=text(at)) for i, at in enumerate(controls)]
+    tried = [drafted(f"code-{i}", output_ids=text(at)) for i, at in enumerate(outputs)]
+    floor = lossless.floor([*base, *again])
+    return lossless.judge(tried, lossless.references(base, again), quant=quant, here=floor, everywhere=floor)
+
+
 def test_a_method_is_not_blamed_when_the_baseline_differs_from_itself() -> None:
     base = [generation("base", "code-0", output_ids=ids()), generation("base", "code-1", output_ids=ids())]
     control = [
@@ -57,12 +68,44 @@ def test_a_method_is_not_blamed_when_the_baseline_differs_from_itself() -> None:
         generation("base", "code-1", role="control"),
     ]
     floor = lossless.floor(base + control)
-    assert floor == (2, 1)
-    assert lossless.of_baseline(floor, floor).kind == "engine not deterministic"
+    assert floor == (2, 1, 50)
+    assert lossless.of_baseline(floor).kind == "engine not deterministic"
     reference = lossless.references(base, control)
-    found = lossless.judge([drafted("code-1", output_ids=ids(7))], reference, quant="F16", floor=floor)
+    found = lossless.judge(
+        [drafted("code-1", output_ids=ids(50))], reference, quant="F16", here=floor, everywhere=floor
+    )
     assert found.kind == "engine not deterministic"
-    assert lossless.judge([drafted("code-1")], reference, quant="F16", floor=floor).kind == "identical"
+    assert lossless.judge([drafted("code-1")], reference, quant="F16", here=floor, everywhere=floor).kind == "identical"
+
+
+@pytest.mark.parametrize("quant", ["F16", "Q4_0"])
+def test_controls_that_differ_late_excuse_no_garbage_from_the_first_token_on(quant: str) -> None:
+    found = beside([95, 95, 95, None, None, None], [0] * 6, quant=quant)
+    assert (found.kind, found.first) == ("diverged", 0)
+    assert beside([95, 95, 95, None, None, None], [95, None, None, 97, None, None], quant=quant).kind == (
+        "engine not deterministic"
+    )
+
+
+def test_one_late_divergence_a_little_before_those_of_the_controls_is_named_and_no_fault() -> None:
+    controls = [90, 60, 70, None, None, None]
+    assert beside(controls, [None, 55, None, 80, None, None]).kind == "late divergence"
+    assert beside(controls, [None, 12, None, 80, None, None]).kind == "diverged"
+    assert beside(controls, [55] * 5 + [None]).kind == "diverged"  # too many of them for chance
+
+
+def test_the_controls_of_a_cell_tell_how_many_may_differ_and_those_of_the_run_how_early() -> None:
+    base = [generation("base", f"code-{i}") for i in range(6)]
+    here, everywhere = lossless.Floor(6, 3, 95), lossless.Floor(42, 4, 10)
+
+    def of(*at: int) -> str:
+        tried = [drafted(f"code-{i}", output_ids=ids(*at[i : i + 1])) for i in range(6)]
+        return lossless.judge(tried, lossless.references(base, ()), quant="F16", here=here, everywhere=everywhere).kind
+
+    assert of(40, 97, 99) == "engine not deterministic"
+    assert of(10) == "engine not deterministic"
+    assert of(9) == "diverged"  # earlier than every control
+    assert of(*[40] * 6) == "diverged"  # too many before the controls of the cell
 
 
 def test_categories_merge_into_one_judgement() -> None:
@@ -73,6 +116,12 @@ def test_categories_merge_into_one_judgement() -> None:
 
 
 def test_a_long_run_is_judged_without_overflow() -> None:
-    long = Lossless(judged=5000, identical=4900, exact=True, control_judged=200, control_differing=4)
-    assert long.kind == "engine not deterministic"
-    assert replace(long, identical=3000, first=0).kind == "diverged"
+    """The controls differ at the rate of one in fifty, as a hundred of the outputs do."""
+    base, floor = [generation("base", "code-0")], lossless.Floor(200, 4, 50)
+
+    def of(differing: int, at: int) -> Lossless:
+        tried = [drafted("code-0")] * (5000 - differing) + [drafted("code-0", output_ids=ids(at))] * differing
+        return lossless.judge(tried, lossless.references(base, ()), quant="F16", here=floor, everywhere=floor)
+
+    assert of(100, 50).kind == "engine not deterministic"
+    assert of(2000, 50).kind == "diverged"

@@ -1,9 +1,10 @@
 """Synthetic records whose right answer is computed by hand: 100 tokens after the first, a plain step takes 10 ms."""
 
+from math import exp
 from typing import Any
 
 import pytest
-from analysis.synthetic import BASE, PROMPTS, contender, counts, drafted, generation, plan
+from analysis.synthetic import BASE, PROMPTS, contender, counts, drafted, generation, ids, plan
 
 from specbench.analysis.comparison import compare
 from specbench.analysis.why import Why
@@ -59,6 +60,8 @@ def test_what_the_engine_does_not_tell_is_not_split() -> None:
     [
         # Faster on five prompts and slower on one.
         ({"seconds": [0.5, 0.9, 0.95, 1.3, 0.9, 1.05]}, "well", "no clear gain"),
+        # The same with a mean below 1.
+        ({"seconds": [0.8, 0.9, 1.0, 1.1, 1.2, 1.2]}, "well", "no clear gain"),
         # 2.5 tokens for 3.5 plain steps, of which 2 are verification: a shorter draft.
         ({"seconds": 1.4, "draft_seconds": 0.6}, "well", "shorter draft"),
         # Verifying costs 1.05 plain steps, drafting 2.45: the drafter is too large.
@@ -82,3 +85,45 @@ def test_a_round_that_is_cheaper_than_a_plain_step_is_not_explained() -> None:
     found = compare(plan(results, (BASE, draft)), results)
     assert found.why == ()
     assert "CONFIGURATION_MISMATCH" in {n.code for n in found.notes}
+
+
+@pytest.mark.parametrize("seconds", [0.99, 1.4])
+def test_too_few_prompts_advise_nothing(seconds: float) -> None:
+    results: list[Result] = [generation("base", "code-0"), drafted("code-0", seconds=seconds)]
+    found = compare(plan(results), results)
+    assert {v.kind for v in found.verdicts} == {"too few prompts"}
+    assert {w.advice for w in found.why} == {"too few prompts"}
+    assert cells.why(found.why[0]).endswith("; too few prompts to advise anything")
+
+
+def test_a_gain_that_is_chance_among_several_methods_is_not_kept() -> None:
+    """Its interval alone lies above 1 (p = 0.03), but there are two methods to choose from."""
+    other = contender("ngram", "ngram-mod", baseline="base")
+    draft = contender("draft", "draft-model", baseline="base")
+    gains = dict(zip(PROMPTS, (0.30, 0.10, 0.20, 0.05, 0.35, 0.0), strict=True))
+    results: list[Result] = [generation("base", p) for p in PROMPTS]
+    results += [drafted(p, seconds=exp(-gain)) for p, gain in gains.items()]
+    results += [drafted(p, who="ngram", seconds=1 + 0.1 * (-1) ** i) for i, p in enumerate(PROMPTS)]
+    found = compare(plan(results, (BASE, draft, other)), results)
+    (row,) = (r for r in found.overall if r.contender == "draft")
+    assert row.speedup is not None
+    assert row.speedup.low is not None
+    assert row.speedup.low > 1
+    assert {v.kind for v in found.verdicts} == {"no clear gain"}
+    assert {w.advice for w in found.why} == {"no clear gain"}
+
+
+def test_a_method_that_writes_something_else_is_not_kept() -> None:
+    results: list[Result] = [g for p in PROMPTS for g in (generation("base", p), drafted(p, output_ids=ids(2)))]
+    found = compare(plan(results), results)
+    assert {v.kind for v in found.verdicts} == {"not credible"}
+    assert {w.advice for w in found.why} == {"other output"}
+    assert cells.why(found.why[0]).endswith("speed × 2.00; but its output is not the baseline's: do not use it")
+
+
+def test_dice_get_no_advice() -> None:
+    dice = contender("draft", "draft-model", baseline="base", settings={"spec_synth_accept": 0.9})
+    results: list[Result] = [g for p in PROMPTS for g in (generation("base", p), drafted(p))]
+    found = compare(plan(results, (BASE, dice)), results)
+    assert found.verdicts == ()
+    assert {w.advice for w in found.why} == {"dice"}
