@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def made(name: str, number: int, seed: int) -> bytes:
 def verdict(name: str, data: bytes, folder: Path) -> str:
     """`read`, `refused`, or what it should not have done."""
     try:
-        with limited(SECONDS):
+        with limited(SECONDS), warnings.catch_warnings(action="error"):
             parser(name).read(data, folder)
     except SpecbenchError:
         return "refused"

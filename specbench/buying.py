@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def _offer(listed: Listed, profile: DeviceProfile, asked: PriceList, given: _Kno
             if given.refused is None:
                 found += _guessed(given, profile, category, rows, room)
             figures[category] = best(found, category)
-            plain[category] = best([f for f in found if f.method == "none"], category)
+            plain[category] = best([f for f in found if f.plain], category)
     speed = on_mix(figures, given.mix)
     unknown = None if speed is not None else "does not fit" if lacking is not None and lacking > 0 else "no basis"
     paid = asked.paid(listed)
@@ -174,7 +174,7 @@ def _measured(given: _Known, where: tuple[str, int], category: str) -> Iterator[
         elif category == LONG and not _near(row.fill, given.context):
             continue
         if band is not None:
-            yield Figure(category, row.label, band, "measured")
+            yield Figure(category, row.label, band, "measured", row.method == "none")
 
 
 def _of_reports(given: _Known, where: tuple[str, int], category: str) -> Iterator[Figure]:
@@ -182,7 +182,7 @@ def _of_reports(given: _Known, where: tuple[str, int], category: str) -> Iterato
         if figure.category == category:
             yield figure
         elif figure.category is None and (band := given.carried(figure.speed, category, 0)) is not None:
-            yield Figure(category, figure.method, band, "published")
+            yield replace(figure, category=category, speed=band)
 
 
 def _guessed(
@@ -197,7 +197,7 @@ def _guessed(
     )  # fmt: skip
     for guess in there.guesses:
         if guess.speed is not None:
-            yield Figure(category, guess.method, _band(guess.speed), "predicted")
+            yield Figure(category, guess.method, _band(guess.speed), "predicted", guess.method == "none")
 
 
 def _near(fill: int | None, context: int) -> bool:
@@ -261,5 +261,5 @@ def _published(model: Described, context: int) -> dict[tuple[str, int], list[Fig
     known, found = spread(report[:3] for report in reports), dict[tuple[str, int], list[Figure]]()
     for key, (where, kind, method) in {r[0]: r[4] for r in reports if r[3] == model.published}.items():
         if (guess := reported(known, key)) is not None:
-            found.setdefault(where, []).append(Figure(kind, method, _band(guess), "published"))
+            found.setdefault(where, []).append(Figure(kind, method, _band(guess), "published", method == "none"))
     return found

@@ -16,6 +16,7 @@ from specbench.analysis.prediction import (
     Guess,
     OnDevice,
     Predicted,
+    Prediction,
     Published,
     on_curve,
     plain_speed,
@@ -25,6 +26,7 @@ from specbench.analysis.prediction import (
     utilisations,
 )
 from specbench.analysis.rows import Row
+from specbench.analysis.stats import Estimate
 from specbench.analysis.verification import Cost, curve, title
 from specbench.errors import InputError
 from specbench.faults import did_you_mean
@@ -214,7 +216,7 @@ def on_device(
         length = row.axes.get(_DRAFTED.get(row.method, ""))
         if slope and row.right and not row.synthetic and tau and isinstance(length, int):
             gain = speedup(slope, tokens_per_round=tau, draft_tokens=length)
-            guesses.append(Guess(row.category, row.temperature, row.label, tau.value, gain, plain.over(gain)))
+            guesses.append(_of_row(row, tau, gain, plain.over(gain)))
     return OnDevice(device.id, device.name, lacking, tuple(guesses))
 
 
@@ -256,4 +258,8 @@ def _guess(row: Row, costs: Sequence[Cost]) -> Guess | None:
     if not isinstance(length, int | float):
         return None
     gain = on_curve(costs, drafting=row.drafting_cost, tokens_per_round=tau.value, draft_tokens=length)
-    return None if gain is None else Guess(row.category, row.temperature, row.label, tau.value, gain, None)
+    return None if gain is None else _of_row(row, tau, gain, None)
+
+
+def _of_row(row: Row, tau: Estimate, gain: Prediction | Estimate, speed: Prediction | None) -> Guess:
+    return Guess(row.category, row.temperature, row.label, tau.value, gain, speed, row.fill, row.categories)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, log
+from math import log
 
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
@@ -31,7 +31,7 @@ class Point:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where the speedup is 1, on a straight line through two measured points in log-log space.
+    """Where the speedup is 1, on a straight line through two measured points in log-log space (from 0: log-linear).
 
     `falls`: the method pays below `value`; otherwise above it.
     """
@@ -64,25 +64,29 @@ def curves(rows: Sequence[Row], quants: Mapping[str, str | None]) -> tuple[Curve
     groups: dict[tuple[str, str, str, str | None, float | None, int | None], list[Point]] = defaultdict(list)
     temperatures = len({row.temperature for row in rows})
     for row in rows:
-        words = row.contender.removeprefix(f"{row.target_label} · ").split(
-            " "
-        )  # the method, and KEY=VALUE of what varies
+        named = f" · {row.contender}".replace(f" · {row.target_label} · ", " · ", 1).removeprefix(" · ")
+        words = named.split(" ")  # the engine of several, the method, and KEY=VALUE of what varies
         for axis, value in _values(row, words):
             label = " ".join(word for word in words if not word.startswith(f"{axis}="))
             temperature = None if axis == "temperature" else row.temperature
             fill = None if axis == "fill" else row.fill
             if axis != "temperature" or temperatures >= SWEPT:
                 groups[axis, row.target_label, label, row.category, temperature, fill].append(_point(row, value))
-        named = _QUANT.search(row.target_label)
-        if quant := named[1] if named else quants.get(row.target_label):
-            target = row.target_label[: named.start()] if named else row.target_label
-            key = "quant", target, " ".join(words), row.category, row.temperature, row.fill
-            groups[key].append(_point(row, quant.upper()))
+        if quant := quant_of(row.target_label, quants.get(row.target_label)):
+            key = "quant", _QUANT.sub("", row.target_label), named, row.category, row.temperature, row.fill
+            groups[key].append(_point(row, quant))
     return tuple(
         Curve(*key, points=tuple(points), break_even=break_even(points))
         for key, points in sorted(groups.items(), key=lambda item: item[0][:2])
         if len(points) > 1
     )
+
+
+def quant_of(target_label: str, recorded: str | None) -> str | None:
+    """As the end of the target's name says, else as recorded."""
+    named = _QUANT.search(target_label)
+    found = named[1] if named else recorded
+    return found and found.upper()
 
 
 def _values(row: Row, words: Iterable[str]) -> Iterator[tuple[str, Setting]]:
@@ -106,15 +110,17 @@ def _point(row: Row, value: Setting) -> Point:
 
 
 def break_even(points: Iterable[Point]) -> BreakEven | None:
-    """The first crossing of 1 that falls, else the first that rises. None for values that are no positive numbers."""
+    """The first crossing of 1 that falls, else the first that rises. None for values below 0 or without a number."""
     measured = sorted(
         (float(p.value), p.speedup.value)
         for p in points
-        if p.speedup is not None and not isinstance(p.value, bool | str) and p.value > 0
+        if p.speedup is not None and not isinstance(p.value, bool | str) and p.value >= 0
     )
     found = [
-        BreakEven(exp(log(x) + (log(z) - log(x)) * log(a) / (log(a) - log(b))), a > b, x, z)
+        BreakEven(x * (z / x) ** share if x else z * share, a > b, x, z)
         for (x, a), (z, b) in pairwise(measured)
+        if a != b
+        for share in [log(a) / (log(a) - log(b))]
         if (a > 1 > b) or (a < 1 < b) or (a == 1 != b) or (b == 1 != a)
     ]
     return next((crossing for crossing in found if crossing.falls), found[0] if found else None)

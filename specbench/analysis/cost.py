@@ -113,12 +113,13 @@ def _ratio(over: Band, under: Band) -> Band:
 
 @dataclass(frozen=True)
 class Figure:
-    """Tok/s in a category (None: any kind of work) with a method."""
+    """Tok/s in a category (None: any kind of work) with a method, as it is shown. `plain`: without speculation."""
 
     category: str | None
     method: str
     speed: Band
     basis: Basis
+    plain: bool
 
 
 def best(figures: Sequence[Figure], category: str) -> Figure | None:

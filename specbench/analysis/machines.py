@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
+from statistics import mean
 
 from specbench.analysis import sides
 from specbench.analysis.comparison import Comparison
@@ -28,6 +29,7 @@ class Work:
     category: str | None
     temperature: float
     fill: int | None
+    streams: int
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,15 @@ class Standing:
 
 @dataclass(frozen=True)
 class Fastest:
-    """The fastest method of each run (None: not measured there), the winner, and its speed over the next run's."""
+    """The fastest method of each run (None: not measured there), the winner, and its speed over the next run's.
+
+    Over all work, methods that drafted in all of it. The lead is over the prompts that both runs have.
+    """
 
     work: Work
     best: tuple[tuple[str, Estimate] | None, ...]
     winner: int
-    lead: Estimate | None
+    lead: Estimate
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def machines(runs: Sequence[tuple[Measured, Comparison]], *, words: Sequence[str
     for number, (_, comparison) in enumerate(runs):
         for row in (*comparison.rows, *comparison.overall):
             if row.decode is not None and row.speculating and not row.synthetic:
-                rows[Work(row.target, row.category, row.temperature, row.fill)][row.label][number] = row
+                work = Work(row.target, row.category, row.temperature, row.fill, int(row.axes["streams"]))
+                rows[work][row.label][number] = row
     trials = [sides.trials_by_place(measured, defaultdict(lambda: [0, 0]), 0) for measured, _ in runs]
     first = runs[0][0]
     return Machines(
@@ -106,15 +112,20 @@ def _fastest(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recorde
             if (
                 row.decode
                 and row.right
+                and (work.category is not None or row.categories[0] == row.categories[1])
                 and (mine is None or mine.decode is None or row.decode.value > mine.decode.value)
             ):
                 best[number] = row
-    ranked = sorted(((row.decode.value, -n) for n, row in enumerate(best) if row and row.decode), reverse=True)
-    if len(ranked) < SEVERAL:
+    leads: dict[int, Estimate] = {}
+    for number, new in enumerate(best):
+        others = [_faster((n, base), (number, new), trials) for n, base in enumerate(best) if n != number]
+        if known := [ratio for ratio in others if ratio is not None]:
+            leads[number] = min(known, key=lambda ratio: ratio.value)
+    if not leads:
         return None
-    winner, other = (-n for _, n in ranked[:SEVERAL])
+    winner = max(leads, key=lambda number: leads[number].value)
     told = tuple((row.label, row.decode) if row and row.decode else None for row in best)
-    return Fastest(work, told, winner, _faster((other, best[other]), (winner, best[winner]), trials))
+    return Fastest(work, told, winner, leads[winner])
 
 
 def _standings(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recorded) -> list[Standing]:
@@ -143,7 +154,7 @@ _Side = tuple[int, Row | None]  # the run's number, and what was measured there
 
 
 def _ratio(base: _Side, new: _Side, trials: _Recorded, metric: str) -> Estimate | None:
-    """Geometric mean, over the prompts that both have, of a metric over that of `base`."""
+    """Geometric mean, over the prompts that both have, of a metric over that of `base`; all fills of one count once."""
     found = [
         sides.numbers(METRICS[metric].parts, trials[number].get(place, {}))
         for number, row in (base, new)
@@ -151,8 +162,16 @@ def _ratio(base: _Side, new: _Side, trials: _Recorded, metric: str) -> Estimate 
     ]
     if len(found) < SEVERAL:
         return None
-    return geometric_mean([exp(found[1][key][2] - found[0][key][2]) for key in found[0] if key in found[1]])
+    logs: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for key in found[0]:
+        if key in found[1]:
+            logs[key[:2]].append(found[1][key][2] - found[0][key][2])
+    return geometric_mean([exp(mean(fills)) for fills in logs.values()])
 
 
 def _faster(base: _Side, new: _Side, trials: _Recorded) -> Estimate | None:
-    return _ratio(base, new, trials, new[1].decode_source if new[1] else "decode_engine")
+    """By a clock that both have; all output of several streams is held against nothing else."""
+    clocks = {row.decode_source for _, row in (base, new) if row}
+    if len(clocks) > 1 and "output_throughput" in clocks:
+        return None
+    return _ratio(base, new, trials, clocks.pop() if len(clocks) == 1 else "decode_client")

@@ -275,9 +275,10 @@ def slopes(rows: Iterable[Published], method: str) -> Spread:
 
 @dataclass(frozen=True)
 class Guess:
-    """One kind of work (None: plain decoding) on a device. `tokens_per_round` was measured in the run.
+    """One kind of work (None: all) on a device. `tokens_per_round` was measured in the run, at `fill`.
 
-    A speedup without an interval is from the device's own curve.
+    `categories`: drafted in, and all of the row; None for plain decoding, which is of any work. A speedup
+    without an interval is from the device's own curve.
     """
 
     category: str | None
@@ -286,6 +287,8 @@ class Guess:
     tokens_per_round: float | None
     speedup: Prediction | Estimate | None
     speed: Prediction | None
+    fill: int | None = None
+    categories: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

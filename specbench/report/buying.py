@@ -113,12 +113,8 @@ def remarks(b: Buying) -> Iterator[str]:
         yield f"API: {b.api_name} at {band(b.api)} $/Mtok written; reading prompts is in neither figure"
     if b.beyond:
         yield f"beyond the budget: {', '.join(b.beyond)}"
-    drafted = {c for o in b.offers for c, f in o.figures.items() if f and f.method != "none"}
-    plain = {
-        o.name: [c for c, f in o.figures.items() if f and f.method == "none" and c in drafted]
-        for o in b.offers
-        if o.speed
-    }
+    drafted = {c for o in b.offers for c, f in o.figures.items() if f and not f.plain}
+    plain = {o.name: [c for c, f in o.figures.items() if f and f.plain and c in drafted] for o in b.offers if o.speed}
     if said := [f"{name} ({', '.join(kinds)})" for name, kinds in plain.items() if kinds]:
         yield (
             "the order is also that of what is known: plain decoding, where others have speculation, for lack of any"

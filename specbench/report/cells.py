@@ -79,7 +79,8 @@ def setting(key: str, value: Setting) -> str:
 
 def break_even(curve: Curve) -> str | None:
     """Where it stops (or begins) to pay, with the points between which that lies; None where nothing can be said."""
-    speeds = {float(p.value): p.speedup.value for p in curve.points if p.speedup and isinstance(p.value, int | float)}
+    points = [(p.value, p.speedup) for p in curve.points if p.speedup and isinstance(p.value, int | float)]
+    speeds = {float(value): speedup.value for value, speedup in points if value >= 0}
     where, found = f"{category(curve.category, curve.fill)}, {curve.label}", curve.break_even
     if found is not None:
         way = "below" if found.falls else "above"

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from specbench.analysis.axes import quant_of
 from specbench.analysis.comparison import Comparison
 from specbench.analysis.metrics import METRICS
 from specbench.analysis.rows import Row
@@ -19,9 +20,10 @@ _FACTS = (
 def csv_table(comparison: Comparison) -> str:
     """One line a row; the rows over all categories have an empty category. What was swept has columns of its own."""
     swept = dict.fromkeys(c.axis for c in comparison.curves if c.axis not in _FACTS)
+    rows, quants = comparison.rows + comparison.overall, {t.label: t.quant for t in comparison.targets}
+    axes = [{"quant": quant_of(row.target_label, quants[row.target]), **row.axes} for row in rows]
     table = [
-        {**dict(_values(row)), **{axis: row.axes.get(axis) for axis in swept}}
-        for row in comparison.rows + comparison.overall
+        {**dict(_values(row)), **{axis: mine.get(axis) for axis in swept}} for row, mine in zip(rows, axes, strict=True)
     ]
     text = io.StringIO()
     if table:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
 
@@ -75,15 +76,21 @@ def _best(where: str, verdicts: list[Verdict]) -> Iterator[Chart]:
 def _speedups(where: str, rows: list[Row]) -> Iterator[Matrix]:
     methods = tuple(dict.fromkeys(row.label for row in rows if row.speedup is not None))
     names = tuple(dict.fromkeys(cells.category(row.category, row.fill) for row in rows if row.trials))
-    found = {(cells.category(row.category, row.fill), row.label): row.speedup for row in rows}
+    wrong = ", not credible or with other output" if any(row.speedup and not row.right for row in rows) else ""
+    found = {(cells.category(row.category, row.fill), row.label): _believed(row) for row in rows}
     if methods and names:
         yield Matrix(
             file_name("speedup", where),
-            f"Decode speedup over the baseline (~: not clear at 95 %): {where}",
+            f"Decode speedup over the baseline (~: not clear at 95 %{wrong}): {where}",
             names,
             methods,
             tuple(tuple(found.get((name, method)) for method in methods) for name in names),
         )
+
+
+def _believed(row: Row) -> Estimate | None:
+    """The speedup, without an interval that would tell it from 1 where it is not right."""
+    return row.speedup if row.right or row.speedup is None else replace(row.speedup, low=None, high=None)
 
 
 def _positions(where: str, rows: list[Row]) -> Iterator[Chart]:

@@ -33,17 +33,17 @@ def _who(found: Machines, target: str, temperature: float) -> Section:
     )
     return Section(
         f"Who is faster at what: {target}, {cells.temperature(temperature)}", tuple(columns), rows,
-        footnotes=("each machine with its fastest method; named where the 95 % interval of the ratio is above 1",),
+        footnotes=("each machine's fastest method; named where the ratio on shared prompts is above 1 at 95 %",),
     )  # fmt: skip
 
 
 def _lead(f: Fastest) -> str:
-    clear = f.lead is not None and f.lead.low is not None and f.lead.low > 1
+    clear = f.lead.low is not None and f.lead.low > 1
     return f"{'' if clear else 'not clear: '}{_letter(f.winner)} × {cells.with_interval(f.lead)}"
 
 
 def _work(work: Work) -> str:
-    return cells.category(work.category, work.fill)
+    return cells.category(work.category, work.fill) + (f", {work.streams} streams" if work.streams > 1 else "")
 
 
 def _why(found: Machines, target: str, temperature: float) -> Section:
@@ -91,6 +91,8 @@ def _runs(found: Machines) -> Iterator[str]:
         yield f"A and {_letter(number)} also differ in {told}" + (
             f"; and {len(mine) - _TOLD} more" if len(mine) > _TOLD else ""
         )
+    if not found.fastest:
+        yield "nothing is compared: no two runs have a prompt of one target with the same temperature, fill and streams"
 
 
 def page(found: Machines) -> str:

@@ -26,7 +26,11 @@ def predicted_section(found: Predicted) -> Section:
             rows.append((first, _why_not(device), *[MISSING] * 4))
         for guess in device.guesses:
             when = "" if guess.temperature is None else f", {cells.temperature(guess.temperature)}"
-            work = "plain" if guess.method == "none" else cells.category(guess.category, None) + when
+            work = (
+                "plain"
+                if guess.method == "none"
+                else cells.category(guess.category, guess.fill, guess.categories) + when
+            )
             speed = MISSING if guess.speed is None else _interval(guess.speed, significant(guess.speed.value))
             gain = MISSING if guess.speedup is None else _interval(guess.speedup, f"{guess.speedup.value:.2f}")
             rows.append((first, work, guess.method, speed, gain, _basis(guess)))
@@ -43,6 +47,8 @@ def predicted_section(found: Predicted) -> Section:
 
 
 def _footnotes(found: Predicted) -> Iterator[str]:
+    if any(guess.fill is not None for device in found.devices for guess in device.guesses):
+        yield "work with a fill: the tokens per round are those of the run at that context fill"
     if found.read_bytes is None:
         yield "speedup: tokens per round of the run / (drafting as in the run + the curve's cost of draft length + 1)"
         yield "without an interval: docs/prediction.md says how far off it was"

@@ -1,5 +1,7 @@
 """Synthetic records: speedups along an axis are chosen, so that the break-even can be computed in the head."""
 
+import csv
+import io
 from collections.abc import Mapping
 
 import pytest
@@ -7,7 +9,7 @@ from analysis.synthetic import PROMPTS, contender, counts, drafted, generation, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.analysis.axes import Point, break_even
+from specbench.analysis.axes import Curve, Point, break_even
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.stats import Estimate
 from specbench.records import Result, Setting
@@ -53,6 +55,26 @@ def test_break_even_lies_between_the_points_that_it_names(speedups: list[float])
     if found is not None:
         assert found.low <= found.value * (1 + 1e-9)
         assert found.value <= found.high * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("speedups", "value"),
+    [
+        ({0.0: 2.0, 0.5: 0.5, 1.0: 0.4}, 0.25),
+        ({0: 0.5, 2: 2.0}, 1.0),
+        ({0: 1.0, 2: 0.5}, 0.0),
+        ({-1: 4.0, 1: 2.0}, None),
+    ],
+)
+def test_from_0_the_line_is_straight_in_the_value_itself_and_below_0_is_no_axis(
+    speedups: dict[Setting, float], value: float | None
+) -> None:
+    curve = Curve(
+        "temperature", "t", "draft", "code", None, None, tuple(points(speedups)), break_even(points(speedups))
+    )
+    assert (curve.break_even and curve.break_even.value) == (value and pytest.approx(value))
+    said = cells.break_even(curve)
+    assert said is None if value is None else said is not None and f"temperature {value:g} (×" in said
 
 
 @pytest.fixture
@@ -135,10 +157,29 @@ def test_files_of_one_target_that_differ_in_quantisation_stand_side_by_side(
     results += [drafted(p, who=c.name, seconds=0.5) for c in both for p in PROMPTS if c.method != "none"]
     found = {s.title: s for s in sections(compare(plan(results, both), results)) if s.title.startswith("Along")}
     assert list(found) == ([title] if title else [])
+    table = [*csv.DictReader(io.StringIO(FORMATS["csv"](compare(plan(results, both), results))))]
+    assert {(row["target"], row.get("quant")) for row in table} == set(zip(files, values or [None, None], strict=True))
     if title:
         rows = found[title].rows
         assert [row[:3] for row in rows[:2]] == [("code", "none", values[0]), ("", "", values[1])]
         assert [row[1:3] for row in rows[2:4]] == [("draft-model", values[0]), ("", values[1])]
+
+
+def test_several_engines_and_several_files_give_a_curve_along_quant_for_each_engine() -> None:
+    both = [
+        contender(f"{engine} · {label} · {method}", method, engine=engine, target_label=label,
+                  baseline=f"{engine} · {label} · none" if method != "none" else None)
+        for engine in ("llama-server", "server") for label in ("server-Q4_0", "server-Q8_0")
+        for method in ("none", "draft-model")
+    ]  # fmt: skip
+    results: list[Result] = [generation(c.name, p) for c in both for p in PROMPTS if c.method == "none"]
+    results += [drafted(p, who=c.name, seconds=0.5) for c in both for p in PROMPTS if c.method != "none"]
+    found = {(c.axis, c.target, c.label, len(c.points)) for c in compare(plan(results, both), results).curves}
+    assert found == {
+        ("quant", "server", f"{engine} · {method}", 2)
+        for engine in ("llama-server", "server")
+        for method in ("none", "draft-model")
+    }
 
 
 def test_values_are_written_as_a_user_writes_them() -> None:

@@ -74,7 +74,9 @@ def test_one_uncertain_input_alone_gives_its_own_ends(a: Band) -> None:
 @given(st.lists(bands, min_size=1, max_size=5))
 def test_a_mix_lies_between_its_slowest_and_its_fastest_work(speeds: list[Band]) -> None:
     names = [str(i) for i in range(len(speeds))]
-    figures = {name: Figure(name, "none", speed, "predicted") for name, speed in zip(names, speeds, strict=True)}
+    figures = {
+        name: Figure(name, "none", speed, "predicted", plain=True) for name, speed in zip(names, speeds, strict=True)
+    }
     found = on_mix(figures, dict.fromkeys(names, 1 / len(speeds)))
     assert found is not None
     assert min(s.value for s in speeds) * (1 - 1e-9) <= found.value <= max(s.value for s in speeds) * (1 + 1e-9)
@@ -84,7 +86,7 @@ def test_a_mix_lies_between_its_slowest_and_its_fastest_work(speeds: list[Band])
 
 def test_a_measurement_goes_before_reports_and_those_before_predictions() -> None:
     def figure(method: str, speed: float, basis: str) -> Figure:
-        return Figure("code", method, exactly(speed), basis)  # type: ignore[arg-type]
+        return Figure("code", method, exactly(speed), basis, plain=False)  # type: ignore[arg-type]
 
     predicted, published = figure("mtp", 90, "predicted"), figure("mtp", 60, "published")
     plain, measured = figure("none", 30, "predicted"), figure("mtp", 50, "measured")

@@ -1,6 +1,9 @@
 """Machines side by side, on synthetic runs: every time and count is invented."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from analysis.synthetic import contender, counts, drafted, generation, plan
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.conditions import Measured
 from specbench.analysis.machines import Machines, machines
-from specbench.records import Machine
+from specbench.records import Contender, Machine, Result
 from specbench.report.machines import page, sections
 
 PROMPTS = [f"{category}-{i}" for category in ("code", "json") for i in range(6)]
@@ -69,6 +72,89 @@ def test_what_only_one_run_holds_is_left_out_and_what_else_differs_is_told() -> 
     assert {s.work.category for s in found.standings if s.label == "draft"} == {"code", None}
     assert found.same == ("two",)
     assert "thinking" in {difference.what for _, difference in found.differs}
+
+
+def made_of(name: str, results: list[Result], *contenders: Contender) -> tuple[Measured, Comparison]:
+    made = plan(results, contenders)
+    return Measured(name, made, Machine(system="Synthetic", cpu=name), results), compare(made, results)
+
+
+def plain_run(name: str, seconds: Mapping[str, float], **changes: Any) -> tuple[Measured, Comparison]:
+    results: list[Result] = [generation("base", p, seconds=s, **changes) for p, s in seconds.items()]
+    return made_of(name, results, contender("base"))
+
+
+def test_over_all_work_a_method_that_drafted_in_some_of_it_is_not_the_fastest() -> None:
+    def one(name: str, times: float) -> tuple[Measured, Comparison]:
+        results: list[Result] = []
+        for p in PROMPTS:
+            code = p.startswith("code")
+            results.append(generation("base", p, seconds=times * (1 if code else 4)))
+            results.append(drafted(p, seconds=times * (0.5 if code else 2)))
+            silent = counts(80, 60) if code else counts(0, 0)
+            results.append(generation("ngram", p, seconds=times * (0.6 if code else 4.4), counts=silent))
+        ngram = contender("ngram", "ngram-simple", baseline="base")
+        return made_of(name, results, contender("base"), contender("draft", "draft-model", baseline="base"), ngram)
+
+    (everything,) = [f for f in compared(one("one", 1.0), one("two", 0.9)).fastest if f.work.category is None]
+    assert [best and best[0] for best in everything.best] == ["draft", "draft"]
+
+
+def test_the_winner_is_the_faster_one_on_the_prompts_that_both_have() -> None:
+    ten = {p: float(s) for p, s in zip(PROMPTS[:6], (10, 1, 1, 1, 1, 1), strict=True)}
+    seven = {p: 7.0 if s == 10 else 1.2 for p, s in ten.items()}
+    slow = dict.fromkeys(PROMPTS[6:], 4.0)  # one has them, two does not
+    for one, two in ((ten, seven), (dict.fromkeys(ten, 1.0) | slow, dict.fromkeys(ten, 1.5))):
+        for runs in ((one, two), (two, one)):
+            for f in compared(*(plain_run(f"run {len(r)} {r is one}", r) for r in runs)).fastest:
+                assert runs[f.winner] is one
+                assert f.lead is not None
+                assert f.lead.value > 1
+
+
+@given(st.lists(st.lists(st.floats(0.1, 10), min_size=5, max_size=5), min_size=2, max_size=4))
+def test_the_lead_of_a_winner_is_over_the_next_and_never_below_1(seconds: list[list[float]]) -> None:
+    found = compared(*(plain_run(str(i), dict(zip(PROMPTS, s, strict=False))) for i, s in enumerate(seconds)))
+    means = sorted(math.prod(s) ** (1 / len(s)) for s in seconds)
+    for f in found.fastest:
+        assert f.lead is not None
+        assert f.lead.value == pytest.approx(means[1] / means[0])
+
+
+def test_one_stream_is_not_compared_with_four() -> None:
+    one = plain_run("one", dict.fromkeys(PROMPTS, 1.0))
+    grouped: list[Result] = [
+        generation("base", p, streams=4, stream=i % 4, group_tokens=404, group_seconds=2.0)
+        for i, p in enumerate(PROMPTS)
+    ]
+    found = compared(one, made_of("four", grouped, contender("base", streams=4)))
+    assert (found.fastest, found.standings) == ((), ())
+    (runs,) = sections(found)
+    assert "streams=1" in runs.lines[2]
+    assert runs.lines[3].startswith("nothing is compared: ")
+
+
+def test_an_engines_clock_is_not_held_against_a_clients() -> None:
+    """Two times as fast by either clock; only one of the engines shows its own."""
+    fast, slow = plain_run("fast", dict.fromkeys(PROMPTS, 1.0)), dict.fromkeys(PROMPTS, 2.0)
+    for found in (compared(fast, plain_run("slow", slow, decode_seconds=None)),
+                  compared(plain_run("slow", slow, decode_seconds=None), fast)):  # fmt: skip
+        for f in found.fastest:
+            assert found.names[f.winner] == "fast"
+            assert f.lead is not None
+            assert f.lead.value == pytest.approx(2.0)
+
+
+def test_fills_of_one_prompt_are_not_prompts_of_their_own() -> None:
+    def one(name: str, times: float) -> tuple[Measured, Comparison]:
+        results: list[Result] = [
+            generation("base", p, fill=fill, seconds=times) for p in PROMPTS[:2] for fill in (1024, 8192, 32768)
+        ]
+        return made_of(name, results, contender("base"))
+
+    leads = {f.work.fill: f.lead for f in compared(one("one", 1.0), one("two", 2.0)).fastest}
+    assert {lead and (round(lead.value, 9), lead.n, lead.low) for lead in leads.values()} == {(2.0, 2, None)}
+    assert None in leads
 
 
 def test_tables_and_page_say_who_is_faster_and_hostile_names_are_escaped() -> None:

@@ -14,9 +14,11 @@ from tiny_models import trunk, write
 from typer.testing import CliRunner
 
 from specbench import buying, datafiles, prediction, store
+from specbench.analysis.comparison import compare
 from specbench.analysis.prediction import reported, spread
 from specbench.cli.main import app
 from specbench.records import Accelerator, Machine, to_json
+from specbench.report.buying import remarks
 
 MIX = "code=0.6,rag-long=0.3,chat=0.1"
 KNOWN = ("--model", "Qwen3.6-27B:Q4_K_M")
@@ -171,6 +173,31 @@ def test_a_run_on_a_machine_is_measured_and_gives_its_tokens_per_round_to_others
     plain = bought("--mix", "code=1", "--model", model)
     assert offer(plain, "RX 7900 XTX")["figures"]["code"]["method"] == "none"
     assert plain["notes"] == []
+
+
+def test_the_plain_speed_of_a_run_of_two_engines_is_the_measured_one() -> None:
+    where = {"target_label": "Qwen3.6-27B Q4_K_M"}
+    contenders, results = [], []
+    for engine, name in (("llama-server", "llama-server · none"), ("xllamacpp", "xllamacpp · none")):
+        fast = name.replace("none", "mtp")
+        contenders += [contender(name, engine=engine, **where), contender(fast, "mtp", baseline=name, **where)]
+        results += [generation(name, f"code-{i}", seconds=4 + i / 100) for i in range(6)]
+        results += [generation(name, f"chat-{i}", seconds=0.1 + i / 1000) for i in range(6)]
+        results += [
+            drafted(f"{work}-{i}", who=fast, seconds=2 + i / 100) for i in range(6) for work in ("code", "chat")
+        ]
+    made = plan(results, contenders)
+    measured = store.Run(Path("two"), made, Machine(system="Synthetic", accelerators=(CARD,)), results)
+    found = buying.buy(
+        KNOWN[1], buying.prices(None), budget=None, mix={"code": 0.5, "chat": 0.5}, context=4096,
+        runs=[(measured, compare(made, results))], tau_from=None,
+    )  # fmt: skip
+    (card,) = (o for o in found.offers if o.name == "RTX 3090, used")
+    speeds = [600 / sum(each + i * step for i in range(6)) for each, step in ((4, 0.01), (0.1, 0.001))]
+    assert card.plain is not None
+    assert card.plain.value == pytest.approx(1 / sum(0.5 / speed for speed in speeds), rel=0.01)
+    assert [f.method if f else None for f in card.figures.values()] == ["llama-server · mtp", "llama-server · none"]
+    assert any("RTX 3090, used (chat)" in line for line in remarks(found))
 
 
 def test_a_measurement_without_an_interval_is_told_and_not_used(run: Path, model: Path, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from analysis.synthetic import contender, counts, drafted, generation, opening, plan
 from tiny_models import trunk, write
 
-from specbench import store
+from specbench import prediction, store
+from specbench.analysis.comparison import compare
 from specbench.measurements import HardwareMeasurement, VerificationPasses
 from specbench.records import Machine, to_json
+from specbench.report.predicted import predicted_section
 
 
 def specbench(*argv: object) -> subprocess.CompletedProcess[str]:
@@ -61,6 +63,28 @@ def test_a_run_is_carried_over_to_other_hardware(run: Path) -> None:
     assert 1 < code["speedup"]["value"] < code["tokens_per_round"]
     assert code["speed"]["value"] == pytest.approx(plain["speed"]["value"] * code["speedup"]["value"])
     assert devices["h100-sxm"]["guesses"][0]["speed"]["basis"] == "other devices"
+
+
+def test_each_fill_of_the_run_and_work_that_a_method_was_silent_in_are_told() -> None:
+    where = {"target_label": "Qwen3.6-27B Q4_K_M"}
+    both = (
+        contender("base", **where),
+        contender("mtp", "mtp", baseline="base", settings={"draft_tokens_max": 3}, **where),
+    )
+    results = [generation("base", f"chat-{i}") for i in range(6)]
+    results += [generation("mtp", f"chat-{i}", counts=counts(0, 0)) for i in range(6)]
+    for fill, accepted in ((1024, 70), (32768, 20)):
+        results += [generation("base", f"rag-{i}", fill=fill) for i in range(6)]
+        results += [
+            drafted(f"rag-{i}", who="mtp", fill=fill, seconds=0.9, counts=counts(120, accepted)) for i in range(6)
+        ]
+    run = compare(plan(results, both), results)
+    models = {"Qwen3.6-27B Q4_K_M": "Qwen3.6-27B:Q4_K_M"}
+    (found,), _ = prediction.predict(models, run, on=["rtx3090"], context=4096)
+    section = predicted_section(found)
+    works = ["plain", "rag 1k, greedy", "rag 32k, greedy", "all (1/2), greedy"]
+    assert [row[1] for row in section.rows] == works
+    assert any(line.startswith("work with a fill: ") for line in section.footnotes)
 
 
 def test_a_table_says_that_it_is_no_measurement(run: Path, model: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from analysis.synthetic import contender, counts, drafted, failure, generation, plan
+from analysis.synthetic import contender, counts, drafted, failure, generation, ids, plan
 from report.test_report import steady
 from syrupy.assertion import SnapshotAssertion
 
@@ -18,7 +18,7 @@ from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.details import details
 from specbench.errors import InputError
 from specbench.records import Gauge, Generation, Machine, Plan, Result, Skip, Step, Telemetry
-from specbench.report.charts import Chart, Matrix
+from specbench.report.charts import Chart, Matrix, svg
 from specbench.report.figures import figures, file_name
 from specbench.report.page import page, pictures
 
@@ -154,6 +154,24 @@ def test_a_matrix_marks_what_is_not_clear(comparison: tuple[Comparison, list[Res
         if e
     }
     assert shown <= set(re.findall(r">([~\d.]+)</text>", svg))
+
+
+def test_a_matrix_shows_no_speedup_as_clear_that_is_not_credible_or_comes_with_other_output() -> None:
+    both = (contender("none"), *(contender(m, "draft-model", baseline="none") for m in ("well", "too fast", "other")))
+    results: list[Result] = [generation("none", f"code-{i}") for i in range(6)]
+    results += [generation("none", f"code-{i}", role="control") for i in range(6)]
+    results += [drafted(f"code-{i}", who="well", seconds=0.5) for i in range(6)]
+    results += [drafted(f"code-{i}", who="too fast", seconds=0.2) for i in range(6)]
+    results += [drafted(f"code-{i}", who="other", seconds=0.5, output_ids=ids(0)) for i in range(6)]
+    found = compare(plan(results, both), results)
+    (matrix,) = (c for c in figures(found, details(found, results)) if isinstance(c, Matrix))
+    (cells,) = matrix.cells
+    told = {
+        name: (round(e.value, 9), e.low and round(e.low, 9)) for name, e in zip(matrix.columns, cells, strict=True) if e
+    }
+    assert told == {"well": (2.0, 2.0), "too fast": (5.0, None), "other": (2.0, None)}
+    assert "not credible or with other output" in matrix.title
+    assert "~2.00" in svg(matrix, None)
 
 
 def test_a_file_name_has_no_room_for_tricks() -> None:
