@@ -36,10 +36,14 @@ def find(names: Sequence[Path], *, results: Path) -> list[Path]:
 
 
 def sides(base: Sequence[Path], new: Sequence[Path], *, results: Path) -> tuple[list[Path], list[Path]]:
-    """The runs of BASE and of NEW. A run of NEW that BASE's folder holds too is one of NEW only."""
+    """The runs of BASE and of NEW, none of both: what a folder holds and the other side names is of that side only."""
     newer = find(new, results=results)
     older = find(base, results=results)
-    return [path for path in older if path not in newer] or older, newer
+    if only := [path for path in older if path not in newer]:
+        return only, newer
+    if only := [path for path in newer if path not in older]:
+        return older, only
+    raise InputError("BASE and NEW are the same runs", hint="measure again, and give other runs on one side")
 
 
 def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:

@@ -34,12 +34,14 @@ def inspect_model(
     known = {str(path): facts}
     given: dict[str, Path] = {}
     remarks = {}
-    for drafter in (reference.find(d, environment=environment, home=home) for d in drafters):
+    embedded = ("micro-draft",) if name in micro.NAMES and discover and not drafters else ()  # as a run has it
+    for drafter in (reference.find(d, environment=environment, home=home) for d in drafters or embedded):
         head = known[str(drafter)] = reference.read_facts(drafter)
         kind: str = head.drafter or "draft-model"
         reason = compatibility.misfit(facts, head)
         before = f", but {given[kind].name} was given before it" if kind in given else ""
-        remarks[str(drafter)] = f"given as {kind}: " + (f"does not fit, {reason}" if reason else f"fits{before}")
+        how = "used" if embedded else "given"
+        remarks[str(drafter)] = f"{how} as {kind}: " + (f"does not fit, {reason}" if reason else f"fits{before}")
         if reason is None:
             given.setdefault(kind, drafter)
     around = discovery.Discovered()

@@ -141,7 +141,7 @@ def doctor_rows() -> Rows:
             "energy counters",
             "missing" if energy else "ok",
             "; ".join(energy) or None,
-            "docs/telemetry.md" if energy else None,
+            "docs/hardware.md" if energy else None,
         )
     )
     return rows

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, NamedTuple, get_args
 
 from specbench.analysis.stats import MINIMUM
@@ -11,7 +12,7 @@ Kind = Literal["diverged", "late divergence", "engine not deterministic", "tie f
 
 TIE = 0.01  # nats between the two likeliest tokens: below it, the order of additions decides
 LATE = 16  # tokens; rounding needs a near-tie first, a broken method does not wait for one
-UNLIKELY = 0.01
+UNLIKELY = 1 / 80  # six that diverge before the first of three controls are less likely
 EXACT = frozenset({"F32", "F16", "BF16"})  # weights for which batch size 1 and batch size k are held to the same tokens
 
 
@@ -51,19 +52,24 @@ class Lossless:
 def _kind(diverged: Sequence[int], judged: int, *, ties: bool, exact: bool, here: Floor, everywhere: Floor) -> Kind:
     """`diverged`: the token at which each output does that is no tie flip.
 
-    Differences as many as the controls of the cell lead to expect (of all cells, where it has few), and as many of them
-    before its earliest control, are the engine's. None is that comes before every control of the run: a late one, which
-    can be chance, is named; one at the beginning is the method's.
+    The engine's own are as many as the controls of the cell or of all cells lead to expect, and come no earlier than
+    chance brings them about. Neither is so in 2 to 13 % of simulated runs of 8 categories in which method and baseline
+    diverge alike, and in 95 % and more of those in which all output of one category is wrong from its first token.
     """
     if not diverged:
         return "not judged" if not judged else "tie flips" if ties else "identical"
-    expected, floor = False, here if here.judged >= MINIMUM else everywhere
-    if everywhere.first is not None:
-        earlier = sum(at < (everywhere.first if floor.first is None else floor.first) for at in diverged)
-        expected = _likely(len(diverged), judged, floor) and _likely(earlier, judged, floor._replace(differing=1))
-        if expected and min(diverged) >= everywhere.first:
-            return "engine not deterministic"
-    return "late divergence" if min(diverged) >= LATE and (expected or not exact) else "diverged"
+    floors = [floor for floor in (here, everywhere) if floor.judged >= MINIMUM or floor is everywhere]
+    as_many = everywhere.differing > 0 and any(_likely(len(diverged), judged, floor) for floor in floors)
+    if as_many and all(_order(diverged, floor) >= UNLIKELY for floor in floors):
+        return "engine not deterministic"
+    return "late divergence" if min(diverged) >= LATE and not exact else "diverged"
+
+
+def _order(diverged: Sequence[int], floor: Floor) -> float:
+    """How likely it is that so many of all divergences come before the first control's, if all are of one kind."""
+    earlier = sum(floor.first is not None and at < floor.first for at in diverged)
+    pooled = len(diverged) + floor.differing
+    return prod((len(diverged) - i) / (pooled - i) for i in range(earlier))
 
 
 def _likely(differing: int, judged: int, floor: Floor) -> bool:

@@ -82,6 +82,7 @@ def _verdict(
     target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row], *, faster: set[int]
 ) -> Verdict:
     slow = all(r.speedup.high is not None and r.speedup.high < 1 for r in rows if r.speedup is not None and r.right)
+    silent = not all(row.speculating for row in rows)
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         everywhere = [row for row in rows if row.categories[0] == row.categories[1]]
         if not everywhere and any(row.categories[0] for row in rows):
@@ -90,7 +91,6 @@ def _verdict(
     found = [row for row in rows if row.speedup is not None]
     timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.right]
     if not timed:
-        silent = not rows or not all(row.speculating for row in rows)
         kind: Kind = "not credible" if found else "nothing drafted" if silent else "not measured"
         return Verdict(target, category, temperature, fill, kind)
     fastest = max(timed, key=lambda pair: pair[0])[1]

@@ -28,10 +28,12 @@ def show(
     tau_from: Path | None,
     html: Path | None,
     charts: Path | None,
-    json: bool,
+    format_: str,
     output: Path | None,
 ) -> None:
     """Tables on standard output unless a page or pictures were asked for."""
+    if format_ not in ("text", "json"):
+        raise InputError(f"this report has no format {format_!r}", hint="text, json, or --html FILE")
     if not models:
         raise InputError("--buy needs a model", hint="--model MODEL.gguf, a TOML, or e.g. --model Qwen3.6-27B:Q4_K_M")
     listed = buying.prices(prices)
@@ -45,7 +47,7 @@ def show(
     if charts is not None:
         for name, content in report.pictures(found):
             pipeline.write(charts / name, content)
-    if json:
+    if format_ == "json":
         flags.write(
             json_text.dumps([asdict(b) for b in found], ensure_ascii=False, indent=1, allow_nan=False) + "\n", output
         )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -194,12 +195,13 @@ def conclude(outcomes: Sequence[pipeline.Outcome], *, json: bool, strict: bool, 
         elif told:
             show_comparison(*told[0], format_="json" if json else "text")
     for outcome, (run, comparison) in zip(outcomes, read, strict=True):
+        show_outcome(outcome, run, again=again)  # before the page is drawn, which one may not wait for
         if comparison.measured:
             try:
-                pipeline.write_page(run, comparison, outcome.path / "report.html")
+                pipeline.write_page(run, comparison, page := outcome.path / "report.html")
+                print(printable(f"report: {page}"), file=sys.stderr)
             except SpecbenchError as error:  # the records are there; `specbench report` can make it elsewhere
                 print(f"warning: {error.message}", file=sys.stderr)
-        show_outcome(outcome, run, again=again)
         status = max(status, pipeline.exit_status(outcome, run, comparison, strict=strict))
     return status
 
@@ -221,11 +223,9 @@ def show_outcome(outcome: pipeline.Outcome, run: Run, *, again: str = "specbench
     for line in told:
         print(printable(line), file=sys.stderr)
     print(printable(f"records: {shown(outcome.path)}"), file=sys.stderr)
-    if (outcome.path / "report.html").exists():
-        print(printable(f"report: {outcome.path / 'report.html'}"), file=sys.stderr)
     if outcome.remaining:
         why = {"interrupted": "interrupted: ", "budget": "the budget is used up: ", None: ""}[outcome.stopped]
         print(
-            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {shown(outcome.path)}",
+            f"{why}{outcome.remaining} trials are left; go on with: {again} --resume {quote(shown(outcome.path))}",
             file=sys.stderr,
         )

@@ -31,17 +31,17 @@ def report(
     from specbench.cli.buying import show, show_like, show_machines  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
 
+    shown = "json" if json else format_
     if buy:
         folders = [flags.run_folder(run, results=results) for run in runs or ()]
         tau = None if tau_from is None else flags.run_folder(tau_from, results=results)
         show(
             model, folders, budget=budget, mix=flags.shares(mix), context=flags.tokens(context), prices=prices,
-            tau_from=tau, html=html, charts=charts, json=json, output=output,
+            tau_from=tau, html=html, charts=charts, format_=shown, output=output,
         )  # fmt: skip
         return
     if model or budget is not None or prices or tau_from or mix:
         raise InputError("--model, --budget, --mix, --prices and --tau-from belong to --buy", hint="add --buy")
-    shown = "json" if json else format_
     if like is not None or (runs and len(runs) > 1):
         if charts is not None:
             raise InputError("this report has no charts", hint="--html FILE, or the charts of one RUN")

@@ -38,7 +38,7 @@ def _draw(console: Console, section: Section) -> None:
         )
         for index in shown:
             column = section.columns[index]
-            table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0)
+            table.add_column(column.title, justify=column.justify, no_wrap=column.priority == 0 and not column.wraps)
         for number, row in enumerate(section.rows):
             table.add_row(*(Text(printable(row[index])) for index in shown), end_section=number in section.rules)
         console.print(table)

@@ -39,6 +39,7 @@ def tune(
     """Find the fastest method and draft length for each category, without measuring them all."""
     from specbench import pipeline, tuning  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
+    from specbench.planning import tuning as planning  # noqa: PLC0415
 
     asked = flags.runfile(
         runfile,
@@ -63,6 +64,7 @@ def tune(
     )
     grid = tuning.grid(asked, engines=engines, temperature=temperature)
     if dry_run:
+        planning.shares(flags.shares(mix), list(dict.fromkeys(t.category for b in grid.blocks for t in b.trials)))
         console.show_plan(grid, pipeline.extent_of(grid, results=results, estimated=False))
         return
     outcome, tuned = tuning.tune(

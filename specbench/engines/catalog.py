@@ -58,13 +58,16 @@ def _program_lacks(contender: Contender) -> tuple[str, str] | None:
     if executable is None:
         name = contender.executable or contender.engine
         found = known.install if known is not None and known.executable == name else None
-        return (f"{name} is not on PATH", found or "give its path with --engine-path, or use --engine xllamacpp")
+        where = "not there" if "/" in name else "not on PATH"
+        return (f"{name} is {where}", found or "give its path with --engine-path, or use --engine xllamacpp")
     if (reason := vllm_cpu.refusal(executable, contender.method)) is not None:
         return (reason, "leave the method out, or run it where there is one")
     stat = executable.stat()
     help_text = _help(executable, contender.help, stat.st_mtime_ns, stat.st_size) if contender.help else None
     if help_text and (missing := flags_missing(contender.argv, help_text)):
-        hint = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
+        extra = [word for word in contender.engine_args if word.partition("=")[0] in missing]
+        other = _dialect(contender, help_text) or "use a newer build, or leave the setting out"
+        hint = f"leave out {' '.join(f'--engine-arg={word}' for word in extra)}" if extra else other
         return (f"{executable.name} has no {', '.join(missing)}", hint)
     return None
 

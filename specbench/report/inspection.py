@@ -54,7 +54,7 @@ def sections(found: Inspection) -> list[Section]:
     alarms = tuple(f"{f.code} {f.message}. {f.hint[:1].upper()}{f.hint[1:]}." for f in found.findings if f.severe)
     shown = [Section(facts.path, columns, tuple(_rows(facts)), alarms=alarms, footnotes=notes)]
     if found.drafters:
-        names = (Column("file"), Column("what became of it"))
+        names = (Column("file", wraps=True), Column("what became of it", wraps=True))
         shown.append(Section("Drafters", names, tuple(found.drafters.items())))
     if found.engines:
         shown.append(_methods(found.engines))
@@ -69,7 +69,7 @@ def _methods(engines: tuple[Drafting, ...]) -> Section:
                 reasons[reason].append(method)
     return Section(
         "Methods",
-        (Column("engine"), Column("can"), Column("cannot")),
+        (Column("engine"), Column("can", wraps=True), Column("cannot", wraps=True)),
         tuple(
             (
                 e.engine,

@@ -9,12 +9,13 @@ GAP = 2  # spaces between columns
 
 @dataclass(frozen=True)
 class Column:
-    """Priority 0 is always shown; where it is narrow, the highest priority goes first."""
+    """Priority 0 is always shown; where it is narrow, the highest priority goes first. `wraps`: onto further lines."""
 
     name: str
     unit: str = ""
     justify: Literal["left", "right"] = "left"
     priority: int = 0
+    wraps: bool = False
 
     @property
     def title(self) -> str:
