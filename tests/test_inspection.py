@@ -184,7 +184,11 @@ def test_the_commands_show_files_plans_and_errors(target: Path, tmp_path: Path) 
     small = tiny.write(target.parent / "small.gguf", **SMALL)
     shown = specbench("inspect", "micro", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "draft-q8_0.gguf" in shown.stdout
+    assert "draft-q8_0.gguf  " in shown.stdout
+    assert "used as draft-model: fits" in shown.stdout
+    assert any(
+        line.startswith("llama-server ") and "draft-model (draft-q8_0)" in line for line in shown.stdout.split("\n")
+    )
     assert "KV per token    2 KiB f16, 1.06 KiB q8_0; 4 layers" in shown.stdout
     weights = datafiles.path("micro/weights/target-q8_0.gguf")
     assert json.loads(specbench("inspect", weights, "--json", cwd=tmp_path).stdout)["facts"]["parameters"] == 3672832

@@ -71,3 +71,10 @@ def test_a_row_over_all_without_any_figure_of_the_baseline_keeps_its_own() -> No
     assert draft.categories == (2, 2)
     assert draft.decode is not None
     assert draft.speedup is None
+
+
+def test_over_all_a_method_that_never_ran_is_not_measured_and_not_called_silent() -> None:
+    results: list[Result] = []
+    for prompt in (f"code-{i}" for i in range(6)):
+        results += [generation("base", prompt, counts=counts(0, 0)), failure("draft", prompt)]
+    assert overall(compared(results, (BASE, DRAFT))).kind == "not measured"

@@ -290,6 +290,7 @@ def test_a_run_is_laid_out_as_a_published_table(run: Path, tmp_path: Path) -> No
         (["--buy", *KNOWN, "--budget", "inf"], "a budget of inf dollars"),
         (["--buy", *KNOWN, "--prices", "nowhere.toml"], "nowhere.toml cannot be read"),
         (["--buy", *KNOWN, "--context", "many"], "'many' is not a number"),
+        (["--buy", *KNOWN, "--format", "csv"], "this report has no format 'csv'"),
         (["--budget", "100"], "belong to --buy"),
     ],
 )

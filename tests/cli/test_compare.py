@@ -106,6 +106,7 @@ def test_the_exit_status_is_that_of_the_gate_and_the_reason_can_be_read(
     [
         (["old-0"], "nothing to be compared with", "compare BASE NEW"),
         (["old-0", "missing"], "there is no run missing", "specbench runs"),
+        (["old-0", "old-0"], "BASE and NEW are the same runs", "measure again"),
         (["old-0", "foreign"], "is damaged", ""),
         (["old-0", "torn"], "is damaged", ""),
         (["baseline", "new-0"], "no baseline is set", "specbench baseline set"),

@@ -84,3 +84,12 @@ def test_a_run_with_failures_only_has_all_columns(tmp_path: Path) -> None:
     assert [list(t.columns) for t in tables[1:]] == [list(tables[0].columns)] * 2
     assert tables[1]["failure"].tolist() == ["timeout", "timeout"]
     assert tables[1]["decode_engine"].isna().all()
+
+
+def test_a_run_that_one_side_names_and_the_folder_of_the_other_holds_is_of_one_side_only(root: Path) -> None:
+    from specbench import history
+
+    old = [root / f"old-{k}" for k in range(2)]
+    everything = store.runs(root)
+    assert history.sides(old, [root], results=root) == (old, [path for path in everything if path not in old])
+    assert history.sides([root], old, results=root) == ([path for path in everything if path not in old], old)

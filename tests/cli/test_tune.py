@@ -75,6 +75,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 def test_what_cannot_be_tuned_is_explained(tmp_path: Path) -> None:
     for words, says in (
         (("--mix", "cod=1"), "did you mean 'code'"),
+        (("--mix", "cod=1", "--dry-run"), "did you mean 'code'"),
         (("--sweep", "threads=1,2"), "tune sweeps methods only"),
         (("-M", "none"), "nothing to choose from"),
     ):
