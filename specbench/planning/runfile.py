@@ -3,12 +3,14 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from specbench import faults
 from specbench.errors import InputError
 from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
+
+_COUNTS = ("draft_tokens_max", "threads", "parallel_slots")
 
 
 def _seconds(value: Any) -> Any:
@@ -22,6 +24,20 @@ def _fraction(value: Any) -> Any:
     if found is None:
         raise ValueError(f"{value!r} is not a width, write it as ci=3%")
     return float(found[1]) / 100
+
+
+def _counts(settings: dict[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting, ...]]:
+    """Settings whose other values end an engine without a word that helps."""
+    for key, values in settings.items():
+        for value in values if key.rpartition(".")[2] in _COUNTS else ():
+            whole = (
+                isinstance(value, int)
+                and not isinstance(value, bool)
+                and (value > 0 or (key, value) == ("threads", -1))
+            )
+            if not whole and value != "auto":
+                raise ValueError(f"{key}={value} is no count: give a whole number above 0")
+    return settings
 
 
 def _listed(value: Any) -> Any:
@@ -80,11 +96,11 @@ class RunFile(_Table):
     engine: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     engine_path: str | None = None
     url: str | None = None
-    engine_settings: dict[str, Values] = {}
+    engine_settings: Annotated[dict[str, Values], AfterValidator(_counts)] = {}
     engine_args: tuple[str, ...] = ()
     trust_remote_code: bool = False
     methods: tuple[str, ...] | None = Field(default=None, min_length=1)
-    method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat)]] = {}
+    method_settings: dict[str, Annotated[dict[str, Values], BeforeValidator(_flat), AfterValidator(_counts)]] = {}
     suite: str = "core"
     categories: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()

@@ -63,6 +63,10 @@ def test_all_wrong_keys_and_values_are_reported_at_once() -> None:
         TARGET + "temperatures = []",
         TARGET + "methods = []",
         TARGET + "engine_settings = { threads = [] }",
+        TARGET + "engine_settings = { threads = [1, 0] }",
+        TARGET + 'engine_settings = { threads = "abc" }',
+        TARGET + "methods.draft-model.draft_tokens_max = 0",
+        TARGET + 'methods."ngram-mod+draft-model".draft-model.draft_tokens_max = true',
     ],
 )
 def test_a_run_file_that_cannot_be_carried_out_is_refused(text: str) -> None:
