@@ -99,12 +99,16 @@ def export_asv(
     (path,) = history.find([place(run)], results=place(results))[:1]
     measured = store.read(path)
     benchmarks = folder / "benchmarks.json"
+    try:
+        known = benchmarks.read_bytes() if benchmarks.is_file() else None
+    except OSError as error:
+        raise InputError(f"cannot read {benchmarks}: {error.strerror}", hint="check its permissions") from error
     files, lacking = for_benchmarks.asv(
         measured.plan,
         measured.machine,
         measured.results,
         commit=commit,
-        known=benchmarks.read_bytes() if benchmarks.is_file() else None,
+        known=known,
     )
     for name, text in files.items():
         pipeline.write(folder / name, text.encode())

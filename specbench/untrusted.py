@@ -49,9 +49,9 @@ def decoded(text: str | bytes, *, constant: Callable[[str], Any] = _no_number) -
         return value if math.isfinite(value := float(number)) else constant(number)
 
     try:
-        value = json.loads(text, parse_constant=constant, parse_float=finite)
-        escaped = _SURROGATE.search(text if isinstance(text, str) else text.decode("latin-1"))
-        return unicode(value) if escaped else value
+        told = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(told, parse_constant=constant, parse_float=finite)
+        return unicode(value) if _SURROGATE.search(told) else value
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

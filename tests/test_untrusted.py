@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from analysis.synthetic import generation, machine
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,12 @@ def test_a_pair_that_was_cut_into_halves_is_joined() -> None:
     assert decoded('"a\\ud83d\\ude00b"') == "a\U0001f600b"
     assert unicode("\ud83d" + "\ude00") == "\U0001f600"
     assert decoded('["\\ud83d", "\\\\ud83d"]') == ["\ufffd", "\\ud83d"]
+
+
+def test_bytes_that_are_no_utf_8_are_no_json() -> None:
+    for data in (b'"\xed\xa0\x80"', '"\\ud800"'.encode("utf-16")):
+        with pytest.raises(ValueError, match="codec can't decode"):
+            decoded(data)
 
 
 def test_records_of_what_is_no_unicode_are_written_with_a_mark_in_its_place() -> None:

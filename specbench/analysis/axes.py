@@ -119,8 +119,7 @@ def break_even(points: Iterable[Point]) -> BreakEven | None:
     found = [
         BreakEven(x * (z / x) ** share if x else z * share, a > b, x, z)
         for (x, a), (z, b) in pairwise(measured)
-        if a != b
+        if (a > 1 > b > 0) or (0 < a < 1 < b) or (a == 1 != b > 0) or (b == 1 != a > 0)
         for share in [log(a) / (log(a) - log(b))]
-        if (a > 1 > b) or (a < 1 < b) or (a == 1 != b) or (b == 1 != a)
     ]
     return next((crossing for crossing in found if crossing.falls), found[0] if found else None)

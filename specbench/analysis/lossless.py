@@ -58,8 +58,10 @@ def _kind(diverged: Sequence[int], judged: int, *, ties: bool, exact: bool, here
     """
     if not diverged:
         return "not judged" if not judged else "tie flips" if ties else "identical"
-    floors = [floor for floor in (here, everywhere) if floor.judged >= MINIMUM or floor is everywhere]
-    as_many = everywhere.differing > 0 and any(_likely(len(diverged), judged, floor) for floor in floors)
+    floors = [here, everywhere] if here.judged >= MINIMUM else [everywhere]
+    steady = floors[0] is here and not here.differing  # where it repeats itself, others do not excuse a method
+    told = floors[:1] if steady else floors
+    as_many = everywhere.differing > 0 and any(_likely(len(diverged), judged, floor) for floor in told)
     if as_many and all(_order(diverged, floor) >= UNLIKELY for floor in floors):
         return "engine not deterministic"
     return "late divergence" if min(diverged) >= LATE and not exact else "diverged"

@@ -124,6 +124,8 @@ def _fastest(work: Work, rows: Mapping[str, Mapping[int, Row]], trials: _Recorde
     if not leads:
         return None
     winner = max(leads, key=lambda number: leads[number].value)
+    if leads[winner].value < 1:  # each loses on the prompts that it shares with another
+        return None
     told = tuple((row.label, row.decode) if row and row.decode else None for row in best)
     return Fastest(work, told, winner, leads[winner])
 

@@ -78,19 +78,28 @@ def faster(rows: Sequence[Row]) -> set[int]:
     }
 
 
+def _may_win(row: Row, *, alone: bool) -> bool:
+    """Not surely slower; of a row over some categories only, beside others, what is not known is no win."""
+    e = row.speedup
+    if e is None:
+        return False
+    partial = not alone and row.categories[0] != row.categories[1]
+    return e.value > 1 if e.high is None and partial else e.high is None or e.high >= 1
+
+
 def _verdict(
     target: str, category: str | None, temperature: float, fill: int | None, rows: list[Row], *, faster: set[int]
 ) -> Verdict:
-    slow = all(r.speedup.high is not None and r.speedup.high < 1 for r in rows if r.speedup is not None and r.right)
-    silent = not all(row.speculating for row in rows)
+    slow = not any(_may_win(row, alone=category is not None) for row in rows if row.right)
     if category is None:  # methods that drafted in some categories only cannot be compared over all of them
         everywhere = [row for row in rows if row.categories[0] == row.categories[1]]
         if not everywhere and any(row.categories[0] for row in rows):
             return Verdict(target, category, temperature, fill, "not in all categories")
-        rows = everywhere
+        rows = everywhere or rows
     found = [row for row in rows if row.speedup is not None]
     timed = [(row.speedup.value, row) for row in found if row.speedup is not None and row.right]
     if not timed:
+        silent = not all(row.speculating for row in rows)
         kind: Kind = "not credible" if found else "nothing drafted" if silent else "not measured"
         return Verdict(target, category, temperature, fill, kind)
     fastest = max(timed, key=lambda pair: pair[0])[1]

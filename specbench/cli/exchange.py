@@ -42,6 +42,8 @@ def export(
     results: o.Results = Path("results"),
 ) -> None:
     """Write a run's trials for other programs."""
+    if commit is not None and format_ != "asv":
+        raise InputError("--commit belongs to --format asv", hint="leave it out")
     if lake is not None:
         from specbench.lake import write  # noqa: PLC0415  --help must not wait for it
 
@@ -54,8 +56,6 @@ def export(
     from specbench.cli import flags  # noqa: PLC0415
 
     path = flags.run_folder(run, results=results)
-    if commit is not None and format_ != "asv":
-        raise InputError("--commit belongs to --format asv", hint="leave it out")
     if format_ == "asv" and output is not None:
         content, left_out = None, api.export_asv(path, output, commit=commit, results=results)
     else:

@@ -125,7 +125,7 @@ def lossless(found: Lossless | None) -> str:
         "not judged": "not judged",
         "identical": "yes",
         "tie flips": f"tie flips {found.tie_flips}",
-        "late divergence": f"late divergence at token {_token(found)} ({found.diverged} of {found.judged})",
+        "late divergence": f"late divergence at token {_token(found)} ({found.diverged} of {found.judged} differ)",
         "diverged": f"no: diverged at token {_token(found)}",
         "engine not deterministic": f"engine not deterministic: {found.control_differing} of {found.control_judged} "
         "control runs differ"

@@ -53,6 +53,8 @@ def asv(
     if commit is not None and not commit.startswith(short):
         raise InputError(f"this run's engines are of commit {short}, not {commit}", hint="git rev-parse " + short)
     commit = commit or short
+    if not re.fullmatch("[0-9a-f]{7,40}", commit):
+        raise InputError(f"{commit!r} is no commit", hint="--format pyperf, which needs none")
     found, lacking = _seconds(results)
     params = [[*dict.fromkeys(key)] for key in zip(*found, strict=True)]
     samples = [found.get((category, who)) for category, who in product(*params)]

@@ -107,6 +107,8 @@ def test_the_controls_of_a_cell_tell_how_many_may_differ_and_those_of_the_run_ho
     assert of(10) == "engine not deterministic"
     assert of(9) == "engine not deterministic"  # the earliest of all is the method's by chance
     assert of(0, 0, 0, 0, 0, 0) == "diverged"
+    here, everywhere = lossless.Floor(6, 0, None), lossless.Floor(24, 12, 0)
+    assert of(0, 0, 0, 0, 0, 0) == "diverged"  # the engine repeats itself here, whatever it does elsewhere
     assert of(*[40] * 6) == "diverged"  # too many before the controls of the cell
 
 

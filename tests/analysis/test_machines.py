@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from analysis.synthetic import contender, counts, drafted, generation, plan
+from analysis.synthetic import BASE, contender, counts, drafted, generation, machine, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,3 +170,19 @@ def test_tables_and_page_say_who_is_faster_and_hostile_names_are_escaped() -> No
     assert runs.lines[1] == f"B: two, {HOSTILE}"
     assert HOSTILE not in page(found)
     assert "&lt;script&gt;" in page(found)
+
+
+def test_nobody_wins_where_each_loses_on_the_prompts_that_it_shares_with_another() -> None:
+    prompts = {pair: [f"code-{pair}{i}" for i in range(6)] for pair in ("ab", "bc", "ca")}
+
+    def measured(name: str, **seconds: float) -> tuple[Measured, Comparison]:
+        trials = [
+            generation("base", prompt, seconds=each * (1 + i / 50))
+            for pair, each in seconds.items()
+            for i, prompt in enumerate(prompts[pair])
+        ]
+        made = plan(trials, (BASE,))
+        return Measured(name, made, machine(), trials), compare(made, trials)
+
+    runs = [measured("A", ab=1.0, ca=2.0), measured("B", bc=1.0, ab=2.0), measured("C", ca=1.0, bc=2.0)]
+    assert machines(runs, words=["A", "B", "C"]).fastest == ()

@@ -78,3 +78,23 @@ def test_over_all_a_method_that_never_ran_is_not_measured_and_not_called_silent(
     for prompt in (f"code-{i}" for i in range(6)):
         results += [generation("base", prompt, counts=counts(0, 0)), failure("draft", prompt)]
     assert overall(compared(results, (BASE, DRAFT))).kind == "not measured"
+
+
+def test_a_method_of_few_prompts_that_loses_where_it_drafts_does_not_keep_all_from_being_switched_off() -> None:
+    results: list[Result] = []
+    for category in ("code", "chat"):
+        for i in range(6):
+            prompt = f"{category}-{i}"
+            results += [generation("base", prompt, counts=counts(0, 0)), drafted(prompt, seconds=1.4)]
+            if category == "chat":
+                results.append(generation("ngram", prompt, counts=counts(0, 0)))
+            elif i < 3:
+                results.append(drafted(prompt, who="ngram", seconds=1.6))
+    assert overall(compared(results, (BASE, DRAFT, NGRAM))).kind == "switch off"
+
+
+def test_over_all_nothing_is_called_silent_while_a_method_drafted_that_has_no_baseline() -> None:
+    results: list[Result] = []
+    for prompt in (f"{category}-{i}" for category in ("code", "chat") for i in range(6)):
+        results += [failure("base", prompt), drafted(prompt), generation("ngram", prompt, counts=counts(0, 0))]
+    assert overall(compared(results, (BASE, DRAFT, NGRAM))).kind == "not measured"

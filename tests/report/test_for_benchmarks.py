@@ -93,6 +93,10 @@ def test_runs_of_another_commit_and_folders_of_something_else_are_refused() -> N
     trials = run()
     with pytest.raises(InputError, match="of commit 0c1e570, not abc"):
         asv(plan(trials, (BASE, DRAFT)), MACHINE, trials, commit="abc")
+    for name in ("../../../x", "", "0c1e57"):
+        odd = run(commit=name)
+        with pytest.raises(InputError, match="is no commit"):
+            asv(plan(odd, (BASE, DRAFT)), MACHINE, odd)
     for known in (b"[]", b"{", b"\xff", b'{"specbench.decode_seconds_per_token": {"params": [1]}}'):
         with pytest.raises(InputError, match="not built as it should be"):
             asv(plan(trials, (BASE, DRAFT)), MACHINE, trials, known=known)

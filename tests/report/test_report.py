@@ -150,7 +150,7 @@ def test_pipes_and_markup_in_names_stay_text() -> None:
         (None, "—", "not judged"),
         (Lossless(3, 3, kind="identical"), "yes", "yes"),
         (Lossless(3, 2, tie_flips=1, kind="tie flips"), "1 tie", "tie flips 1"),
-        (Lossless(9, 7, first=63, kind="late divergence"), "late 64", "late divergence at token 64 (2 of 9)"),
+        (Lossless(9, 7, first=63, kind="late divergence"), "late 64", "late divergence at token 64 (2 of 9 differ)"),
         (Lossless(9, 7, first=11, kind="diverged"), "no @12", "no: diverged at token 12"),
         (
             Lossless(9, 7, first=3, control_judged=6, control_differing=2, kind="engine not deterministic"),
