@@ -81,7 +81,7 @@ def test_what_aborted_said_last_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("/nonexistent/python", "is not on PATH"),
+        ("/nonexistent/python", "is not there"),
         ("/bin/false", "cannot load the engine (exit status 1)"),
         ("/bin/echo", "cannot load the engine"),
     ],
