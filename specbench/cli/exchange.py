@@ -1,9 +1,8 @@
 """`specbench import` and `export`: figures from and for other tools."""
 
+import os
 import sys
 from pathlib import Path
-
-import typer
 
 from specbench.cli import options as o
 from specbench.errors import InputError
@@ -51,7 +50,9 @@ def export(
         told = f"{trials} trials are in {shown(lake)}" if trials else "there are no trials: nothing was written"
         for line in (*(f"warning: {warning}" for warning in warnings), told):
             print(printable(line), file=sys.stderr)
-        raise typer.Exit(int(damaged > 0))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(int(damaged > 0))  # all is written; ending in order, pyarrow's threads can abort the process
     from specbench import api, pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415
 
