@@ -103,13 +103,8 @@ def export_asv(
         known = benchmarks.read_bytes() if benchmarks.is_file() else None
     except OSError as error:
         raise InputError(f"cannot read {benchmarks}: {error.strerror}", hint="check its permissions") from error
-    files, lacking = for_benchmarks.asv(
-        measured.plan,
-        measured.machine,
-        measured.results,
-        commit=commit,
-        known=known,
-    )
+    parts = measured.plan, measured.machine, measured.results
+    files, lacking = for_benchmarks.asv(*parts, commit=commit, known=known)
     for name, text in files.items():
         pipeline.write(folder / name, text.encode())
     return f"{lacking} {_SPEEDLESS}" if lacking else None

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from hashlib import sha256
 from math import exp
 from pathlib import Path
 from typing import Any
 
 from specbench import remote, store
-from specbench.analysis.conditions import Measured, differences
+from specbench.analysis.conditions import Measured, differences, fingerprint
 from specbench.analysis.sides import MEASURES, Place
 from specbench.analysis.sides import sides as analysed
 from specbench.errors import InputError
@@ -52,11 +51,6 @@ def measured(paths: Sequence[Path]) -> tuple[list[Measured], list[str]]:
         runs = [store.read(path) for path in paths]
     warnings = [f"{run.path.name}: {warning}" for run in runs for warning in run.warnings]
     return [Measured(run.path.name, run.plan, run.machine, run.results) for run in runs], warnings
-
-
-def fingerprint(machine: Machine) -> str:
-    """The same for machines whose figures can be compared."""
-    return sha256(repr(machine.identity()).encode()).hexdigest()[:12]
 
 
 # ---------------------------------------------------------------------------------------------------------- baselines

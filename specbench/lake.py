@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specbench import history, remote, store
+from specbench.analysis.conditions import fingerprint
 from specbench.errors import InputError, UnavailableError
 from specbench.records import Failure, Generation
 
@@ -55,7 +56,7 @@ def write(names: Sequence[Path], to: Path, *, results: Path) -> tuple[int, list[
         if strange:
             warnings.append(f"{path.name}: {len(strange)} trials that the lake cannot hold, the first is {strange[0]}")
         trials += len(rows)
-        partition = f"machine={history.fingerprint(run.machine)}/"
+        partition = f"machine={fingerprint(run.machine)}/"
         exported.append((partition, re.compile(rf"{re.escape(path.name)}-\d+\.parquet")))
         if not rows:
             continue
@@ -107,7 +108,7 @@ def _row(run: store.Run, r: Generation | Failure) -> dict[str, Any]:
     contender = run.plan.contender(r.trial.contender)
     row: dict[str, Any] = {name: getattr(r, name, getattr(r.trial, name, None)) for name in (*TEXT, *NUMBERS, *REALS)}
     row |= {"run": run.path.name, "cpu": run.machine.cpu, "method": contender.method, "baseline": contender.baseline}
-    row |= {"machine": history.fingerprint(run.machine), "model": contender.target_label, "engine": contender.engine}
+    row |= {"machine": fingerprint(run.machine), "model": contender.target_label, "engine": contender.engine}
     row |= {"date": f"{datetime.fromtimestamp(r.started, UTC):%Y-%m-%d}", "synthetic": contender.synthetic}
     if isinstance(r, Failure):
         return row | {"failure": r.reason}

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from specbench import history, remote, store
-from specbench.analysis.conditions import Measured, differences
+from specbench.analysis.conditions import Measured, differences, fingerprint
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
 from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, adapter, to_json
@@ -46,7 +46,7 @@ def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path]
             )
     groups: dict[str, list[store.Run]] = {}
     for run in runs:
-        groups.setdefault(history.fingerprint(run.machine), []).append(run)
+        groups.setdefault(fingerprint(run.machine), []).append(run)
     for group in groups.values():
         _refuse_builds(group)
         _refuse_repeats(group)

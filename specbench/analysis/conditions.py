@@ -33,6 +33,11 @@ class Difference:
     new: str
 
 
+def fingerprint(machine: Machine) -> str:
+    """The same for machines whose figures can be compared."""
+    return hashlib.sha256(repr(machine.identity()).encode()).hexdigest()[:12]
+
+
 def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Difference]:
     """What the sides do not share, first what they must; also a fact in which the runs of one side differ."""
     everyone = [*base, *new]

@@ -30,12 +30,8 @@ def _counts(settings: dict[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting
     """Settings whose other values end an engine without a word that helps."""
     for key, values in settings.items():
         for value in values if key.rpartition(".")[2] in _COUNTS else ():
-            whole = (
-                isinstance(value, int)
-                and not isinstance(value, bool)
-                and (value > 0 or (key, value) == ("threads", -1))
-            )
-            if not whole and value != "auto":
+            known = value == "auto" or (key, value) == ("threads", -1)
+            if not known and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{key}={value} is no count: give a whole number above 0")
     return settings
 

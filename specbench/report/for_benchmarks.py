@@ -4,11 +4,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from hashlib import sha256
 from itertools import product
 from statistics import median
 from typing import Any
 
+from specbench.analysis.conditions import fingerprint
 from specbench.analysis.metrics import METRICS
 from specbench.analysis.pairing import CLOCKS
 from specbench.errors import InputError
@@ -111,8 +111,7 @@ def _benchmarks(params: list[list[str]], known: bytes | None) -> dict[str, Any]:
 
 def _folder(machine: Machine) -> str:
     """A name for the machine, the same only for one of its kind."""
-    mark = sha256(repr(machine.identity()).encode()).hexdigest()[:6]
-    return f"{_word(machine.cpu or 'machine')}-{mark}"
+    return f"{_word(machine.cpu or 'machine')}-{fingerprint(machine)[:6]}"
 
 
 def _word(text: str) -> str:

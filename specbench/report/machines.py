@@ -92,7 +92,10 @@ def _runs(found: Machines) -> Iterator[str]:
             f"; and {len(mine) - _TOLD} more" if len(mine) > _TOLD else ""
         )
     if not found.fastest:
-        yield "nothing is compared: no two runs have a prompt of one target with the same temperature, fill and streams"
+        yield (
+            "no machine leads: no two runs have a prompt of one target with the same temperature, fill and streams, "
+            "or each loses to another"
+        )
 
 
 def page(found: Machines) -> str:

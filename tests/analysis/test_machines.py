@@ -131,7 +131,7 @@ def test_one_stream_is_not_compared_with_four() -> None:
     assert (found.fastest, found.standings) == ((), ())
     (runs,) = sections(found)
     assert "streams=1" in runs.lines[2]
-    assert runs.lines[3].startswith("nothing is compared: ")
+    assert runs.lines[3].startswith("no machine leads: ")
 
 
 def test_an_engines_clock_is_not_held_against_a_clients() -> None:
