@@ -6,7 +6,8 @@ LLAMA_CPP = .cache/llama.cpp
 LLAMA_CPP_PYTHON = .cache/llama-cpp-python
 VLLM = .cache/vllm
 FLEET = .cache/fleet
-SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadfile
+# A worker that crashes ends the tests: one that replaced it would wait for ever if a file of a single test were left.
+SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 .PHONY: run test check engines engines-vllm fleet crosscheck benchmarks torture clean
 
