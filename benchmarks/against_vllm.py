@@ -12,7 +12,6 @@ import json
 import statistics
 import subprocess
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -23,7 +22,7 @@ from specbench.engines.base import Request, Session
 from specbench.engines.profile import command
 from specbench.models import micro_folders
 from specbench.planning.suites import parse_suite
-from specbench.records import Contender, Message, Sampling, Setting
+from specbench.records import Contender, Message, Sampling, Setting, replace
 
 SETTINGS: dict[str, Setting] = {"eager": True, "dtype": "float32", "context_size": 1024, "parallel_slots": 1}
 

@@ -26,7 +26,7 @@ import threading
 import venv
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from specbench.engines import catalog
 from specbench.engines.base import Request, Session
 from specbench.models import micro
 from specbench.planning.suites import parse_suite
-from specbench.records import Contender, DraftCounts, Message, Prompt
+from specbench.records import Contender, DraftCounts, Message, Prompt, replace
 
 ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 0.10

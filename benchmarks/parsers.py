@@ -7,7 +7,7 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -32,7 +32,7 @@ from specbench.models.findings import findings
 from specbench.peers import formats
 from specbench.planning.pricelist import price_list
 from specbench.planning.suites import parse_suite
-from specbench.records import DraftCounts, Enough, Failure, Plan, Skip, Step, to_json
+from specbench.records import DraftCounts, Enough, Failure, Plan, Skip, Step, replace, to_json
 from specbench.report.formats import FORMATS
 from specbench.report.inspection import Inspection, as_json, sections
 from specbench.report.markdown import blocks
@@ -151,7 +151,7 @@ def exchange(data: bytes) -> Exchange:
 
 def recorded(answer: Answer) -> None:
     with understood():
-        DraftCounts(**{name: getattr(answer.counts, name) for name in DraftCounts.__dataclass_fields__})
+        DraftCounts(**{name: getattr(answer.counts, name) for name in DraftCounts.__struct_fields__})
 
 
 def read_stream(data: bytes, _: Path) -> None:

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import synthetic
 
 from specbench import store
+from specbench.records import replace
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scipy.stats import t
@@ -17,7 +17,7 @@ from specbench.analysis import until
 from specbench.analysis.comparison import compare
 from specbench.analysis.rows import Row
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Enough, Generation, Plan
+from specbench.records import Enough, Generation, Plan, replace
 
 NEVER = 1e-9
 

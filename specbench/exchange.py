@@ -16,7 +16,6 @@ from specbench.peers.documents import decode
 from specbench.peers.figure import Imported
 from specbench.planning.foreign import converted, shape
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import from_json, to_json
 from specbench.report.beside import imported_section
 from specbench.report.section import Section
 
@@ -56,7 +55,7 @@ def _named(path: Path) -> Iterator[None]:
 def keep(found: Imported, *, results: Path) -> Path:
     """Write it down; the same file again replaces itself."""
     path = results / FOLDER / f"{Path(found.file).stem}-{found.sha256[:8]}.json"
-    pipeline.write(path, to_json(found, indent=1))
+    pipeline.write(path, found.model_dump_json(indent=1).encode())
     return path
 
 
@@ -66,7 +65,7 @@ def kept(results: Path) -> list[Imported]:
     remote.fetch(results / FOLDER)
     for path in sorted((results / FOLDER).glob("*.json")):
         try:
-            found.append(from_json(Imported, path.read_bytes()))
+            found.append(Imported.model_validate_json(path.read_bytes()))
         except (OSError, ValidationError) as error:
             raise InputError(f"{path} is damaged", hint="delete it and import the file again") from error
     if not found:

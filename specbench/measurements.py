@@ -1,13 +1,13 @@
 """What `specbench hardware profile` measured, as it is written to disk."""
 
-from dataclasses import field
 from typing import Literal
 
-from specbench.records import SCHEMA_VERSION, Contender, Machine, Opening, record
+from msgspec import field
+
+from specbench.records import SCHEMA_VERSION, Contender, Machine, Opening, Record
 
 
-@record
-class VerificationPasses:
+class VerificationPasses(Record):
     """Requests that made the target work through `positions` positions in each of `passes` forward passes.
 
     `seconds`: of all passes of a request, one entry a request. `spoilt`: requests whose drafts were not all accepted.
@@ -19,8 +19,7 @@ class VerificationPasses:
     spoilt: int = 0
 
 
-@record
-class HardwareMeasurement:
+class HardwareMeasurement(Record):
     """What `specbench hardware profile` measured: bandwidths in bytes per second, and the verification-cost curve.
 
     `device_bandwidth` is by PCI address. `verification`: in the order of measuring; a length may come twice.

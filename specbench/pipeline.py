@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import specbench
@@ -25,7 +25,7 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
+from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip, replace
 from specbench.report.section import Section
 from specbench.sharing import no_collection
 

@@ -3,13 +3,14 @@
 A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
 """
 
-from dataclasses import field
-from typing import Annotated, Any, Final, Literal, TypeVar, cast, dataclass_transform
+import dataclasses
+from collections.abc import Callable
+from functools import cache
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar, cast, dataclass_transform
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
-from pydantic.dataclasses import dataclass
-from pydantic_core import PydanticSerializationError
-from pydantic_core import to_json as written
+import msgspec
+from msgspec import Meta, field
 
 from specbench.untrusted import unicode
 
@@ -22,30 +23,56 @@ Protocol = Literal["llama.cpp", "openai"]
 Doubt = Literal["SETTING_IGNORED", "LOSSY_PREFILL"]
 Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
-Count = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what no engine can have counted or timed is no record
-Real = Annotated[float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
+Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]  # what no engine can have counted or timed is no record
+Real = Annotated[float, Meta(ge=-1e18, le=1e18)]
 
 _T = TypeVar("_T")
 
-_CHECKED = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+if TYPE_CHECKING:
+
+    @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+    class _Checked(type):
+        __struct_fields__: ClassVar[tuple[str, ...]]
+
+    Base = object
+else:
+
+    class _Checked(msgspec.StructMeta):
+        """Checks the values of a record also where it is made, not only where it is read."""
+
+        def __new__(cls, *made: Any, **config: Any) -> Any:
+            return super().__new__(cls, *made, frozen=True, kw_only=True, forbid_unknown_fields=True, **config)
+
+        def __call__(cls, *values: Any, **named: Any) -> Any:  # noqa: N805  it is a class of classes
+            told = dict(zip(cls.__struct_fields__, values, strict=False)) | named
+            for name, value in told.items():
+                if isinstance(value, float) and not isfinite(value):
+                    raise ValueError(f"{name} is not a number")
+                if isinstance(value, dict):
+                    told[name] = {key: _number_or_word(one) for key, one in value.items()}
+            tag = cls.__struct_config__.tag
+            return msgspec.convert(told if tag is None else {"kind": tag, **told}, cls)
+
+    Base = msgspec.Struct
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def record(kind: type[_T]) -> type[_T]:
-    """Of everything on disk: frozen, and an unknown key is an error. Slots halve the memory of a large run."""
-    return cast("type[_T]", dataclass(kind, frozen=True, slots=True, kw_only=True, config=_CHECKED))
+class Record(Base, metaclass=_Checked):
+    """Of everything on disk: frozen, checked, and an unknown key is an error. ValueError for what it cannot hold."""
 
 
-@record
-class Message:
+def _number_or_word(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not isfinite(value) else value  # JSON knows no infinity
+
+
+class Message(Record):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-@record
-class Check:
+class Check(Record):
     """How an answer is judged: it parses (`python`, `json`), or it contains or matches something."""
 
     kind: Literal["python", "json", "contains", "regex"]
@@ -54,8 +81,7 @@ class Check:
     pattern: str | None = None
 
 
-@record
-class Passages:
+class Passages(Record):
     """Text that is generated around `needles` until the prompt has the wanted context fill."""
 
     needles: tuple[str, ...]
@@ -64,8 +90,7 @@ class Passages:
     seed: int
 
 
-@record
-class Prompt:
+class Prompt(Record):
     """One input. `messages` is the conversation; with `passages`, its last user turn is made when the fill is known."""
 
     id: str
@@ -80,8 +105,7 @@ class Prompt:
     constrained: bool = False
 
 
-@record
-class Sampling:
+class Sampling(Record):
     """How a token is drawn at a temperature above 0; the same for every contender. The defaults are llama.cpp's."""
 
     top_k: int = 40
@@ -89,8 +113,7 @@ class Sampling:
     min_p: float = 0.05
 
 
-@record
-class Contender:
+class Contender(Record):
     """Engine + target model + method + settings: one thing that is measured.
 
     Methods joined by `+` run on one engine, each asked where those before it drafted nothing. `baseline` names the
@@ -142,8 +165,7 @@ class Contender:
         return f"{self.target_label}, {self.family}" if self.family else self.target_label
 
 
-@record
-class Trial:
+class Trial(Record):
     """One planned generation. `fill` is the wanted context fill in tokens; None leaves the prompt as it is.
 
     `streams` requests run at the same time, this one among them.
@@ -163,8 +185,7 @@ class Trial:
     streams: Count = 1
 
 
-@record
-class Block:
+class Block(Record):
     """Trials that run on one opened engine, in this order."""
 
     index: Count
@@ -172,18 +193,7 @@ class Block:
     trials: tuple[Trial, ...]
 
 
-def _in_order(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    """A later turn comes after its earlier ones, so that they never go round in a circle."""
-    known: set[str | None] = {None}
-    for prompt in prompts:
-        if prompt.after not in known:
-            raise ValueError(f"{prompt.id} comes after {prompt.after}, which is not before it")
-        known.add(prompt.id)
-    return prompts
-
-
-@record
-class Plan:
+class Plan(Record):
     """The exact list of trials, and everything that affects a number. `left_out`: methods not planned, and why.
 
     `drafters_found`: files that lay around the models, and what became of each. `model_files`: their fingerprints.
@@ -196,9 +206,9 @@ class Plan:
     name: str
     suites: dict[str, str]
     contenders: tuple[Contender, ...]
-    prompts: Annotated[tuple[Prompt, ...], AfterValidator(_in_order)]
+    prompts: tuple[Prompt, ...]
     blocks: tuple[Block, ...]
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = Sampling()
     thinking: bool | None = None
     record_steps: bool = False
     stream: bool = False
@@ -213,13 +223,20 @@ class Plan:
     model_files: dict[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """A later turn comes after its earlier ones, so that they never go round in a circle."""
+        known: set[str | None] = {None}
+        for prompt in self.prompts:
+            if prompt.after not in known:
+                raise ValueError(f"{prompt.id} comes after {prompt.after}, which is not before it")
+            known.add(prompt.id)
+
     def contender(self, name: str) -> Contender:
         """The contender of that name; KeyError when the plan has none."""
         return {c.name: c for c in self.contenders}[name]
 
 
-@record
-class Accelerator:
+class Accelerator(Record):
     """A card or chip beside the CPU. Names are not keys: `identity` is.
 
     target: compute capability, gfx target or TPU generation. memory: bytes that a job can use. units: SMs, compute
@@ -242,8 +259,7 @@ class Accelerator:
         return self.vendor, self.pci_id, self.target, self.memory, self.units
 
 
-@record
-class Link:
+class Link(Record):
     """What a driver reports of the way between two accelerators, named by PCI address. Reported is not measured."""
 
     a: str
@@ -252,8 +268,7 @@ class Link:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-@record
-class Machine:
+class Machine(Record):
     """What this machine is, as far as it could be read. `hostname` stays None unless asked for.
 
     `engine_devices` is what each engine says it can compute on. What could not be read has an entry in `reasons`.
@@ -286,8 +301,7 @@ class Machine:
         return self.identity() == other.identity()
 
 
-@record
-class DraftCounts:
+class DraftCounts(Record):
     """Engine-neutral counters of one request; `sources` says where each came from (see docs/counters.md).
 
     prefill_tokens: those of the prompt pass (R). verification_steps: decode passes of the target (F), drafted_steps
@@ -306,8 +320,7 @@ class DraftCounts:
     sources: dict[str, str] = field(default_factory=dict)
 
 
-@record
-class Step:
+class Step(Record):
     """One verification step as seen in the stream; `seconds` is the engine's time, `phases` parts of it by name."""
 
     drafted: Count
@@ -317,8 +330,7 @@ class Step:
     phases: dict[str, Real] | None = None
 
 
-@record
-class Gauge:
+class Gauge(Record):
     """Readings of one sensor during a trial; their mean is total / count."""
 
     count: Count
@@ -327,8 +339,7 @@ class Gauge:
     high: Real
 
 
-@record
-class Meter:
+class Meter(Record):
     """Readings from which energy follows, with the seconds since the trial began.
 
     `energy`: joules on a counter that starts again at `wrap`. `power`: watts, the fallback.
@@ -340,15 +351,14 @@ class Meter:
     points: tuple[tuple[Real, Real], ...]
 
 
-@record
-class Telemetry:
+class Telemetry(Record, tag_field="kind", tag="telemetry"):
     """What the machine showed during a trial; `trial` is None for the idle machine before the run.
 
     Keys are DEVICE.READING (see docs/hardware.md); `throttle` counts readings by the card's mask of clock reasons.
     `reasons` says why a reading is missing; those that hold for the whole run stand before it only.
     """
 
-    kind: Literal["telemetry"] = "telemetry"
+    kind: ClassVar[Literal["telemetry"]] = "telemetry"
     schema_version: Literal[2] = SCHEMA_VERSION
     trial: str | None
     started: float
@@ -358,8 +368,7 @@ class Telemetry:
     reasons: dict[str, str]
 
 
-@record
-class Generation:
+class Generation(Record, tag_field="kind", tag="generation"):
     """A finished trial. Engine times come from the engine's answer, client times from a monotonic clock here.
 
     `stream` is its number among those that ran at the same time; `group_tokens` and `group_seconds` are the output and
@@ -367,7 +376,7 @@ class Generation:
     `asked`: seconds from `started` to the request. `telemetry` has a file of its own and is joined when a run is read.
     """
 
-    kind: Literal["generation"] = "generation"
+    kind: ClassVar[Literal["generation"]] = "generation"
     schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
     block: Count
@@ -398,14 +407,13 @@ class Generation:
     group_tokens: Count | None = None
     group_seconds: Real | None = None
     asked: Real | None = None
-    telemetry: Annotated[Telemetry | None, Field(exclude=True)] = None
+    telemetry: Telemetry | None = None
 
 
-@record
-class Failure:
+class Failure(Record, tag_field="kind", tag="failure"):
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
 
-    kind: Literal["failure"] = "failure"
+    kind: ClassVar[Literal["failure"]] = "failure"
     schema_version: Literal[2] = SCHEMA_VERSION
     trial: Trial
     block: Count
@@ -417,11 +425,10 @@ class Failure:
     log_tail: str | None = None
 
 
-@record
-class Opening:
+class Opening(Record, tag_field="kind", tag="opening"):
     """An engine that was opened for a block: who it is and how it was started."""
 
-    kind: Literal["opening"] = "opening"
+    kind: ClassVar[Literal["opening"]] = "opening"
     schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     block: int
@@ -440,11 +447,10 @@ class Opening:
     log: str | None = None
 
 
-@record
-class Skip:
+class Skip(Record, tag_field="kind", tag="skip"):
     """A contender (or all that is left of a block) that cannot run here, with the reason."""
 
-    kind: Literal["skip"] = "skip"
+    kind: ClassVar[Literal["skip"]] = "skip"
     schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     block: int | None
@@ -453,11 +459,10 @@ class Skip:
     log_tail: str | None = None
 
 
-@record
-class Enough:
+class Enough(Record, tag_field="kind", tag="enough"):
     """Planned trials that need not run: the speedup of their category is known as well as the plan's `until` asks."""
 
-    kind: Literal["enough"] = "enough"
+    kind: ClassVar[Literal["enough"]] = "enough"
     schema_version: Literal[2] = SCHEMA_VERSION
     contender: str
     category: str
@@ -465,35 +470,42 @@ class Enough:
     trials: tuple[str, ...]
 
 
-@record
-class Reply:
+class Reply(Record, tag_field="kind", tag="reply"):
     """The greedy answer before a later turn, for all contenders of `target` (a label); its trial is no planned one."""
 
-    kind: Literal["reply"] = "reply"
+    kind: ClassVar[Literal["reply"]] = "reply"
     schema_version: Literal[2] = SCHEMA_VERSION
     target: str
     answer: Generation
 
 
-Result = Annotated[Generation | Failure | Opening | Skip | Enough | Reply | Telemetry, Field(discriminator="kind")]
-
-_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+Result = Generation | Failure | Opening | Skip | Enough | Reply | Telemetry
 
 
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    """Checks and writes records of that kind; an unknown key is an error."""
-    return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+@cache
+def reader(kind: Any) -> Callable[[bytes], Any]:
+    """Reads records of that kind. Raises msgspec's DecodeError, which is a ValueError."""
+    return msgspec.json.Decoder(kind).decode
 
 
-def to_json(record: Any, *, indent: int | None = None) -> bytes:
+def to_json(record: Record, *, indent: int | None = None) -> bytes:
     """A record as JSON; what is no Unicode, as in the names of some files, becomes U+FFFD."""
-    kind = adapter(type(record))
+    if isinstance(record, Generation) and record.telemetry is not None:
+        record = replace(record, telemetry=None)
     try:
-        return kind.dump_json(record, indent=indent)
-    except PydanticSerializationError:
-        return written(unicode(kind.dump_python(record)), indent=indent, inf_nan_mode="strings")
+        data = msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(unicode(msgspec.to_builtins(record)))
+    return data if indent is None else msgspec.json.format(data, indent=indent)
 
 
 def from_json(kind: type[_T], data: bytes) -> _T:
-    """The record in `data`. Raises pydantic's ValidationError."""
-    return cast("_T", adapter(kind).validate_json(data))
+    """The record in `data`. Raises msgspec's DecodeError, which is a ValueError."""
+    return cast("_T", reader(cast("Any", kind))(data))
+
+
+def replace(record: _T, **changes: Any) -> _T:
+    """The same record, or other dataclass, with some values changed; they are checked."""
+    if isinstance(record, Record):
+        return type(record)(**{name: getattr(record, name) for name in type(record).__struct_fields__} | changes)
+    return dataclasses.replace(cast("Any", record), **changes)  # type: ignore[no-any-return]

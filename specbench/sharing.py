@@ -1,10 +1,12 @@
 """Many records in little memory and time: what repeats is held once, and nothing looks for garbage meanwhile."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
+
+import msgspec
 
 from specbench.records import Generation, Plan
 
@@ -19,6 +21,9 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+_put: Callable[[Any, str, Any], None] = msgspec.structs.force_setattr  # of a frozen record
 
 
 class Shared(dict[Any, Any]):
@@ -36,17 +41,17 @@ class Shared(dict[Any, Any]):
     def of(self, owner: Any, *names: str) -> None:
         """The owner is new and nobody else's, so that it may be written to."""
         for name in names:
-            object.__setattr__(owner, name, self[getattr(owner, name)])
+            _put(owner, name, self[getattr(owner, name)])
 
     def within(self, g: Generation) -> None:
         trial = self.trials.get(g.trial.id)
         if trial == g.trial:
-            object.__setattr__(g, "trial", trial)
+            _put(g, "trial", trial)
         else:
             self.of(g.trial, "contender", "category", "prompt", "repeat", "seed")
         self.of(g, "text", "prompt_sha256")
         if len(ids := g.output_ids or ()) > 1:
-            object.__setattr__(g, "output_ids", itemgetter(*ids)(self))
+            _put(g, "output_ids", itemgetter(*ids)(self))
         for owner, name in ((g, "observed"), (g.counts, "sources")):
             table = getattr(owner, name)
-            object.__setattr__(owner, name, self.setdefault((name, repr(table)), table))
+            _put(owner, name, self.setdefault((name, repr(table)), table))

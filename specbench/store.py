@@ -11,14 +11,14 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pydantic import ValidationError
+from msgspec import DecodeError
 
 from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
@@ -32,8 +32,9 @@ from specbench.records import (
     Result,
     Skip,
     Telemetry,
-    adapter,
     from_json,
+    reader,
+    replace,
     to_json,
 )
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written, writer
@@ -41,7 +42,7 @@ from specbench.sending import SILENT, Sending, claim
 from specbench.sharing import Shared
 from specbench.untrusted import MISFITS
 
-_RESULT = adapter(Result)
+_result = reader(Result)
 _STAMP = "[0-9]" * 8 + "-" + "[0-9]" * 6  # as runs are named
 _T = TypeVar("_T")
 
@@ -258,24 +259,21 @@ def document(path: Path, kind: type[_T]) -> _T:
         ) from error
     try:
         return from_json(kind, data)
-    except ValidationError as error:
+    except DecodeError as error:
         _refuse_newer(path, data)
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged: {where} {first['msg']}", hint="start a new run") from error
+        raise InputError(f"{path} is damaged: {error}", hint="start a new run") from error
 
 
 def _lines(path: Path, warnings: list[str], *, shared: Shared | None = None) -> list[Result]:
     found: list[Result] = []
-    read = _RESULT.validator.validate_json
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    found.append(result := read(line))
+                    found.append(result := _result(line))
                     if shared is not None and result.kind == "generation":
                         shared.within(result)
-                except ValidationError:
+                except DecodeError:
                     if line == b"\n":
                         continue
                     _refuse_newer(path, line)
@@ -376,7 +374,7 @@ def _agreed(path: Path) -> tuple[Plan, set[str]]:
         return plan, lacking
     try:
         theirs = from_json(Plan, content := there.get([PLAN])[PLAN])
-    except ValidationError:  # torn
+    except DecodeError:  # torn
         return plan, lacking | {PLAN}
     if len(theirs.blocks) > len(plan.blocks) and theirs.blocks[: len(plan.blocks)] == plan.blocks:
         remote.keep(path / PLAN, content)
@@ -426,8 +424,8 @@ def _mend(path: Path) -> list[str]:
         if end == len(data):
             return []
         try:
-            _RESULT.validate_json(data[end:])
-        except ValidationError:
+            _result(data[end:])
+        except DecodeError:
             with path.with_name(f"{path.name}.torn").open("ab") as torn:
                 torn.write(data[end:] + b"\n")
             file.truncate(end)

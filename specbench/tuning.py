@@ -4,7 +4,6 @@ import shlex
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Protocol
@@ -20,7 +19,7 @@ from specbench.hardware.detect import detect
 from specbench.pipeline import Observer, Outcome
 from specbench.planning import tuning as planning
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Contender, Generation, Plan
+from specbench.records import Block, Contender, Generation, Plan, replace
 
 
 class Shown(Protocol):

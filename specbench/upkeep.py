@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from filecmp import cmp
 from itertools import chain, count
@@ -14,18 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import ValidationError
+from msgspec import DecodeError
 
 from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences, fingerprint
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
-from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, adapter, to_json
+from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, reader, replace, to_json
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
 from specbench.units import size
 
 _DAY = 86400.0
-_RESULT = adapter(Result)
+_result = reader(Result)
 
 
 def merge(names: Sequence[Path], *, results: Path, to: Path) -> tuple[list[Path], list[str]]:
@@ -151,8 +150,8 @@ def _with_log(line: bytes, renamed: Mapping[str, str]) -> bytes:
     """An opening's line that names the copy of its log; other lines as they are."""
     if not renamed:
         return line
-    with suppress(ValidationError):
-        if isinstance(o := _RESULT.validate_json(line), Opening) and o.log is not None and o.log in renamed:
+    with suppress(DecodeError):
+        if isinstance(o := _result(line), Opening) and o.log is not None and o.log in renamed:
             return to_json(replace(o, log=renamed[o.log])) + b"\n"
     return line
 
@@ -162,8 +161,8 @@ def _whole(run: store.Run, name: str) -> Iterator[bytes]:
     path = run.path / name
     *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
     yield from (line + b"\n" for line in lines)
-    with suppress(ValidationError):
-        _RESULT.validate_json(last)
+    with suppress(DecodeError):
+        _result(last)
         yield last + b"\n"
 
 

@@ -1,7 +1,6 @@
 """What a fleet does beside Ray: whose earlier results count, what is refused, which unit a lost machine counts for."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,7 @@ from specbench.execution import BlockStarted
 from specbench.planning import placement
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Accelerator, Machine, Plan, Skip, to_json
+from specbench.records import Accelerator, Machine, Plan, Skip, replace, to_json
 
 HERE = Machine(system="Linux", cpu="Small", cores_logical=4, memory=16 * 10**9)
 THERE = Machine(system="Linux", cpu="Big", cores_logical=64, memory=256 * 10**9)

@@ -10,7 +10,6 @@ import sys
 import tarfile
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +28,7 @@ from specbench.hardware.engines import listed
 from specbench.models import gguf, safetensors
 from specbench.peers.formats import figures
 from specbench.planning.suites import parse_suite
-from specbench.records import Generation
+from specbench.records import Generation, replace
 from specbench.report.json_report import json_report
 from specbench.untrusted import toml
 

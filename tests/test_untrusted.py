@@ -1,7 +1,6 @@
 """JSON of others, and names of files, may hold halves of surrogate pairs, which UTF-8 cannot hold."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from analysis.synthetic import generation, machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.records import Generation, Machine, from_json, to_json
+from specbench.records import Generation, Machine, from_json, replace, to_json
 from specbench.untrusted import decoded, unicode
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\ud800\udbff\udc00\udfff\udcff")))

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 
 from specbench.analysis import answers, checks, lossless, pairing, soundness, stats, steadiness, telemetry, until
@@ -28,6 +28,7 @@ from specbench.records import (
     Sampling,
     Setting,
     Skip,
+    replace,
 )
 
 

@@ -1,7 +1,6 @@
 """`specbench run`: plan, measure, record, show."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +60,7 @@ def run(
     from specbench import pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
+    from specbench.records import replace  # noqa: PLC0415
 
     asked: dict[str, Any] = {
         "model": model,

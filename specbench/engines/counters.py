@@ -6,11 +6,10 @@ docs/counters.md says what each count means and where it comes from. A missing k
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any
 
-from specbench.records import DraftCounts, Step
+from specbench.records import DraftCounts, Step, replace
 
 Metrics = Mapping[str, float]
 

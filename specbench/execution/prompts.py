@@ -1,12 +1,12 @@
 """Prompt -> the text that the engine gets: chat template applied, long contexts made to the wanted number of tokens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from specbench import passages
 from specbench.conversation import turns
 from specbench.engines.base import Session, TrialError
-from specbench.records import Contender, Message, Plan, Prompt, Trial
+from specbench.records import Contender, Message, Plan, Prompt, Trial, replace
 
 _TOLERANCE = 0.02
 _ATTEMPTS = 10

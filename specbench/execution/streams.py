@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle, islice
 from threading import Thread
 
 from specbench.engines.base import Session, TrialError
 from specbench.execution.prompts import Prompts
-from specbench.records import Contender, Failure, Generation, Trial
+from specbench.records import Contender, Failure, Generation, Trial, replace
 
 Run = Callable[[Trial], Generation | Failure]
 

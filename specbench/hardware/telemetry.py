@@ -5,13 +5,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from specbench.hardware import sensors
 from specbench.hardware.sensors import Engine, Source
-from specbench.records import Accelerator, Gauge, Meter, Telemetry
+from specbench.records import Accelerator, Gauge, Meter, Telemetry, replace
 
 INTERVAL = 0.1
 _SHARE, _SLOWEST = 0.01, 1.0  # of one core that reading may take; slow sensors are read less often, but once a second

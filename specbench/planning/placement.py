@@ -7,9 +7,9 @@ Different machines measure every unit, machines that are the same share them.
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from specbench.records import Block, Contender, Machine, Plan, Skip, Trial
+from specbench.records import Block, Contender, Machine, Plan, Skip, Trial, replace
 
 Unit = tuple[int, ...]  # indices of blocks
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
@@ -17,7 +17,7 @@ from specbench.planning.contenders import BASELINE, contenders, label_of
 from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
-from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial, replace
 
 _SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
 _WARM_UP_TOKENS = 32

@@ -1,13 +1,13 @@
 """Which settings of a method can be seen to act, and the plan that tries each of them at two values."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.planning.contenders import label_of
 from specbench.planning.runfile import RunFile, Values
-from specbench.records import Plan, Setting
+from specbench.records import Plan, Setting, replace
 
 
 @dataclass(frozen=True)

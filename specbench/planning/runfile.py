@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from specbench import faults
 from specbench.errors import InputError
+from specbench.planning.tables import AsTable
 from specbench.records import Sampling, Setting
 from specbench.units import parse_duration
 
@@ -104,7 +105,7 @@ class RunFile(_Table):
     output_tokens: int | None = Field(default=None, ge=2)
     ignore_eos: bool = True
     temperatures: Annotated[tuple[Temperature, ...], BeforeValidator(_listed), Field(min_length=1)] = (0.0, 0.8)
-    sampling: Sampling = Sampling()
+    sampling: Annotated[Sampling, AsTable()] = Sampling()
     fill: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1024,)
     template: Annotated[tuple[bool, ...], BeforeValidator(_listed), Field(min_length=1)] = (True,)
     streams: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed), Field(min_length=1)] = (1,)

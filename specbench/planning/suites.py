@@ -8,12 +8,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from specbench import faults, passages
 from specbench.errors import InputError
+from specbench.planning.tables import AsTable
 from specbench.records import Check, Message, Passages, Prompt
 from specbench.untrusted import toml
 
@@ -77,7 +78,7 @@ class _Prompt(_Table):
     needles: tuple[str, ...] | None = None
     answer: tuple[str, ...] | None = None
     instruction: str | None = None
-    check: Check | None = None
+    check: Annotated[Check, AsTable()] | None = None
     schema_: str | None = Field(default=None, alias="schema")  # `schema` is a method of pydantic's
     constrained: bool = False
 

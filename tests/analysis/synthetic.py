@@ -78,7 +78,7 @@ def generation(
 ) -> Generation:
     """101 tokens after a prompt of 50; `seconds` of decoding after 0.1 s of prefill; the client waits 1 ms longer."""
     mine = {
-        key: changes.pop(key) for key in tuple(changes) if key in Trial.__dataclass_fields__ and key != "output_tokens"
+        key: changes.pop(key) for key in tuple(changes) if key in Trial.__struct_fields__ and key != "output_tokens"
     }
     facts: dict[str, Any] = {
         "trial": planned or trial(who, prompt, **mine),

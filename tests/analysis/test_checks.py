@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from analysis.synthetic import (
     BASE,
@@ -17,7 +15,7 @@ from analysis.synthetic import (
 
 from specbench.analysis.checks import ADVICE, LOOP, Note, repetition
 from specbench.analysis.comparison import compare
-from specbench.records import Contender, DraftCounts, Result, Setting
+from specbench.records import Contender, DraftCounts, Result, Setting, replace
 
 CLEAN = [r for p in PROMPTS for r in (generation("base", p), drafted(p))]
 

@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from analysis.synthetic import (
@@ -20,7 +19,7 @@ from analysis.synthetic import (
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.rows import Row
 from specbench.errors import InputError
-from specbench.records import Check, Contender, Prompt, Result, Skip
+from specbench.records import Check, Contender, Prompt, Result, Skip, replace
 
 
 def compared(

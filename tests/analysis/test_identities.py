@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import pytest
 from analysis.synthetic import counts, drafted, generation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specbench.analysis.identities import overcounted, violations
-from specbench.records import DraftCounts, Step
+from specbench.records import DraftCounts, Step, replace
 
 
 @pytest.mark.parametrize(

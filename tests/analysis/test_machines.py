@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.conditions import Measured
 from specbench.analysis.machines import Machines, machines
-from specbench.records import Contender, Machine, Result
+from specbench.records import Contender, Machine, Result, replace
 from specbench.report.machines import page, sections
 
 PROMPTS = [f"{category}-{i}" for category in ("code", "json") for i in range(6)]

@@ -2,7 +2,6 @@
 
 import csv
 import tomllib
-from dataclasses import replace
 from math import exp, log
 from random import Random
 
@@ -28,6 +27,7 @@ from specbench.analysis.prediction import (
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verification import Cost
 from specbench.hardware.profiles import profiles
+from specbench.records import replace
 
 FOLDER = datafiles.path("results/published")
 positive = st.floats(0.01, 100)

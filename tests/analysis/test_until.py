@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from math import exp, log
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from specbench.analysis import stats, until
 from specbench.analysis.comparison import compare
 from specbench.analysis.stats import Estimate
-from specbench.records import Block, Contender, Enough, Generation, Plan, Result, Skip
+from specbench.records import Block, Contender, Enough, Generation, Plan, Result, Skip, replace
 
 Array = NDArray[np.float64]
 Dice = Callable[[np.random.Generator, tuple[int, int]], Array]

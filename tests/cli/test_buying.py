@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from specbench import buying, datafiles, prediction, store
 from specbench.analysis.comparison import compare
 from specbench.analysis.prediction import reported, spread
 from specbench.cli.main import app
-from specbench.records import Accelerator, Machine, to_json
+from specbench.records import Accelerator, Machine, replace, to_json
 from specbench.report.buying import remarks
 
 MIX = "code=0.6,rag-long=0.3,chat=0.1"

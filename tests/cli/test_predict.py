@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from tiny_models import trunk, write
 from specbench import prediction, store
 from specbench.analysis.comparison import compare
 from specbench.measurements import HardwareMeasurement, VerificationPasses
-from specbench.records import Machine, to_json
+from specbench.records import Machine, replace, to_json
 from specbench.report.predicted import predicted_section
 
 

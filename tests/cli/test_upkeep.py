@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from analysis.synthetic import DRAFT, counts, drafted, failure, generation, mach
 from cli.test_compare import specbench
 
 from specbench import store
-from specbench.records import Machine, Opening, Plan, Result
+from specbench.records import Machine, Opening, Plan, Result, replace
 
 WHOLE = [g for i in range(4) for g in (generation("base", f"code-{i}"), drafted(f"code-{i}"))]
 PLAN = plan(WHOLE)

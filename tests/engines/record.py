@@ -5,14 +5,13 @@ usage: python tests/engines/record.py TARGET.gguf DRAFT.gguf [LLAMA_SERVER]     
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from specbench.engines import catalog, llamacpp, openai, profile
 from specbench.engines.base import Request
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
-from specbench.records import Contender, Message
+from specbench.records import Contender, Message, replace
 
 FOLDER = Path(__file__).with_name("transcripts")
 PROMPT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 6

@@ -80,7 +80,7 @@ def exchange(parts: list[bytes]) -> Exchange:
 def kept(answer: Answer) -> None:
     """What is recorded of it."""
     with understood():
-        made = DraftCounts(**{name: getattr(answer.counts, name) for name in DraftCounts.__dataclass_fields__})
+        made = DraftCounts(**{name: getattr(answer.counts, name) for name in DraftCounts.__struct_fields__})
         assert made == answer.counts
 
 

@@ -3,13 +3,12 @@
 Recorded: what lies in transcripts/ and starts/. Hand-made: every line below, in the form that its source prints.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from specbench.engines import counters, logs
-from specbench.records import DraftCounts
+from specbench.records import DraftCounts, replace
 
 TRANSCRIPTS = Path(__file__).with_name("transcripts")
 LLAMA_CPP = {

@@ -6,7 +6,6 @@ chats/llama-server-draft-model is recorded; the first line of the others says ho
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from specbench.engines import catalog, counters, logs, openai
 from specbench.engines.base import Answer, Request, TrialError
 from specbench.engines.server import API_KEY
 from specbench.engines.wire import Exchange
-from specbench.records import Contender, Message
+from specbench.records import Contender, Message, replace
 
 CHATS = Path(__file__).with_name("chats")
 HELLO = [Message(role="user", content="ba be bi")]

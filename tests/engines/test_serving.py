@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from specbench.engines import server
 from specbench.engines.base import EngineInfo, Request, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.records import Message
+from specbench.records import Message, replace
 
 MODEL = Path(__file__).with_name("counting_model.py")
 Opened = Callable[[int], LlamaCppSession]

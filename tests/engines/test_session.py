@@ -1,7 +1,6 @@
 """One real engine, in ways that known-answer counts do not reach: rendering, limits, what goes wrong."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from known_answer.models import KnownAnswer
 from specbench.engines import catalog
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.engines.profile import command
-from specbench.records import Contender, Message, Setting
+from specbench.records import Contender, Message, Setting, replace
 
 pytestmark = pytest.mark.engine
 CONTEXT = 512

@@ -1,7 +1,6 @@
 """Settings on real engines: each one is taken, shown, and told when it is ignored. Synthetic acceptance."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from known_answer.rig import DRAFTERS, PLAIN, Engine, asked, contender, find_eng
 from specbench.analysis import checks
 from specbench.engines import catalog
 from specbench.engines.base import Answer
-from specbench.records import Contender, Generation, Opening, Sampling, Setting, Trial
+from specbench.records import Contender, Generation, Opening, Sampling, Setting, Trial, replace
 
 pytestmark = pytest.mark.engine
 

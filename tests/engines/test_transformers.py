@@ -5,7 +5,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from specbench.engines.base import Answer, OpeningError, Request, TrialError
 from specbench.engines.profile import command
 from specbench.errors import InputError
 from specbench.models import micro, micro_folders, safetensors
-from specbench.records import Contender, DraftCounts, Message, Setting
+from specbench.records import Contender, DraftCounts, Message, Setting, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 TOKENS, MOST = 48, 4

@@ -4,7 +4,6 @@ import functools
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from specbench.engines import catalog, server, vllm_cpu
 from specbench.engines.base import Answer, OpeningError, Request, TrialError
 from specbench.engines.profile import command
 from specbench.models import micro, micro_folders
-from specbench.records import Contender, Message, Sampling, Setting
+from specbench.records import Contender, Message, Sampling, Setting, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 TOKENS = 48

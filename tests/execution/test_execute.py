@@ -2,7 +2,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.execution.blocks import Event
 from specbench.hardware.sensors import Engine, Source
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Block, Enough, Failure, Generation, Opening, Plan, Skip, Telemetry
+from specbench.records import Block, Enough, Failure, Generation, Opening, Plan, Skip, Telemetry, replace
 
 T = TypeVar("T")
 

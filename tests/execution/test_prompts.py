@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import pytest
 from execution.fakes import FakeEngine, FakeSession, make_contender, make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
 from specbench.execution.prompts import Prompts, filled
-from specbench.records import Message, Passages, Plan
+from specbench.records import Message, Passages, Plan, replace
 
 
 @given(

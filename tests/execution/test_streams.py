@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from specbench.analysis.metrics import output_throughput
 from specbench.execution import execute
 from specbench.execution.blocks import Event
 from specbench.execution.streams import waves
-from specbench.records import Failure, Generation, Plan, Trial
+from specbench.records import Failure, Generation, Plan, Trial, replace
 
 
 def plan(prompts: list[str], streams: int, *, learns: bool = False) -> Plan:

@@ -1,13 +1,12 @@
 """Answers that later turns come after: written once, shared, recorded, and asked for again when they failed."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from execution.fakes import FakeEngine, make_plan
 
 from specbench.execution import Event, execute
-from specbench.records import Failure, Generation, Message, Plan, Reply
+from specbench.records import Failure, Generation, Message, Plan, Reply, replace
 
 
 def conversation(plan: Plan) -> Plan:

@@ -1,6 +1,5 @@
 import json
 import re
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.hardware.profiles import FIGURES, match, parse_profile, profiles
 from specbench.hardware.reading import Source
-from specbench.records import Accelerator
+from specbench.records import Accelerator, replace
 
 GIB, MIB = 2**30, 2**20
 KNOWN = profiles()

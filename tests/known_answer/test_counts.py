@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from known_answer.simulator import generate, simulate
 
 from specbench.engines import catalog
 from specbench.engines.wire import Wire
-from specbench.records import Setting
+from specbench.records import Setting, replace
 
 pytestmark = pytest.mark.engine
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from specbench import datafiles
 from specbench.engines import catalog
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.models import micro
-from specbench.records import Contender, Message, Setting
+from specbench.records import Contender, Message, Setting, replace
 
 __all__ = ["forking"]  # a fixture
 pytestmark = pytest.mark.engine

@@ -6,7 +6,6 @@ token and keeps it where the target draws the same: 0.7. Rejection sampling draw
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
@@ -17,7 +16,7 @@ from known_answer.rig import DRAFTERS, answer, asked, contender, find_engine, pr
 
 from specbench.engines import catalog
 from specbench.engines.base import Answer
-from specbench.records import Contender
+from specbench.records import Contender, replace
 
 pytestmark = pytest.mark.engine
 

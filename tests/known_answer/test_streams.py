@@ -1,7 +1,6 @@
 """Several streams on a real engine: the same tokens as alone, and the simulator's counts for each request."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from known_answer.test_counts import engine
 
 from specbench.engines import catalog
 from specbench.engines.profile import command
+from specbench.records import replace
 
 __all__ = ["engine"]  # a fixture
 pytestmark = pytest.mark.engine

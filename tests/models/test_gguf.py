@@ -1,7 +1,6 @@
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from specbench.errors import InputError
 from specbench.models.compatibility import draft_fits, require_fit
 from specbench.models.gguf import PackedArray, parts, read_facts, read_header
+from specbench.records import replace
 
 TOKENS = [f"token{i}" for i in range(300)]
 

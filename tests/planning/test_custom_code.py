@@ -1,6 +1,5 @@
 """Methods that run code from a model's folder: planned only with the user's word, and the word is in the plan."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from specbench.errors import InputError
 from specbench.pipeline import find_suite
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Plan
+from specbench.records import Plan, replace
 
 WORD = "--trust-remote-code"
 CORE = find_suite("core")

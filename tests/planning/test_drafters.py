@@ -1,6 +1,5 @@
 """Which drafter file belongs to which method, what becomes of a method without one, and methods that are combined."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from specbench.engines import catalog
 from specbench.errors import InputError
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Plan
+from specbench.records import Plan, replace
 
 PROFILES = catalog.profiles(None)
 KINDS = ("draft-model", "eagle3", "dflash", "dspark")

@@ -1,5 +1,4 @@
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from analysis.synthetic import generation, opening
@@ -7,7 +6,7 @@ from planning.test_plan import plan, trials
 
 from specbench.errors import InputError
 from specbench.planning.extent import MANY, extent
-from specbench.records import Generation, Result
+from specbench.records import Generation, Result, replace
 
 
 def test_a_family_of_engine_settings_has_a_baseline_of_its_own() -> None:

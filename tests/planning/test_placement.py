@@ -1,7 +1,6 @@
 """Which machine measures what: nothing is lost or done twice, and what is compared stays together."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from specbench.planning import placement
 from specbench.planning.fleetfile import FleetFile, conditions, facts, unmet, validate_fleetfile
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Accelerator, Machine, Plan, Skip, Trial
+from specbench.records import Accelerator, Machine, Plan, Skip, Trial, replace
 
 CARD = Accelerator(vendor="nvidia", name="NVIDIA GeForce RTX 3090", memory=24 * 2**30)
 BIG = Machine(system="Linux", cpu="Big", cores_logical=64, memory=256 * 2**30, accelerators=(CARD, CARD))

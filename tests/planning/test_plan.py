@@ -1,5 +1,4 @@
 from collections import Counter, defaultdict
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from specbench.models.facts import ModelFacts
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Plan, Trial, from_json, to_json
+from specbench.records import Plan, Trial, from_json, replace, to_json
 
 ENGINE = """
 kind = "server"

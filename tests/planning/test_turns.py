@@ -1,15 +1,14 @@
 """Later turns of a conversation: prompts of their own, which come after an answer that the model is to give."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from analysis.synthetic import BASE, DRAFT, drafted, generation, machine
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import ValidationError
 from planning.test_plan import PROFILES, facts
 from planning.test_suites import HEAD, SUITE, faults, prompt
-from pydantic import ValidationError
 
 from specbench.analysis.comparison import compare
 from specbench.analysis.conditions import Measured, differences, same_output
@@ -21,7 +20,7 @@ from specbench.planning.placement import units
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.planning.suites import Suite, parse_suite, select
-from specbench.records import Generation, Message, Plan, Prompt, Reply, from_json, to_json
+from specbench.records import Generation, Message, Plan, Prompt, Reply, from_json, replace, to_json
 
 OPEN = '{ role = "assistant" }'
 

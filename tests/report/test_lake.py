@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from cli.test_compare import Done, specbench
 
 from specbench import store
 from specbench.analysis.metrics import METRICS, acceptance_by_position
-from specbench.records import Generation, Result, to_json
+from specbench.records import Generation, Result, replace, to_json
 
 duckdb = pytest.importorskip("duckdb", reason="needs specbench[sql]")
 pytest.importorskip("pyarrow", reason="needs specbench[sql]")

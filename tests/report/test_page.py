@@ -3,7 +3,6 @@
 import re
 import struct
 import tomllib
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,7 +16,7 @@ from specbench import pipeline, store
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.details import details
 from specbench.errors import InputError
-from specbench.records import Gauge, Generation, Machine, Plan, Result, Skip, Step, Telemetry
+from specbench.records import Gauge, Generation, Machine, Plan, Result, Skip, Step, Telemetry, replace
 from specbench.report.charts import Chart, Matrix, svg
 from specbench.report.figures import figures, file_name
 from specbench.report.page import page, pictures

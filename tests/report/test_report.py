@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -14,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
-from specbench.records import Result, Skip
+from specbench.records import Result, Skip, replace
 from specbench.report import cells
 from specbench.report.formats import FORMATS
 from specbench.report.markdown import escaped

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from specbench import api, pipeline, remote, sending, store
 from specbench.cli import console
 from specbench.errors import InputError, UnavailableError
 from specbench.hardware.detect import detect
-from specbench.records import Generation, Result, to_json
+from specbench.records import Generation, Result, replace, to_json
 
 pytest.importorskip("s3fs", reason="needs specbench[storage]")
 pytest.importorskip("moto", reason="needs moto[s3,server]")

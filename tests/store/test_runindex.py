@@ -2,14 +2,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from store.test_store import MACHINE, PLAN, TRIALS, failure, generation, trial
 
 from specbench import runindex, store
-from specbench.records import Enough, Message, Prompt
+from specbench.records import Enough, Message, Prompt, replace
 
 TRAP = '"role": "measured", "role":"warm-up" {"kind":"generation" {"kind":"enough"\n "prompts": '
 

@@ -1,10 +1,9 @@
 """Reading a run holds once what repeats in it, and changes nothing of it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from specbench import store
-from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Plan, Setting, Trial
+from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Plan, Setting, Trial, replace
 
 
 def trial(name: str, prompt: str) -> Trial:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -27,6 +26,7 @@ from specbench.records import (
     Skip,
     Telemetry,
     Trial,
+    replace,
 )
 
 MACHINE = Machine(system="Linux", release="1", architecture="x86_64", python="3.11")
