@@ -22,7 +22,8 @@ from specbench.engines.base import Request, Session
 from specbench.engines.profile import command
 from specbench.models import micro_folders
 from specbench.planning.suites import parse_suite
-from specbench.records import Contender, Message, Sampling, Setting, replace
+from specbench.records import Contender, Message, Sampling, Setting
+from specbench.structs import replace
 
 SETTINGS: dict[str, Setting] = {"eager": True, "dtype": "float32", "context_size": 1024, "parallel_slots": 1}
 

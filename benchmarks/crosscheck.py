@@ -39,7 +39,8 @@ from specbench.engines import catalog
 from specbench.engines.base import Request, Session
 from specbench.models import micro
 from specbench.planning.suites import parse_suite
-from specbench.records import Contender, DraftCounts, Message, Prompt, replace
+from specbench.records import Contender, DraftCounts, Message, Prompt
+from specbench.structs import replace
 
 ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 0.10

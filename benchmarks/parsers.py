@@ -32,10 +32,11 @@ from specbench.models.findings import findings
 from specbench.peers import formats
 from specbench.planning.pricelist import price_list
 from specbench.planning.suites import parse_suite
-from specbench.records import DraftCounts, Enough, Failure, Plan, Skip, Step, replace, to_json
+from specbench.records import DraftCounts, Enough, Failure, Plan, Skip, Step
 from specbench.report.formats import FORMATS
 from specbench.report.inspection import Inspection, as_json, sections
 from specbench.report.markdown import blocks
+from specbench.structs import replace, to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import synthetic
 
 from specbench import store
-from specbench.records import replace
+from specbench.structs import replace
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 import specbench
 from specbench import store
-from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Message, Plan, Prompt, Trial, to_json
+from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Message, Plan, Prompt, Trial
+from specbench.structs import to_json
 
 CATEGORIES = ("code", "json", "creative", "rag-long", "summarise", "chat", "reasoning", "edit")
 METHODS = ("none", "draft-model", "ngram-simple", "ngram-map-k", "ngram-mod")

@@ -17,7 +17,8 @@ from specbench.analysis import until
 from specbench.analysis.comparison import compare
 from specbench.analysis.rows import Row
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Enough, Generation, Plan, replace
+from specbench.records import Enough, Generation, Plan
+from specbench.structs import replace
 
 NEVER = 1e-9
 

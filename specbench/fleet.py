@@ -25,7 +25,8 @@ from specbench.models import reference
 from specbench.planning import fleetfile, placement
 from specbench.planning.fleetfile import Condition, FleetFile
 from specbench.planning.placement import Node, Unit
-from specbench.records import Generation, Plan, Reply, Result, Skip, from_json, replace, to_json
+from specbench.records import Generation, Plan, Reply, Result, Skip
+from specbench.structs import from_json, replace, to_json
 
 _PATIENCE = 120.0  # seconds that a node has to say what it is; a busy one says nothing
 _LOOK = 2.0  # seconds between looks at which nodes Ray takes for dead

@@ -24,7 +24,8 @@ from specbench.measurements import HardwareMeasurement
 from specbench.models import gguf
 from specbench.pipeline import find_suite
 from specbench.planning import suites
-from specbench.records import Machine, to_json
+from specbench.records import Machine
+from specbench.structs import to_json
 from specbench.units import decimal, duration, significant, size
 
 Rows = list[dict[str, Any]]

@@ -4,7 +4,8 @@ from typing import Literal
 
 from msgspec import field
 
-from specbench.records import SCHEMA_VERSION, Contender, Machine, Opening, Record
+from specbench.records import SCHEMA_VERSION, Contender, Machine, Opening
+from specbench.structs import Record
 
 
 class VerificationPasses(Record):

@@ -25,9 +25,10 @@ from specbench.planning.extent import Extent, extent
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip, replace
+from specbench.records import Accelerator, Block, Contender, Enough, Failure, Generation, Plan, Result, Skip
 from specbench.report.section import Section
 from specbench.sharing import no_collection
+from specbench.structs import replace
 
 Observer = Callable[[Event | str], None]  # a sentence is news of the storage
 

@@ -22,8 +22,9 @@ from specbench.measurements import HardwareMeasurement, VerificationPasses
 from specbench.models import gguf
 from specbench.planning.contenders import BASELINE, contenders
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Contender, Opening, Passages, to_json
+from specbench.records import Contender, Opening, Passages
 from specbench.report import charts
+from specbench.structs import to_json
 from specbench.units import decimal
 
 _CHARACTERS_A_TOKEN = 12  # more than any tokenizer takes of prose: the text is cut to size as tokens

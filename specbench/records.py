@@ -3,16 +3,11 @@
 A missing fact is None. Times are seconds, sizes bytes. Each file carries `schema_version`; another version is refused.
 """
 
-import dataclasses
-from collections.abc import Callable
-from functools import cache
-from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-import msgspec
 from msgspec import Meta, field
 
-from specbench.untrusted import unicode
+from specbench.structs import Record, replace
 
 SCHEMA_VERSION: Final = 2
 
@@ -25,44 +20,6 @@ Vendor = Literal["nvidia", "amd", "intel", "google", "apple"]
 
 Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]  # what no engine can have counted or timed is no record
 Real = Annotated[float, Meta(ge=-1e18, le=1e18)]
-
-_T = TypeVar("_T")
-
-
-if TYPE_CHECKING:
-
-    @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-    class _Checked(type):
-        __struct_fields__: ClassVar[tuple[str, ...]]
-
-    Base = object
-else:
-
-    class _Checked(msgspec.StructMeta):
-        """Checks the values of a record also where it is made, not only where it is read."""
-
-        def __new__(cls, *made: Any, **config: Any) -> Any:
-            return super().__new__(cls, *made, frozen=True, kw_only=True, forbid_unknown_fields=True, **config)
-
-        def __call__(cls, *values: Any, **named: Any) -> Any:  # noqa: N805  it is a class of classes
-            told = dict(zip(cls.__struct_fields__, values, strict=False)) | named
-            for name, value in told.items():
-                if isinstance(value, float) and not isfinite(value):
-                    raise ValueError(f"{name} is not a number")
-                if isinstance(value, dict):
-                    told[name] = {key: _number_or_word(one) for key, one in value.items()}
-            tag = cls.__struct_config__.tag
-            return msgspec.convert(told if tag is None else {"kind": tag, **told}, cls)
-
-    Base = msgspec.Struct
-
-
-class Record(Base, metaclass=_Checked):
-    """Of everything on disk: frozen, checked, and an unknown key is an error. ValueError for what it cannot hold."""
-
-
-def _number_or_word(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not isfinite(value) else value  # JSON knows no infinity
 
 
 class Message(Record):
@@ -409,6 +366,10 @@ class Generation(Record, tag_field="kind", tag="generation"):
     asked: Real | None = None
     telemetry: Telemetry | None = None
 
+    def on_disk(self) -> Self:
+        """Without its telemetry."""
+        return self if self.telemetry is None else replace(self, telemetry=None)
+
 
 class Failure(Record, tag_field="kind", tag="failure"):
     """A trial that went wrong. The reason is a code; `log_tail` holds the engine's last words."""
@@ -480,32 +441,3 @@ class Reply(Record, tag_field="kind", tag="reply"):
 
 
 Result = Generation | Failure | Opening | Skip | Enough | Reply | Telemetry
-
-
-@cache
-def reader(kind: Any) -> Callable[[bytes], Any]:
-    """Reads records of that kind. Raises msgspec's DecodeError, which is a ValueError."""
-    return msgspec.json.Decoder(kind).decode
-
-
-def to_json(record: Record, *, indent: int | None = None) -> bytes:
-    """A record as JSON; what is no Unicode, as in the names of some files, becomes U+FFFD."""
-    if isinstance(record, Generation) and record.telemetry is not None:
-        record = replace(record, telemetry=None)
-    try:
-        data = msgspec.json.encode(record)
-    except UnicodeEncodeError:
-        data = msgspec.json.encode(unicode(msgspec.to_builtins(record)))
-    return data if indent is None else msgspec.json.format(data, indent=indent)
-
-
-def from_json(kind: type[_T], data: bytes) -> _T:
-    """The record in `data`. Raises msgspec's DecodeError, which is a ValueError."""
-    return cast("_T", reader(cast("Any", kind))(data))
-
-
-def replace(record: _T, **changes: Any) -> _T:
-    """The same record, or other dataclass, with some values changed; they are checked."""
-    if isinstance(record, Record):
-        return type(record)(**{name: getattr(record, name) for name in type(record).__struct_fields__} | changes)
-    return dataclasses.replace(cast("Any", record), **changes)  # type: ignore[no-any-return]

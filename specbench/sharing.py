@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -50,8 +49,8 @@ class Shared(dict[Any, Any]):
         else:
             self.of(g.trial, "contender", "category", "prompt", "repeat", "seed")
         self.of(g, "text", "prompt_sha256")
-        if len(ids := g.output_ids or ()) > 1:
-            _put(g, "output_ids", itemgetter(*ids)(self))
+        if g.output_ids:
+            _put(g, "output_ids", tuple(map(self.__getitem__, g.output_ids)))
         for owner, name in ((g, "observed"), (g.counts, "sources")):
             table = getattr(owner, name)
             _put(owner, name, self.setdefault((name, repr(table)), table))

@@ -22,24 +22,11 @@ from msgspec import DecodeError
 
 from specbench import remote
 from specbench.errors import InputError, SpecbenchError, UnavailableError
-from specbench.records import (
-    SCHEMA_VERSION,
-    Enough,
-    Failure,
-    Generation,
-    Machine,
-    Plan,
-    Result,
-    Skip,
-    Telemetry,
-    from_json,
-    reader,
-    replace,
-    to_json,
-)
+from specbench.records import SCHEMA_VERSION, Enough, Failure, Generation, Machine, Plan, Result, Skip, Telemetry
 from specbench.runindex import LOCK, LOGS, MACHINE, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written, writer
 from specbench.sending import SILENT, Sending, claim
 from specbench.sharing import Shared
+from specbench.structs import from_json, reader, replace, to_json
 from specbench.untrusted import MISFITS
 
 _result = reader(Result)

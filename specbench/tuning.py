@@ -19,7 +19,8 @@ from specbench.hardware.detect import detect
 from specbench.pipeline import Observer, Outcome
 from specbench.planning import tuning as planning
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Contender, Generation, Plan, replace
+from specbench.records import Block, Contender, Generation, Plan
+from specbench.structs import replace
 
 
 class Shown(Protocol):

@@ -19,8 +19,9 @@ from specbench import history, remote, store
 from specbench.analysis.conditions import Measured, differences, fingerprint
 from specbench.analysis.identities import violations
 from specbench.errors import InputError, UnavailableError
-from specbench.records import Contender, Failure, Generation, Opening, Reply, Result, reader, replace, to_json
+from specbench.records import Contender, Failure, Generation, Opening, Reply, Result
 from specbench.runindex import LOGS, OPENINGS, PLAN, TELEMETRY, TRIALS, being_written
+from specbench.structs import reader, replace, to_json
 from specbench.units import size
 
 _DAY = 86400.0

@@ -14,7 +14,8 @@ from specbench.execution import BlockStarted
 from specbench.planning import placement
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Accelerator, Machine, Plan, Skip, replace, to_json
+from specbench.records import Accelerator, Machine, Plan, Skip
+from specbench.structs import replace, to_json
 
 HERE = Machine(system="Linux", cpu="Small", cores_logical=4, memory=16 * 10**9)
 THERE = Machine(system="Linux", cpu="Big", cores_logical=64, memory=256 * 10**9)

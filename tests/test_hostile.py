@@ -28,8 +28,9 @@ from specbench.hardware.engines import listed
 from specbench.models import gguf, safetensors
 from specbench.peers.formats import figures
 from specbench.planning.suites import parse_suite
-from specbench.records import Generation, replace
+from specbench.records import Generation
 from specbench.report.json_report import json_report
+from specbench.structs import replace
 from specbench.untrusted import toml
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,8 +14,9 @@ from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.inspection import inspect_model
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Plan, from_json, to_json
+from specbench.records import Plan
 from specbench.report.inspection import Drafting, Inspection, as_json, sections
+from specbench.structs import from_json, to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"tensors": tiny.trunk(1), "block_count": 1}

@@ -8,7 +8,8 @@ from analysis.synthetic import generation, machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.records import Generation, Machine, from_json, replace, to_json
+from specbench.records import Generation, Machine
+from specbench.structs import from_json, replace, to_json
 from specbench.untrusted import decoded, unicode
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\ud800\udbff\udc00\udfff\udcff")))

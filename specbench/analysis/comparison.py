@@ -28,8 +28,8 @@ from specbench.records import (
     Sampling,
     Setting,
     Skip,
-    replace,
 )
+from specbench.structs import replace
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from specbench.records import Generation, Machine, Opening, Plan, Reply, Result, Setting, to_json
+from specbench.records import Generation, Machine, Opening, Plan, Reply, Result, Setting
+from specbench.structs import to_json
 
 Kind = Literal["machine", "engine", "target", "prompts", "settings"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

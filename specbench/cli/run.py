@@ -60,7 +60,7 @@ def run(
     from specbench import pipeline, store  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
-    from specbench.records import replace  # noqa: PLC0415
+    from specbench.structs import replace  # noqa: PLC0415
 
     asked: dict[str, Any] = {
         "model": model,

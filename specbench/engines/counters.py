@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-from specbench.records import DraftCounts, Step, replace
+from specbench.records import DraftCounts, Step
+from specbench.structs import replace
 
 Metrics = Mapping[str, float]
 

@@ -16,20 +16,8 @@ from specbench.execution.prompts import Prompts
 from specbench.execution.streams import run_wave, waves
 from specbench.execution.trials import Place, run_trial
 from specbench.hardware.telemetry import Sampler
-from specbench.records import (
-    Block,
-    Contender,
-    Enough,
-    Failure,
-    Generation,
-    Opening,
-    Plan,
-    Reply,
-    Result,
-    Skip,
-    Trial,
-    replace,
-)
+from specbench.records import Block, Contender, Enough, Failure, Generation, Opening, Plan, Reply, Result, Skip, Trial
+from specbench.structs import replace
 
 _FATAL = {"engine-died", "timeout"}  # failures after which the engine is not used again
 _DEATHS = 2  # of an engine in one block, and failures to open a contender in the run, before it is given up

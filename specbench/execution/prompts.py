@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from specbench import passages
 from specbench.conversation import turns
 from specbench.engines.base import Session, TrialError
-from specbench.records import Contender, Message, Plan, Prompt, Trial, replace
+from specbench.records import Contender, Message, Plan, Prompt, Trial
+from specbench.structs import replace
 
 _TOLERANCE = 0.02
 _ATTEMPTS = 10

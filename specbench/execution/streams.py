@@ -11,7 +11,8 @@ from threading import Thread
 
 from specbench.engines.base import Session, TrialError
 from specbench.execution.prompts import Prompts
-from specbench.records import Contender, Failure, Generation, Trial, replace
+from specbench.records import Contender, Failure, Generation, Trial
+from specbench.structs import replace
 
 Run = Callable[[Trial], Generation | Failure]
 

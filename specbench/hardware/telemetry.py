@@ -10,7 +10,8 @@ from typing import Literal
 
 from specbench.hardware import sensors
 from specbench.hardware.sensors import Engine, Source
-from specbench.records import Accelerator, Gauge, Meter, Telemetry, replace
+from specbench.records import Accelerator, Gauge, Meter, Telemetry
+from specbench.structs import replace
 
 INTERVAL = 0.1
 _SHARE, _SLOWEST = 0.01, 1.0  # of one core that reading may take; slow sensors are read less often, but once a second

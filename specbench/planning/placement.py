@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from specbench.records import Block, Contender, Machine, Plan, Skip, Trial, replace
+from specbench.records import Block, Contender, Machine, Plan, Skip, Trial
+from specbench.structs import replace
 
 Unit = tuple[int, ...]  # indices of blocks
 

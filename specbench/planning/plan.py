@@ -17,7 +17,8 @@ from specbench.planning.contenders import BASELINE, contenders, label_of
 from specbench.planning.engines import per_engine
 from specbench.planning.runfile import RunFile
 from specbench.planning.suites import Suite
-from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial, replace
+from specbench.records import Block, Contender, Message, Plan, Prompt, Role, Sampling, Trial
+from specbench.structs import replace
 
 _SLOW_TO_LOAD = 2 * 2**30  # bytes of a model that is not loaded again for every category
 _WARM_UP_TOKENS = 32

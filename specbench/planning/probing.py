@@ -7,7 +7,8 @@ from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.planning.contenders import label_of
 from specbench.planning.runfile import RunFile, Values
-from specbench.records import Plan, Setting, replace
+from specbench.records import Plan, Setting
+from specbench.structs import replace
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from specbench import faults
 from specbench.engines.profile import Profile
 from specbench.errors import InputError
 from specbench.planning.runfile import RunFile
-from specbench.records import Block, Contender, Plan, Setting, Trial, replace
+from specbench.records import Block, Contender, Plan, Setting, Trial
+from specbench.structs import replace
 
 LENGTHS: Mapping[str, Sequence[int]] = {"draft_tokens_max": (1, 2, 3, 4, 6, 8, 12, 16), "ngram_draft_size": (4, 8, 16)}
 TEMPERATURE = 0.8

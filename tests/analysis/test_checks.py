@@ -15,7 +15,8 @@ from analysis.synthetic import (
 
 from specbench.analysis.checks import ADVICE, LOOP, Note, repetition
 from specbench.analysis.comparison import compare
-from specbench.records import Contender, DraftCounts, Result, Setting, replace
+from specbench.records import Contender, DraftCounts, Result, Setting
+from specbench.structs import replace
 
 CLEAN = [r for p in PROMPTS for r in (generation("base", p), drafted(p))]
 

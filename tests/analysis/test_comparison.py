@@ -19,7 +19,8 @@ from analysis.synthetic import (
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.rows import Row
 from specbench.errors import InputError
-from specbench.records import Check, Contender, Prompt, Result, Skip, replace
+from specbench.records import Check, Contender, Prompt, Result, Skip
+from specbench.structs import replace
 
 
 def compared(

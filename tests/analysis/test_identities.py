@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specbench.analysis.identities import overcounted, violations
-from specbench.records import DraftCounts, Step, replace
+from specbench.records import DraftCounts, Step
+from specbench.structs import replace
 
 
 @pytest.mark.parametrize(

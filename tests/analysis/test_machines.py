@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.conditions import Measured
 from specbench.analysis.machines import Machines, machines
-from specbench.records import Contender, Machine, Result, replace
+from specbench.records import Contender, Machine, Result
 from specbench.report.machines import page, sections
+from specbench.structs import replace
 
 PROMPTS = [f"{category}-{i}" for category in ("code", "json") for i in range(6)]
 HOSTILE = "<script>window.hacked=1</script>"

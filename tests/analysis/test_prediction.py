@@ -27,7 +27,7 @@ from specbench.analysis.prediction import (
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verification import Cost
 from specbench.hardware.profiles import profiles
-from specbench.records import replace
+from specbench.structs import replace
 
 FOLDER = datafiles.path("results/published")
 positive = st.floats(0.01, 100)

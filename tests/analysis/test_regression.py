@@ -19,7 +19,8 @@ from specbench.analysis.crossed import contrasts, effect, floor
 from specbench.analysis.regression import Change, Gate, Regression, describe, gate, regression
 from specbench.analysis.sides import MEASURES, Place, sides
 from specbench.errors import InputError
-from specbench.records import Generation, Result, replace
+from specbench.records import Generation, Result
+from specbench.structs import replace
 
 GATES = tuple(map(gate, ("decode_speed<-5%", "speedup<-5%", "acceptance<-0.02", "tokens_per_step<-2%")))
 CLAIMS = {"faster", "slower", "higher", "lower"}

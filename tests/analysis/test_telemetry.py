@@ -10,6 +10,7 @@ from specbench.analysis import telemetry
 from specbench.analysis.comparison import compare
 from specbench.analysis.metrics import METRICS
 from specbench.records import Gauge, Generation, Meter, Result, Telemetry
+from specbench.structs import replace
 
 STEPS = st.lists(st.floats(0, 50), min_size=1, max_size=60)
 
@@ -107,7 +108,6 @@ def test_without_telemetry_there_is_no_energy(changes: dict[str, Any]) -> None:
 
 
 def said(*results: Result, **changes: Any) -> str:
-    from dataclasses import replace
 
     return compare(replace(plan(results, [BASE]), **changes), results, machine=machine()).energy
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from specbench.analysis import stats, until
 from specbench.analysis.comparison import compare
 from specbench.analysis.stats import Estimate
-from specbench.records import Block, Contender, Enough, Generation, Plan, Result, Skip, replace
+from specbench.records import Block, Contender, Enough, Generation, Plan, Result, Skip
+from specbench.structs import replace
 
 Array = NDArray[np.float64]
 Dice = Callable[[np.random.Generator, tuple[int, int]], Array]

@@ -6,7 +6,8 @@ from analysis.synthetic import contender
 from specbench import listings
 from specbench.analysis.verification import curve
 from specbench.measurements import HardwareMeasurement, VerificationPasses
-from specbench.records import Machine, Opening, from_json, to_json
+from specbench.records import Machine, Opening
+from specbench.structs import from_json, to_json
 
 
 def measured(*points: VerificationPasses) -> HardwareMeasurement:

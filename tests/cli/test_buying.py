@@ -16,8 +16,9 @@ from specbench import buying, datafiles, prediction, store
 from specbench.analysis.comparison import compare
 from specbench.analysis.prediction import reported, spread
 from specbench.cli.main import app
-from specbench.records import Accelerator, Machine, replace, to_json
+from specbench.records import Accelerator, Machine
 from specbench.report.buying import remarks
+from specbench.structs import replace, to_json
 
 MIX = "code=0.6,rag-long=0.3,chat=0.1"
 KNOWN = ("--model", "Qwen3.6-27B:Q4_K_M")

@@ -18,7 +18,8 @@ from analysis.synthetic import drafted, failure, generation, machine, plan
 from specbench import store
 from specbench.__main__ import main
 from specbench.hardware.detect import detect
-from specbench.records import Result, to_json
+from specbench.records import Result
+from specbench.structs import to_json
 
 PACE = (1.0, 1.01, 0.99)
 

@@ -13,8 +13,9 @@ from tiny_models import trunk, write
 from specbench import prediction, store
 from specbench.analysis.comparison import compare
 from specbench.measurements import HardwareMeasurement, VerificationPasses
-from specbench.records import Machine, replace, to_json
+from specbench.records import Machine
 from specbench.report.predicted import predicted_section
+from specbench.structs import replace, to_json
 
 
 def specbench(*argv: object) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,8 @@ from analysis.synthetic import DRAFT, counts, drafted, failure, generation, mach
 from cli.test_compare import specbench
 
 from specbench import store
-from specbench.records import Machine, Opening, Plan, Result, replace
+from specbench.records import Machine, Opening, Plan, Result
+from specbench.structs import replace
 
 WHOLE = [g for i in range(4) for g in (generation("base", f"code-{i}"), drafted(f"code-{i}"))]
 PLAN = plan(WHOLE)

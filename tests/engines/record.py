@@ -11,7 +11,8 @@ from specbench.engines import catalog, llamacpp, openai, profile
 from specbench.engines.base import Request
 from specbench.engines.llamacpp import LlamaCppSession
 from specbench.engines.openai import OpenAISession
-from specbench.records import Contender, Message, replace
+from specbench.records import Contender, Message
+from specbench.structs import replace
 
 FOLDER = Path(__file__).with_name("transcripts")
 PROMPT = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n\n\n" * 6

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from specbench.engines import counters, logs
-from specbench.records import DraftCounts, replace
+from specbench.records import DraftCounts
+from specbench.structs import replace
 
 TRANSCRIPTS = Path(__file__).with_name("transcripts")
 LLAMA_CPP = {

@@ -18,7 +18,8 @@ from specbench.engines import catalog, counters, logs, openai
 from specbench.engines.base import Answer, Request, TrialError
 from specbench.engines.server import API_KEY
 from specbench.engines.wire import Exchange
-from specbench.records import Contender, Message, replace
+from specbench.records import Contender, Message
+from specbench.structs import replace
 
 CHATS = Path(__file__).with_name("chats")
 HELLO = [Message(role="user", content="ba be bi")]

@@ -15,7 +15,8 @@ from specbench.engines import catalog, lifetime, profile
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.engines.server import _TELLING
 from specbench.errors import InputError
-from specbench.records import Contender, Message, Setting, to_json
+from specbench.records import Contender, Message, Setting
+from specbench.structs import to_json
 
 MakeContender = Callable[..., Contender]
 

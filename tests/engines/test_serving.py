@@ -11,7 +11,8 @@ import pytest
 from specbench.engines import server
 from specbench.engines.base import EngineInfo, Request, TrialError
 from specbench.engines.llamacpp import LlamaCppSession
-from specbench.records import Message, replace
+from specbench.records import Message
+from specbench.structs import replace
 
 MODEL = Path(__file__).with_name("counting_model.py")
 Opened = Callable[[int], LlamaCppSession]

@@ -10,7 +10,8 @@ from known_answer.models import KnownAnswer
 from specbench.engines import catalog
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.engines.profile import command
-from specbench.records import Contender, Message, Setting, replace
+from specbench.records import Contender, Message, Setting
+from specbench.structs import replace
 
 pytestmark = pytest.mark.engine
 CONTEXT = 512

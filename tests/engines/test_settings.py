@@ -12,7 +12,8 @@ from known_answer.rig import DRAFTERS, PLAIN, Engine, asked, contender, find_eng
 from specbench.analysis import checks
 from specbench.engines import catalog
 from specbench.engines.base import Answer
-from specbench.records import Contender, Generation, Opening, Sampling, Setting, Trial, replace
+from specbench.records import Contender, Generation, Opening, Sampling, Setting, Trial
+from specbench.structs import replace
 
 pytestmark = pytest.mark.engine
 

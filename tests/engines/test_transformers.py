@@ -16,7 +16,8 @@ from specbench.engines.base import Answer, OpeningError, Request, TrialError
 from specbench.engines.profile import command
 from specbench.errors import InputError
 from specbench.models import micro, micro_folders, safetensors
-from specbench.records import Contender, DraftCounts, Message, Setting, replace
+from specbench.records import Contender, DraftCounts, Message, Setting
+from specbench.structs import replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 TOKENS, MOST = 48, 4

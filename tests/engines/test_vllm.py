@@ -14,7 +14,8 @@ from specbench.engines import catalog, server, vllm_cpu
 from specbench.engines.base import Answer, OpeningError, Request, TrialError
 from specbench.engines.profile import command
 from specbench.models import micro, micro_folders
-from specbench.records import Contender, Message, Sampling, Setting, replace
+from specbench.records import Contender, Message, Sampling, Setting
+from specbench.structs import replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 TOKENS = 48

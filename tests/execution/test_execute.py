@@ -12,7 +12,8 @@ from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.execution.blocks import Event
 from specbench.hardware.sensors import Engine, Source
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Block, Enough, Failure, Generation, Opening, Plan, Skip, Telemetry, replace
+from specbench.records import Block, Enough, Failure, Generation, Opening, Plan, Skip, Telemetry
+from specbench.structs import replace
 
 T = TypeVar("T")
 

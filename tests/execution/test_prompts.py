@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specbench.execution.prompts import Prompts, filled
-from specbench.records import Message, Passages, Plan, replace
+from specbench.records import Message, Passages, Plan
+from specbench.structs import replace
 
 
 @given(

@@ -10,7 +10,8 @@ from specbench.analysis.metrics import output_throughput
 from specbench.execution import execute
 from specbench.execution.blocks import Event
 from specbench.execution.streams import waves
-from specbench.records import Failure, Generation, Plan, Trial, replace
+from specbench.records import Failure, Generation, Plan, Trial
+from specbench.structs import replace
 
 
 def plan(prompts: list[str], streams: int, *, learns: bool = False) -> Plan:

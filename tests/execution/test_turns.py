@@ -6,7 +6,8 @@ import pytest
 from execution.fakes import FakeEngine, make_plan
 
 from specbench.execution import Event, execute
-from specbench.records import Failure, Generation, Message, Plan, Reply, replace
+from specbench.records import Failure, Generation, Message, Plan, Reply
+from specbench.structs import replace
 
 
 def conversation(plan: Plan) -> Plan:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from specbench.records import Machine, from_json
+from specbench.records import Machine
+from specbench.structs import from_json
 
 HERE = Path(__file__).parent
 # One line in: the rig's file, the root, the capture to write or null. One line out: the machine.
@@ -20,7 +21,7 @@ from pathlib import Path
 from specbench.hardware import capture
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Source
-from specbench.records import to_json
+from specbench.structs import to_json
 
 for line in sys.stdin:
     rig, root, file = json.loads(line)

@@ -33,7 +33,7 @@ import psutil
 from specbench.hardware import sensors, telemetry
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Source
-from specbench.records import to_json
+from specbench.structs import to_json
 
 root = Path(sys.argv[1])
 sensors.Engine.follow = lambda engine: engine.processes.append(psutil.Process())

@@ -16,7 +16,8 @@ from specbench.errors import InputError
 from specbench.hardware import capture
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Missing, Source
-from specbench.records import Machine, from_json, to_json
+from specbench.records import Machine
+from specbench.structs import from_json, to_json
 
 UUID = "a1b2c3d4-0000-1111-2222-333344445555"
 

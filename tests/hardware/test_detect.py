@@ -10,7 +10,8 @@ from hardware import roots
 from specbench.hardware import cpu, engines
 from specbench.hardware.detect import detect
 from specbench.hardware.reading import Facts, Missing, Source
-from specbench.records import Machine, from_json, to_json
+from specbench.records import Machine
+from specbench.structs import from_json, to_json
 
 INTEL = (
     "processor\t: 0\nmodel name\t: Some CPU @ 3GHz\nflags\t\t: fpu ssse3 avx2 fma f16c avx512_vnni smep hypervisor\n"

@@ -11,7 +11,8 @@ from specbench.errors import InputError
 from specbench.hardware.detect import detect
 from specbench.hardware.profiles import FIGURES, match, parse_profile, profiles
 from specbench.hardware.reading import Source
-from specbench.records import Accelerator, replace
+from specbench.records import Accelerator
+from specbench.structs import replace
 
 GIB, MIB = 2**30, 2**20
 KNOWN = profiles()

@@ -9,7 +9,8 @@ from hardware import watched
 from specbench.hardware import telemetry
 from specbench.hardware.sensors import Engine, Source
 from specbench.hardware.telemetry import Sampler
-from specbench.records import Telemetry, from_json, to_json
+from specbench.records import Telemetry
+from specbench.structs import from_json, to_json
 
 
 def threads() -> list[threading.Thread]:

@@ -24,7 +24,8 @@ from known_answer.simulator import generate, simulate
 
 from specbench.engines import catalog
 from specbench.engines.wire import Wire
-from specbench.records import Setting, replace
+from specbench.records import Setting
+from specbench.structs import replace
 
 pytestmark = pytest.mark.engine
 

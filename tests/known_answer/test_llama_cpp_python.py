@@ -29,7 +29,8 @@ from specbench import datafiles
 from specbench.engines import catalog
 from specbench.engines.base import Answer, OpeningError, Request, Session, TrialError
 from specbench.models import micro
-from specbench.records import Contender, Message, Setting, replace
+from specbench.records import Contender, Message, Setting
+from specbench.structs import replace
 
 __all__ = ["forking"]  # a fixture
 pytestmark = pytest.mark.engine

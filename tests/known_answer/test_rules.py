@@ -16,7 +16,8 @@ from known_answer.rig import DRAFTERS, answer, asked, contender, find_engine, pr
 
 from specbench.engines import catalog
 from specbench.engines.base import Answer
-from specbench.records import Contender, replace
+from specbench.records import Contender
+from specbench.structs import replace
 
 pytestmark = pytest.mark.engine
 

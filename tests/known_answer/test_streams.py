@@ -11,7 +11,7 @@ from known_answer.test_counts import engine
 
 from specbench.engines import catalog
 from specbench.engines.profile import command
-from specbench.records import replace
+from specbench.structs import replace
 
 __all__ = ["engine"]  # a fixture
 pytestmark = pytest.mark.engine

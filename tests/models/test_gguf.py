@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from specbench.errors import InputError
 from specbench.models.compatibility import draft_fits, require_fit
 from specbench.models.gguf import PackedArray, parts, read_facts, read_header
-from specbench.records import replace
+from specbench.structs import replace
 
 TOKENS = [f"token{i}" for i in range(300)]
 

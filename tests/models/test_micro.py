@@ -24,7 +24,7 @@ from specbench.models.gguf import read_facts
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.planning.suites import parse_suite, select
-from specbench.records import replace
+from specbench.structs import replace
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from specbench.errors import InputError
 from specbench.pipeline import find_suite
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Plan, replace
+from specbench.records import Plan
+from specbench.structs import replace
 
 WORD = "--trust-remote-code"
 CORE = find_suite("core")

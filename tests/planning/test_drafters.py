@@ -10,7 +10,8 @@ from specbench.engines import catalog
 from specbench.errors import InputError
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Plan, replace
+from specbench.records import Plan
+from specbench.structs import replace
 
 PROFILES = catalog.profiles(None)
 KINDS = ("draft-model", "eagle3", "dflash", "dspark")

@@ -6,7 +6,8 @@ from planning.test_plan import plan, trials
 
 from specbench.errors import InputError
 from specbench.planning.extent import MANY, extent
-from specbench.records import Generation, Result, replace
+from specbench.records import Generation, Result
+from specbench.structs import replace
 
 
 def test_a_family_of_engine_settings_has_a_baseline_of_its_own() -> None:

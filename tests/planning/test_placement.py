@@ -13,7 +13,8 @@ from specbench.planning import placement
 from specbench.planning.fleetfile import FleetFile, conditions, facts, unmet, validate_fleetfile
 from specbench.planning.placement import Node
 from specbench.planning.runfile import validate_runfile
-from specbench.records import Accelerator, Machine, Plan, Skip, Trial, replace
+from specbench.records import Accelerator, Machine, Plan, Skip, Trial
+from specbench.structs import replace
 
 CARD = Accelerator(vendor="nvidia", name="NVIDIA GeForce RTX 3090", memory=24 * 2**30)
 BIG = Machine(system="Linux", cpu="Big", cores_logical=64, memory=256 * 2**30, accelerators=(CARD, CARD))

@@ -11,7 +11,8 @@ from specbench.models.facts import ModelFacts
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.planning.suites import Suite, parse_suite
-from specbench.records import Plan, Trial, from_json, replace, to_json
+from specbench.records import Plan, Trial
+from specbench.structs import from_json, replace, to_json
 
 ENGINE = """
 kind = "server"

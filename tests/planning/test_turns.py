@@ -20,7 +20,8 @@ from specbench.planning.placement import units
 from specbench.planning.plan import make_plan
 from specbench.planning.runfile import validate_runfile
 from specbench.planning.suites import Suite, parse_suite, select
-from specbench.records import Generation, Message, Plan, Prompt, Reply, from_json, replace, to_json
+from specbench.records import Generation, Message, Plan, Prompt, Reply
+from specbench.structs import from_json, replace, to_json
 
 OPEN = '{ role = "assistant" }'
 

@@ -12,7 +12,8 @@ from cli.test_compare import Done, specbench
 
 from specbench import store
 from specbench.analysis.metrics import METRICS, acceptance_by_position
-from specbench.records import Generation, Result, replace, to_json
+from specbench.records import Generation, Result
+from specbench.structs import replace, to_json
 
 duckdb = pytest.importorskip("duckdb", reason="needs specbench[sql]")
 pytest.importorskip("pyarrow", reason="needs specbench[sql]")

@@ -16,10 +16,11 @@ from specbench import pipeline, store
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.details import details
 from specbench.errors import InputError
-from specbench.records import Gauge, Generation, Machine, Plan, Result, Skip, Step, Telemetry, replace
+from specbench.records import Gauge, Generation, Machine, Plan, Result, Skip, Step, Telemetry
 from specbench.report.charts import Chart, Matrix, svg
 from specbench.report.figures import figures, file_name
 from specbench.report.page import page, pictures
+from specbench.structs import replace
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>\x1b[31m $x^{ \"'&\u202e 模型"
 MACHINE = Machine(system="Synthetic", cpu=HOSTILE, cores_logical=2, memory=2**34, reasons={"power": HOSTILE})

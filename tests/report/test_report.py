@@ -13,12 +13,13 @@ from syrupy.assertion import SnapshotAssertion
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.stats import Estimate
-from specbench.records import Result, Skip, replace
+from specbench.records import Result, Skip
 from specbench.report import cells
 from specbench.report.formats import FORMATS
 from specbench.report.markdown import escaped
 from specbench.report.section import GAP, MISSING, Section
 from specbench.report.text import sections
+from specbench.structs import replace
 
 METHODS = ("none", "draft-model", "ngram-mod", "ngram-cache")
 TARGET = {"target_label": "micro-f16", "target_note": "ballast: a synthetic target"}

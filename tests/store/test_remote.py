@@ -20,7 +20,8 @@ from specbench import api, pipeline, remote, sending, store
 from specbench.cli import console
 from specbench.errors import InputError, UnavailableError
 from specbench.hardware.detect import detect
-from specbench.records import Generation, Result, replace, to_json
+from specbench.records import Generation, Result
+from specbench.structs import replace, to_json
 
 pytest.importorskip("s3fs", reason="needs specbench[storage]")
 pytest.importorskip("moto", reason="needs moto[s3,server]")

@@ -8,7 +8,8 @@ import pytest
 from store.test_store import MACHINE, PLAN, TRIALS, failure, generation, trial
 
 from specbench import runindex, store
-from specbench.records import Enough, Message, Prompt, replace
+from specbench.records import Enough, Message, Prompt
+from specbench.structs import replace
 
 TRAP = '"role": "measured", "role":"warm-up" {"kind":"generation" {"kind":"enough"\n "prompts": '
 

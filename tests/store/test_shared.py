@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from specbench import store
-from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Plan, Setting, Trial, replace
+from specbench.records import Block, Contender, DraftCounts, Generation, Machine, Plan, Setting, Trial
+from specbench.structs import replace
 
 
 def trial(name: str, prompt: str) -> Trial:
