@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from specbench.records import Generation, Plan
+from specbench.records import Generation, Plan, Trial
 
 
 @contextmanager
@@ -22,6 +22,7 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
+_EMPTY: dict[str, Any] = {}
 _put: Callable[[Any, str, Any], None] = msgspec.structs.force_setattr  # of a frozen record
 
 
@@ -31,26 +32,32 @@ class Shared(dict[Any, Any]):
     def __init__(self, plan: Plan) -> None:
         self.trials = {t.id: t for block in plan.blocks for t in block.trials}
         for trial in self.trials.values():
-            self.of(trial, "contender", "category", "prompt", "repeat", "seed")
+            self._words(trial)
 
     def __missing__(self, value: Any) -> Any:
         self[value] = value
         return value
 
-    def of(self, owner: Any, *names: str) -> None:
-        """The owner is new and nobody else's, so that it may be written to."""
-        for name in names:
-            _put(owner, name, self[getattr(owner, name)])
-
     def within(self, g: Generation) -> None:
+        """The generation is new and nobody else's, so that it may be written to."""
         trial = self.trials.get(g.trial.id)
         if trial == g.trial:
             _put(g, "trial", trial)
         else:
-            self.of(g.trial, "contender", "category", "prompt", "repeat", "seed")
-        self.of(g, "text", "prompt_sha256")
+            self._words(g.trial)
+        _put(g, "text", self[g.text])
+        _put(g, "prompt_sha256", self[g.prompt_sha256])
         if g.output_ids:
             _put(g, "output_ids", tuple(map(self.__getitem__, g.output_ids)))
-        for owner, name in ((g, "observed"), (g.counts, "sources")):
-            table = getattr(owner, name)
-            _put(owner, name, self.setdefault((name, repr(table)), table))
+        _put(g, "observed", self._table(g.observed))
+        _put(g.counts, "sources", self._table(g.counts.sources))
+
+    def _words(self, trial: Trial) -> None:
+        _put(trial, "contender", self[trial.contender])
+        _put(trial, "category", self[trial.category])
+        _put(trial, "prompt", self[trial.prompt])
+        _put(trial, "repeat", self[trial.repeat])
+        _put(trial, "seed", self[trial.seed])
+
+    def _table(self, table: dict[str, Any]) -> dict[str, Any]:
+        return self.setdefault(repr(table), table) if table else _EMPTY

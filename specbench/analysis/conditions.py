@@ -85,13 +85,16 @@ def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterato
             yield "prompts", f"text of {p.id}", hashlib.sha256(to_json(p)).hexdigest()[:8]
     yield "settings", "sampling", run.plan.sampling
     yield "settings", "thinking", run.plan.thinking
-    for block in run.plan.blocks:
-        for t in block.trials:
-            if t.role == "measured":
-                yield "settings", f"output tokens of {t.category}", t.output_tokens
-                if t.prompt in prompts:  # constrained ones end by themselves, also among others of their category
-                    how = "of fixed length" if t.ignore_eos else "end by themselves"
-                    yield "settings", f"answers to {t.prompt}", how
+    asked_for = {
+        (t.category, t.prompt, t.output_tokens, t.ignore_eos)
+        for block in run.plan.blocks
+        for t in block.trials
+        if t.role == "measured"
+    }
+    for category, prompt, output_tokens, ignore_eos in asked_for:
+        yield "settings", f"output tokens of {category}", output_tokens
+        if prompt in prompts:  # constrained ones end by themselves, also among others of their category
+            yield "settings", f"answers to {prompt}", "of fixed length" if ignore_eos else "end by themselves"
 
 
 def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, str, object]]:

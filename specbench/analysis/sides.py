@@ -6,9 +6,9 @@ raised false alarms in 17 of 146 comparisons of the same build, and in none of 1
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from specbench.analysis.conditions import Measured
 from specbench.analysis.metrics import METRICS, Parts
 from specbench.analysis.stats import Array
-from specbench.records import Failure, Generation
+from specbench.records import Failure, Generation, Trial
 
 Key = tuple[str, str, int | None]  # category, prompt (and hash of a later turn), fill
 Trials = Mapping[Key, Sequence[Generation]]
@@ -76,6 +76,7 @@ class Sides:
     failed: Mapping[Place, tuple[int, int]]
     baselines: Mapping[str, str | None]
     streams: bool  # of any contender in any run: then speed is the output of all of them, for everyone
+    known: dict[tuple[str, int], "Numbers | None"] = field(default_factory=dict, repr=False)
 
     def prompts(self, place: Place) -> set[Key]:
         """Those that every run has."""
@@ -104,9 +105,9 @@ class Sides:
         if measure.drafts and not self.drafts(place):
             return None
         for name in _THROUGHPUT if self.streams and measure.metrics == _DECODE else measure.metrics:
-            found = [numbers(METRICS[name].parts, run[place]) for run in runs]
+            found = [self._numbers(name, run[place]) for run in runs]
             if measure.over_baseline:
-                found = [_over(f, numbers(METRICS[name].parts, r[baseline])) for f, r in zip(found, runs, strict=True)]
+                found = [_over(f, self._numbers(name, r[baseline])) for f, r in zip(found, runs, strict=True)]
             shared = sorted(set.intersection(*(set(f) for f in found), *([] if only is None else [only])), key=str)
             if shared:
                 table = np.array([[f[key] for key in shared] for f in found], dtype=np.float64)
@@ -114,9 +115,17 @@ class Sides:
                     table = _by_prompt(table, shared)
                 base, new = (_scaled(measure, side) for side in np.split(table, [len(self.base)]))
                 return _averaged(base, self.sessions[0]), _averaged(new, self.sessions[1])
-        if measure.drafts and not any(numbers(METRICS[name].parts, r[place]) for name in measure.metrics for r in runs):
+        if measure.drafts and not any(self._numbers(name, r[place]) for name in measure.metrics for r in runs):
             return None  # a method that never drafts there
         return "no prompt has this figure in every run"
+
+    def _numbers(self, name: str, trials: Trials) -> dict[Key, "Numbers"]:
+        """Of each prompt; what a category and all of them share is worked out once."""
+        for repeats in trials.values():
+            if (name, id(repeats)) not in self.known:
+                self.known[name, id(repeats)] = _number(METRICS[name].parts, repeats)
+        found = ((key, self.known[name, id(repeats)]) for key, repeats in trials.items())
+        return {key: number for key, number in found if number is not None}
 
 
 def _missing(runs: int, of: int, side: str, failed: int) -> str:
@@ -173,9 +182,12 @@ def _sessions(
 
 def _span(run: Measured) -> tuple[float, float]:
     """When its first trial began, and when its last one ended as far as that is known."""
-    found = [r for r in run.results if isinstance(r, Generation | Failure)]
-    ends = (r.started + (r.total or 0.0 if isinstance(r, Generation) else 0.0) for r in found)
-    return min((r.started for r in found), default=0.0), max(ends, default=0.0)
+    ran = [r for r in run.results if isinstance(r, Generation)]
+    failed = [r.started for r in run.results if isinstance(r, Failure)]
+    first = min((r.started for r in ran), default=0.0)
+    return min([first, *failed] if ran else failed, default=0.0), max(
+        [*(r.started + (r.total or 0.0) for r in ran), *failed], default=0.0
+    )
 
 
 def _by_prompt(table: Array, keys: Sequence[Key]) -> Array:
@@ -195,20 +207,32 @@ def trials_by_place(
     run: Measured, failed: dict[Place, list[int]], side: int
 ) -> dict[Place, dict[Key, list[Generation]]]:
     """The measured trials of contenders whose acceptance is not by dice; failures are counted in `failed`."""
-    found: dict[Place, dict[Key, list[Generation]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[Place, dict[Key, list[Generation]]] = defaultdict(dict)
+    at: dict[tuple[str, str, float, int | None, str], list[Generation]] = {}
     synthetic = {c.name for c in run.plan.contenders if c.synthetic}
     later = {p.id for p in run.plan.prompts if p.after}  # the same prompt only where the answers before it are
     for r in run.results:
-        if not isinstance(r, Generation | Failure) or r.trial.role != "measured" or r.trial.contender in synthetic:
+        if not isinstance(r, Generation):
+            if isinstance(r, Failure) and r.trial.role == "measured" and r.trial.contender not in synthetic:
+                for place in _places(r.trial):
+                    failed[place][side] += 1
             continue
         t = r.trial
-        for place in (Place(t.contender, t.category, t.temperature, t.fill), Place(t.contender, None, t.temperature)):
-            if isinstance(r, Failure):
-                failed[place][side] += 1
-            else:
-                prompt = f"{t.prompt} {r.prompt_sha256}" if t.prompt in later else t.prompt
-                found[place][t.category, prompt, t.fill].append(r)
-    return {place: dict(trials) for place, trials in found.items()}
+        if t.role != "measured" or t.contender in synthetic:
+            continue
+        prompt = f"{t.prompt} {r.prompt_sha256}" if t.prompt in later else t.prompt
+        what = t.contender, t.category, t.temperature, t.fill, prompt
+        if (trials := at.get(what)) is None:
+            trials = at[what] = []
+            for place in _places(t):
+                found[place][t.category, prompt, t.fill] = trials
+        trials.append(r)
+    return dict(found)
+
+
+def _places(t: Trial) -> tuple[Place, Place]:
+    """The category, and all of them."""
+    return Place(t.contender, t.category, t.temperature, t.fill), Place(t.contender, None, t.temperature)
 
 
 Numbers = tuple[float, float, float]  # sums of the two parts, mean logarithm of their ratio (0 where one is 0)
@@ -216,13 +240,16 @@ Numbers = tuple[float, float, float]  # sums of the two parts, mean logarithm of
 
 def numbers(parts: Callable[[Generation], Parts | None], trials: Trials) -> dict[Key, Numbers]:
     """Of each prompt, over its repeats."""
-    found: dict[Key, Numbers] = {}
-    for key, repeats in trials.items():
-        if pairs := [pair for g in repeats if (pair := parts(g)) is not None]:
-            above, below = np.asarray(pairs, dtype=np.float64).T
-            logs = np.log(above / below) if above.all() else np.zeros(1)
-            found[key] = (float(above.sum()), float(below.sum()), float(logs.mean()))
-    return found
+    found = ((key, _number(parts, repeats)) for key, repeats in trials.items())
+    return {key: number for key, number in found if number is not None}
+
+
+def _number(parts: Callable[[Generation], Parts | None], repeats: Iterable[Generation]) -> Numbers | None:
+    if not (pairs := [pair for g in repeats if (pair := parts(g)) is not None]):
+        return None
+    above, below = np.asarray(pairs, dtype=np.float64).T
+    logs = np.log(above / below) if above.all() else np.zeros(1)
+    return float(above.sum()), float(below.sum()), float(logs.mean())
 
 
 def _over(mine: Mapping[Key, Numbers], baseline: Mapping[Key, Numbers]) -> dict[Key, Numbers]:
