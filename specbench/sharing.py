@@ -2,7 +2,9 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -26,6 +28,11 @@ _EMPTY: dict[str, Any] = {}
 _put: Callable[[Any, str, Any], None] = msgspec.structs.force_setattr  # of a frozen record
 
 
+@cache
+def _whole_numbers() -> list[int]:
+    return list(range(2**18))
+
+
 class Shared(dict[Any, Any]):
     """Holds once what repeats in a run: the plan's trials, words, ids, tables. Otherwise it takes twice the memory."""
 
@@ -47,8 +54,11 @@ class Shared(dict[Any, Any]):
             self._words(g.trial)
         _put(g, "text", self[g.text])
         _put(g, "prompt_sha256", self[g.prompt_sha256])
-        if g.output_ids:
-            _put(g, "output_ids", tuple(map(self.__getitem__, g.output_ids)))
+        if g.output_ids is not None and len(g.output_ids) > 1:
+            with suppress(IndexError):  # beyond all vocabularies
+                ids = itemgetter(*g.output_ids)(_whole_numbers())
+                if ids == g.output_ids:  # none is below 0
+                    _put(g, "output_ids", ids)
         _put(g, "observed", self._table(g.observed))
         _put(g.counts, "sources", self._table(g.counts.sources))
 

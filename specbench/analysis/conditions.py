@@ -136,9 +136,13 @@ def _rendered(base: Sequence[Measured], new: Sequence[Measured]) -> Iterator[Dif
         found = defaultdict(set)
         for run in side:
             later = {p.id for p in run.plan.prompts if p.after}  # `_answers` tells of these
-            for r in run.results:
-                if r.kind == "generation" and r.trial.role == "measured" and r.trial.prompt not in later:
-                    found[r.trial.contender, r.trial.prompt, r.trial.fill].add(r.prompt_sha256)
+            for contender, prompt, fill, text in {
+                (r.trial.contender, r.trial.prompt, r.trial.fill, r.prompt_sha256)
+                for r in run.results
+                if isinstance(r, Generation) and r.trial.role == "measured"
+            }:
+                if prompt not in later:
+                    found[contender, prompt, fill].add(text)
         sides.append(found)
     shared = sides[0].keys() & sides[1].keys()
     if other := sorted((key for key in shared if sides[0][key] != sides[1][key]), key=str):
@@ -155,13 +159,17 @@ def _answers(run: Measured) -> str | None:
 
 def same_output(base: Sequence[Measured], new: Sequence[Measured]) -> tuple[int, int]:
     """Greedy outputs for the same text, in the first run of each side, that are the same, and how many there are."""
-    sides = [
+    mine, theirs = (
         {
-            (r.trial.id, r.prompt_sha256): r.output_ids
+            r.trial.id: r
             for r in side[0].results
-            if isinstance(r, Generation) and r.trial.temperature == 0 and r.trial.role == "measured"
+            if isinstance(r, Generation)
+            and r.output_ids is not None
+            and r.trial.temperature == 0
+            and r.trial.role == "measured"
         }
         for side in (base, new)
-    ]
-    shared = [key for key, ids in sides[0].items() if ids is not None and sides[1].get(key) is not None]
-    return sum(sides[0][key] == sides[1][key] for key in shared), len(shared)
+    )
+    pairs = [(theirs[id_], r) for id_, r in mine.items() if id_ in theirs]
+    alike = [a.output_ids == b.output_ids for a, b in pairs if a.prompt_sha256 == b.prompt_sha256]
+    return sum(alike), len(alike)
