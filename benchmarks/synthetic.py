@@ -74,10 +74,10 @@ def _trials(contender: Contender, prompts: tuple[Prompt, ...], repeat: int) -> t
     )
 
 
-def generations(planned: Plan) -> Iterator[Generation]:
-    """A generation for every trial of the plan."""
-    dice = random.Random(1)  # noqa: S311  invented numbers
-    order = itertools.count()
+def generations(planned: Plan, seed: int = 1) -> Iterator[Generation]:
+    """A generation for every trial of the plan. Those of another seed have other times, and begin later."""
+    dice = random.Random(seed)  # noqa: S311  invented numbers
+    order = itertools.count((seed - 1) * 10**7)
     for block in planned.blocks:
         drafts = not block.contender.endswith("/none")
         for trial in block.trials:
@@ -129,15 +129,15 @@ def _generation(trial: Trial, block: int, order: int, counts: DraftCounts, dice:
     )
 
 
-def write_run(results: Path, repeats: int = REPEATS) -> Path:
+def write_run(results: Path, repeats: int = REPEATS, *, seed: int = 1) -> Path:
     """The folder of a run with TRIALS generations (at REPEATS), without the wait for the disk that a real run has."""
-    folder, planned = results / "synthetic", plan(repeats)
+    folder, planned = results / f"synthetic-{seed}", plan(repeats)
     folder.mkdir()
     (folder / store.OPENINGS).touch()
     (folder / store.PLAN).write_bytes(to_json(planned))
     (folder / store.MACHINE).write_bytes(to_json(MACHINE))
     with (folder / store.TRIALS).open("wb") as file:
-        file.writelines(to_json(generation) + b"\n" for generation in generations(planned))
+        file.writelines(to_json(generation) + b"\n" for generation in generations(planned, seed))
     return folder
 
 

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import truediv
 from typing import NamedTuple
 
 from specbench.analysis import stats
@@ -63,20 +62,28 @@ def _tally(generations: Sequence[Generation], baseline: Tally | None) -> Tally:
     ratios: dict[str, float] = {}
     repeats = [g.trial.repeat for g in generations]
     for name, metric in METRICS.items():
-        all_parts = zip(repeats, map(metric.parts, generations), strict=True)
-        found = [(r, *p) for r, p in all_parts if p and p[1] > _LEAST and (p[0] > 0 or name not in RATES)]
-        if not found:
+        all_parts = list(map(metric.parts, generations))
+        found = [p for p in all_parts if p is not None and p[1] > _LEAST]
+        if name not in RATES:
+            if found:
+                sums[name] = _sum(found)
             continue
-        known, above, below = zip(*found, strict=True)
-        sums[name] = sum(above), sum(below)
-        if name in RATES:
-            mine = dict(zip(known, map(truediv, above, below), strict=True))
-            if baseline is None:
-                rates[name] = mine
-            elif theirs := baseline.rates.get(name):
-                among = [theirs[r] for r in mine if r in theirs] or list(theirs.values())
-                ratios[name] = stats.geometric_average(list(mine.values())) / stats.geometric_average(among)
+        known = {r: p for r, p in zip(repeats, all_parts, strict=True) if p is not None and p[1] > _LEAST and p[0] > 0}
+        if not known:
+            continue
+        sums[name] = _sum(p for p in found if p[0] > 0)
+        mine = {r: above / below for r, (above, below) in known.items()}
+        if baseline is None:
+            rates[name] = mine
+        elif theirs := baseline.rates.get(name):
+            among = [theirs[r] for r in mine if r in theirs] or list(theirs.values())
+            ratios[name] = stats.geometric_average(list(mine.values())) / stats.geometric_average(among)
     return Tally(sums, rates, ratios)
+
+
+def _sum(parts: Iterable[Parts]) -> Parts:
+    above, below = zip(*parts, strict=True)
+    return sum(above), sum(below)
 
 
 @dataclass(frozen=True)
