@@ -15,6 +15,7 @@ from specbench.planning.runfile import validate_runfile
 from specbench.records import Failure, Generation
 from specbench.remote import place
 from specbench.report import for_benchmarks, for_peers
+from specbench.sharing import no_collection
 
 if TYPE_CHECKING:  # 0.3 s; the command line does without
     import pandas as pd
@@ -110,6 +111,7 @@ def export_asv(
     return f"{lacking} {_SPEEDLESS}" if lacking else None
 
 
+@no_collection()
 def compare(
     base: Paths,
     new: Paths,

@@ -1,5 +1,6 @@
 """To and from other tools: their files are read and kept in RESULTS/imported/, and shown beside runs."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -18,6 +19,7 @@ from specbench.planning.foreign import converted, shape
 from specbench.planning.suites import Suite, parse_suite
 from specbench.report.beside import imported_section
 from specbench.report.section import Section
+from specbench.untrusted import unicode
 
 FOLDER = "imported"
 _MOST = 2**28  # bytes of a file that are read
@@ -55,7 +57,7 @@ def _named(path: Path) -> Iterator[None]:
 def keep(found: Imported, *, results: Path) -> Path:
     """Write it down; the same file again replaces itself."""
     path = results / FOLDER / f"{Path(found.file).stem}-{found.sha256[:8]}.json"
-    pipeline.write(path, found.model_dump_json(indent=1).encode())
+    pipeline.write(path, json.dumps(unicode(found.model_dump()), ensure_ascii=False, indent=1).encode())
     return path
 
 

@@ -24,7 +24,6 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-_EMPTY: dict[str, Any] = {}
 _put: Callable[[Any, str, Any], None] = msgspec.structs.force_setattr  # of a frozen record
 
 
@@ -37,6 +36,7 @@ class Shared(dict[Any, Any]):
     """Holds once what repeats in a run: the plan's trials, words, ids, tables. Otherwise it takes twice the memory."""
 
     def __init__(self, plan: Plan) -> None:
+        self.tables: dict[str, dict[str, Any]] = {}
         self.trials = {t.id: t for block in plan.blocks for t in block.trials}
         for trial in self.trials.values():
             self._words(trial)
@@ -70,4 +70,4 @@ class Shared(dict[Any, Any]):
         _put(trial, "seed", self[trial.seed])
 
     def _table(self, table: dict[str, Any]) -> dict[str, Any]:
-        return self.setdefault(repr(table), table) if table else _EMPTY
+        return self.tables.setdefault(repr(table), table)

@@ -254,7 +254,7 @@ def document(path: Path, kind: type[_T]) -> _T:
 def _lines(path: Path, warnings: list[str], *, shared: Shared | None = None) -> list[Result]:
     found: list[Result] = []
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=2**20) as file:
             for number, line in enumerate(file, 1):
                 try:
                     found.append(result := _result(line))

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import cache
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import msgspec
@@ -31,14 +31,19 @@ else:
             )
 
         def __call__(cls, *values: Any, **named: Any) -> Any:  # noqa: N805  it is a class of classes
-            told = dict(zip(cls.__struct_fields__, values, strict=False)) | named
+            told = dict(zip(cls.__struct_fields__[: len(values)], values, strict=True)) | named
             for name, value in told.items():
                 if isinstance(value, float) and not isfinite(value):
                     raise ValueError(f"{name} is not a number")
                 if isinstance(value, dict):
-                    told[name] = {key: _number_or_word(one) for key, one in value.items()}
-            tag = cls.__struct_config__.tag
-            return msgspec.convert(told if tag is None else {"kind": tag, **told}, cls)
+                    told[name] = _numbers_or_words(value)
+            if (tag := cls.__struct_config__.tag) is not None:
+                told["kind"] = tag
+            try:
+                return msgspec.convert(told, cls)
+            except msgspec.ValidationError:  # perhaps a count that another program tells as 5.0
+                whole = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in told.items()}
+                return msgspec.convert(whole, cls)
 
     Base = msgspec.Struct
 
@@ -51,14 +56,27 @@ class Record(Base, metaclass=_Checked):
         return self
 
 
-def _number_or_word(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not isfinite(value) else value  # JSON knows no infinity
+def _numbers_or_words(value: Any) -> Any:
+    """The same with words for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _numbers_or_words(one) for key, one in value.items()}
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return [_numbers_or_words(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 @cache
 def reader(kind: Any) -> Callable[[bytes], Any]:
     """Reads records of that kind. Raises msgspec's DecodeError, which is a ValueError."""
-    return msgspec.json.Decoder(kind).decode
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(data: bytes) -> Any:
+        try:
+            return decode(data)
+        except RecursionError as error:
+            raise msgspec.DecodeError("nested too deeply") from error
+
+    return read
 
 
 def to_json(record: Record, *, indent: int | None = None) -> bytes:

@@ -29,6 +29,7 @@ def compare(
     from specbench.cli import flags, sections  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
     from specbench.report import regression as report  # noqa: PLC0415
+    from specbench.sharing import no_collection  # noqa: PLC0415
 
     if format_ != "text" and format_ not in report.FORMATS:
         raise InputError(f"unknown format {format_!r}", hint=f"known: text, {', '.join(report.FORMATS)}")
@@ -37,12 +38,13 @@ def compare(
             f"{runs[0]} has nothing to be compared with",
             hint="specbench compare BASE NEW, or specbench compare baseline NEW",
         )
-    (old, old_warnings), (new, new_warnings) = map(
-        history.measured, history.sides([runs[0], *(base or ())], runs[1:], results=results)
-    )
-    for warning in (*old_warnings, *new_warnings):
-        print(f"warning: {warning}", file=sys.stderr)
-    found = api.judged(old, new, fail_on=fail_on or (), across=flags.names(across) or (), threshold=threshold)
+    with no_collection():
+        (old, old_warnings), (new, new_warnings) = map(
+            history.measured, history.sides([runs[0], *(base or ())], runs[1:], results=results)
+        )
+        for warning in (*old_warnings, *new_warnings):
+            print(f"warning: {warning}", file=sys.stderr)
+        found = api.judged(old, new, fail_on=fail_on or (), across=flags.names(across) or (), threshold=threshold)
     with flags.reader_may_leave():
         if format_ == "text":
             sections.show(report.sections(found), output)

@@ -212,11 +212,17 @@ def _trials(run: _Run, block: Block, contender: Contender, session: Session, los
             return
 
 
+_HINT = "read its log; is it the engine that the contender names?"
+
+
 def opening(info: EngineInfo, contender: Contender, block: int, started: float) -> Opening:
-    """The record of an engine that was opened."""
+    """The record of an engine that was opened. OpeningError for one that says of itself what cannot be."""
     told = {name: getattr(info, name) for name in info.__dataclass_fields__}
     named = {f"engine_{name}": told.pop(name) for name in ("version", "commit")}
-    return Opening(contender=contender.name, block=block, started=started, **named, **told)
+    try:
+        return Opening(contender=contender.name, block=block, started=started, **named, **told)
+    except ValueError as error:
+        raise OpeningError(f"what the engine says of itself is not understood: {error}", hint=_HINT) from error
 
 
 def _skip(contender: Contender, block: int | None, reason: str, hint: str, log_tail: str | None) -> Skip:

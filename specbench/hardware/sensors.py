@@ -116,7 +116,7 @@ class Engine:
             found = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
             if found is None or found.power_plugged is None:
                 raise LookupError("no battery is known")
-            return not found.power_plugged
+            return float(not found.power_plugged)
 
         sensors = {"memory": memory, "load": lambda: psutil.getloadavg()[0], "on_battery": on_battery}
         return Source("host", sensors, faults=(OSError, LookupError, ValueError, psutil.Error))

@@ -64,7 +64,7 @@ class Watch:
         return Telemetry(
             trial=trial,
             started=started,
-            gauges=self._gauges,
+            gauges=dict(self._gauges),
             meters=meters,
             throttle={name: dict(bits) for name, bits in self._throttle.items()},
             reasons={key: why for key, why in self._reasons.items() if self._known.get(key) != why},

@@ -1,6 +1,7 @@
 """`import`, `export` and `suites import` as commands: nothing is half done; wrong input says what and what to do."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,15 @@ def test_files_are_kept_once_and_told_with_their_definitions(tmp_path: Path) -> 
     kept = sorted((tmp_path / "results" / "imported").iterdir())
     assert [path.name.rpartition("-")[0] for path in kept] == ["mtp-bench", "vllm-serve"]
     assert {f["unit"] for f in json.loads(kept[0].read_bytes())["figures"]} == {"fraction", "tok/s", "s"}
+
+
+def test_a_file_whose_name_is_no_unicode_is_kept(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"b\xff.json")
+    odd.write_bytes((FILES / "llama-bench.json").read_bytes())
+    done = specbench("import", odd, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (kept,) = (tmp_path / "results" / "imported").iterdir()
+    assert json.loads(kept.read_bytes())["file"] == "b\ufffd.json"
 
 
 def test_json_on_standard_output_is_json(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from execution import fakes
 from execution.fakes import FakeEngine, make_plan
 
+from specbench.engines.base import EngineInfo
 from specbench.execution import BlockStarted, TrialStarted, execute
 from specbench.execution.blocks import Event
 from specbench.hardware.sensors import Engine, Source
@@ -126,6 +128,16 @@ def test_an_engine_that_does_not_open_is_tried_twice_in_the_run(engine: FakeEngi
         (0, "it does not start", "E broken"),
         (None, "it does not start", "E broken"),
     ]
+
+
+def test_an_engine_that_says_nonsense_of_itself_is_skipped(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nonsense: Any = "much"
+    monkeypatch.setattr(fakes, "EngineInfo", lambda version: EngineInfo(version=version, context_size=nonsense))
+    (skip,) = of(run(make_plan([("a", ["p"])]), engine, tmp_path), Skip)
+    assert "what the engine says of itself is not understood: Expected `int | null`" in skip.reason
+    assert engine.calls == ["open a", "close a"]
 
 
 def test_a_contender_that_cannot_run_here_is_skipped_once(engine: FakeEngine, tmp_path: Path) -> None:

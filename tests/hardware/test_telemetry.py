@@ -2,7 +2,9 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from hardware import watched
 
@@ -33,6 +35,14 @@ def test_a_trial_is_looked_at_before_after_and_ten_times_a_second() -> None:
     assert gauge.total == sum(range(1, gauge.count + 1))
     assert (found.trial, found.started) == ("a trial", 7.0)
     assert from_json(Telemetry, to_json(found)) == found
+
+
+@pytest.mark.parametrize("plugged", [True, False])
+def test_a_machine_with_a_battery_is_watched(monkeypatch: pytest.MonkeyPatch, *, plugged: bool) -> None:
+    battery = SimpleNamespace(power_plugged=plugged)
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: battery, raising=False)
+    gauge = watch(Engine().source()).gauges["host.on_battery"]
+    assert (gauge.low, gauge.high) == ((0.0, 0.0) if plugged else (1.0, 1.0))
 
 
 def test_what_costs_time_is_read_at_the_edges_only() -> None:

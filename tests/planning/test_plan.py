@@ -376,7 +376,7 @@ def test_engines_share_what_each_of_them_knows_and_read_their_own_format() -> No
 
 
 def test_an_engine_that_drafts_with_one_sampling_only_gives_it_to_all_contenders() -> None:
-    picky = parse_profile("picky", 'extends = "own"\nsampling = { min_p = 0 }', bases={"own": ENGINE})
+    picky = parse_profile("picky", 'extends = "own"\nsampling = { min_p = 0, top_k = 20 }', bases={"own": ENGINE})
     profiles = {**PROFILES, "picky": picky}
 
     def sampled(**more: Any) -> float:
@@ -384,6 +384,7 @@ def test_an_engine_that_drafts_with_one_sampling_only_gives_it_to_all_contenders
         made = make_plan(
             runfile, suite=SUITES[1], profiles=profiles, facts={"big.gguf": facts("big.gguf")}, version="1"
         )
+        assert repr(made.sampling.top_k) in {"20", "40"}
         return made.sampling.min_p
 
     assert sampled() == 0

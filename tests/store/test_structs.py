@@ -6,11 +6,12 @@ import pickle
 from typing import Any
 
 import pytest
-from analysis.synthetic import counts, generation
+from analysis.synthetic import BASE, counts, generation, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specbench.records import DraftCounts, Generation, Message, Result, Step, Trial
+from specbench.records import DraftCounts, Generation, Machine, Message, Result, Step, Trial
+from specbench.sharing import Shared
 from specbench.structs import from_json, reader, replace, to_json
 
 WHOLE = st.integers(-(2**53), 2**53)
@@ -82,6 +83,7 @@ def test_what_a_record_cannot_hold_is_refused_where_it_is_made(wrong: dict[str, 
         (b'"text":"', b'"text":"\xff'),
         (b'"observed":{', b'"observed":{"a":null,'),
         (b'"observed":{}', b'"observed":' + b"[" * 100_000),
+        (b'{"kind"', b'{"a":' + b"[" * 100_000),
     ],
     ids=str,
 )
@@ -94,7 +96,24 @@ def test_what_is_no_record_is_refused_where_it_is_read(old: bytes, new: bytes) -
 
 def test_a_value_that_json_does_not_know_is_written_as_a_word() -> None:
     made = replace(generation("base", "code-0"), observed={"a": math.inf, "b": 1.0})
-    assert from_json(Generation, to_json(made)).observed == {"a": "inf", "b": 1.0}
+    assert from_json(Generation, to_json(made)).observed == {"a": "Infinity", "b": 1.0}
+    devices: dict[str, tuple[dict[str, Any], ...]] = {"x": ({"memory": -math.inf, "free": math.nan},)}
+    found = from_json(Machine, to_json(Machine(system="Linux", engine_devices=devices)))
+    assert found.engine_devices == {"x": ({"memory": "-Infinity", "free": "NaN"},)}
+
+
+def test_a_count_that_another_program_tells_as_a_float_is_a_count() -> None:
+    made = replace(generation("base", "code-0"), output_tokens=5.0, decode_seconds=2)
+    assert (repr(made.output_tokens), repr(made.decode_seconds)) == ("5", "2.0")
+
+
+def test_an_answer_that_looks_like_a_table_is_none() -> None:
+    one = replace(generation("base", "code-0"), text="{'method': 'none'}", observed={"method": "none"})
+    two = replace(one, trial=replace(one.trial, id="other"))
+    shared = Shared(plan([one], [BASE]))
+    for read in (copy.deepcopy(one), copy.deepcopy(two)):
+        shared.within(read)
+        assert (read.text, read.observed) == (one.text, one.observed)
 
 
 def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
