@@ -111,7 +111,8 @@ def test_no_process_is_left_behind_when_the_body_raises(
 def test_the_engine_dies_with_a_parent_that_is_killed(contender: MakeContender, tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from specbench.engines import catalog\n"
-        "from specbench.records import Contender, from_json\n"
+        "from specbench.records import Contender\n"
+        "from specbench.structs import from_json\n"
         "subject = from_json(Contender, sys.argv[1])\n"
         "with catalog.open_session(subject, log=Path(sys.argv[2]), load_timeout=30) as session:\n"
         "    print(session._running.process.pid, flush=True); time.sleep(60)\n"
