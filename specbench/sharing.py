@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -54,11 +54,13 @@ class Shared(dict[Any, Any]):
             self._words(g.trial)
         _put(g, "text", self[g.text])
         _put(g, "prompt_sha256", self[g.prompt_sha256])
-        if g.output_ids is not None and len(g.output_ids) > 1:
-            with suppress(IndexError):  # beyond all vocabularies
-                ids = itemgetter(*g.output_ids)(_whole_numbers())
-                if ids == g.output_ids:  # none is below 0
-                    _put(g, "output_ids", ids)
+        if (ids := g.output_ids) is not None and len(ids) > 1:
+            try:
+                held = itemgetter(*ids)(_whole_numbers())
+            except IndexError:  # beyond all vocabularies
+                held = None
+            if held == ids:  # none is below 0
+                _put(g, "output_ids", held)
         _put(g, "observed", self._table(g.observed))
         _put(g.counts, "sources", self._table(g.counts.sources))
 

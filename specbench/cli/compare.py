@@ -45,17 +45,17 @@ def compare(
         for warning in (*old_warnings, *new_warnings):
             print(f"warning: {warning}", file=sys.stderr)
         found = api.judged(old, new, fail_on=fail_on or (), across=flags.names(across) or (), threshold=threshold)
-    with flags.reader_may_leave():
-        if format_ == "text":
-            sections.show(report.sections(found), output)
-        else:
-            flags.write(report.FORMATS[format_](found), output)
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            flags.write(report.markdown(found), Path(summary), append=True)
-        except InputError as error:  # what was found still holds
-            print(f"warning: {error.message}", file=sys.stderr)
-    if format_ != "text" or output is not None:
-        for line in report.gate_reasons(found):
-            print(line, file=sys.stderr)
-    raise typer.Exit(found.exit_status)
+        with flags.reader_may_leave():
+            if format_ == "text":
+                sections.show(report.sections(found), output)
+            else:
+                flags.write(report.FORMATS[format_](found), output)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            try:
+                flags.write(report.markdown(found), Path(summary), append=True)
+            except InputError as error:  # what was found still holds
+                print(f"warning: {error.message}", file=sys.stderr)
+        if format_ != "text" or output is not None:
+            for line in report.gate_reasons(found):
+                print(line, file=sys.stderr)
+        raise typer.Exit(found.exit_status)
