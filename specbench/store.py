@@ -294,19 +294,19 @@ def _settled(plan: Plan, lines: list[Result], warnings: list[str]) -> list[Resul
     by_id: dict[str, Generation | Failure] = {}
     twice = 0
     for result in lines:
-        if result.kind == "skip":
-            skips[result.contender, result.block] = result
-        elif result.kind == "enough":
-            enough[result.trials] = result
-        elif result.kind == "reply" or (isinstance(result, Generation | Failure) and result.trial.role == "warm-up"):
-            kept.append(result)
-        elif isinstance(result, Generation | Failure):
+        if isinstance(result, (Generation, Failure)) and result.trial.role != "warm-up":
             earlier = by_id.setdefault(result.trial.id, result)
-            if earlier.kind == "failure":
+            if isinstance(earlier, Failure):
                 del by_id[result.trial.id]
                 by_id[result.trial.id] = result
             elif earlier is not result:
-                twice += result.kind == "generation"
+                twice += isinstance(result, Generation)
+        elif isinstance(result, Skip):
+            skips[result.contender, result.block] = result
+        elif isinstance(result, Enough):
+            enough[result.trials] = result
+        elif result.kind in {"reply", "generation", "failure"}:
+            kept.append(result)
     if twice:
         warnings.append(f"{TRIALS}: {twice} trials were measured twice; the first generation counts")
     found = [*kept, *by_id.values(), *enough.values()]
