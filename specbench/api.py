@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from specbench import history, pipeline, store
 from specbench.analysis import regression
-from specbench.analysis.conditions import KINDS, Kind, Measured
 from specbench.analysis.metrics import METRICS
 from specbench.analysis.regression import Regression
 from specbench.errors import InputError, UnavailableError
@@ -124,29 +123,7 @@ def compare(
     """Runs against earlier runs: `.changes`, `.gates`, `.exit_status`; docs/compare.md says what they mean."""
     found = history.sides(_paths(base), _paths(new), results=place(results))
     sides = [history.measured(side)[0] for side in found]
-    return judged(*sides, fail_on=fail_on, across=across, threshold=threshold)
-
-
-def judged(
-    base: Sequence[Measured],
-    new: Sequence[Measured],
-    *,
-    fail_on: Sequence[str],
-    across: Sequence[str],
-    threshold: float | None,
-) -> Regression:
-    """The same for runs that are read, with the words checked."""
-    kinds: list[Kind] = []
-    for word in across:
-        if word not in get_args(Kind):
-            raise InputError(f"--across {word} is unknown", hint=did_you_mean(word, KINDS))
-        kinds.append(next(kind for kind in KINDS if kind == word))
-    if threshold is not None and not 0 < threshold < 1:
-        raise InputError(f"a threshold of {threshold:g} is no share", hint="write 5 % as 0.05")
-    if not base or not new:
-        raise InputError("one side has no runs", hint="give BASE and NEW")
-    gates = [regression.gate(text) for text in fail_on]
-    return regression.regression(base, new, gates=gates, across=kinds, threshold=threshold)
+    return regression.judged(*sides, fail_on=fail_on, across=across, threshold=threshold)
 
 
 def _paths(paths: Paths) -> list[Path]:

@@ -94,7 +94,7 @@ def nodes(
         else:
             found.append(told)
     if not found:
-        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "Ray has no CPU on any"
+        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(left_out.items())) or "Ray has no CPU on any"
         raise UnavailableError(f"no node of the fleet can measure: {why}", hint="change --on, or start other nodes")
     return sorted(found, key=lambda node: node.name), left_out
 

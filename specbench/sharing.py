@@ -27,6 +27,10 @@ def no_collection() -> Iterator[None]:
 _put: Callable[[Any, str, Any], None] = msgspec.structs.force_setattr  # of a frozen record
 
 
+_REPEATED = ("contender", "category", "prompt", "repeat", "seed")
+_NOTHING: dict[str, Any] = {}  # nobody writes into a record
+
+
 @cache
 def _whole_numbers() -> list[int]:
     return list(range(2**18))
@@ -37,6 +41,7 @@ class Shared(dict[Any, Any]):
 
     def __init__(self, plan: Plan) -> None:
         self.tables: dict[str, dict[str, Any]] = {}
+        self.numbers = _whole_numbers()
         self.trials = {t.id: t for block in plan.blocks for t in block.trials}
         for trial in self.trials.values():
             self._words(trial)
@@ -47,29 +52,25 @@ class Shared(dict[Any, Any]):
 
     def within(self, g: Generation) -> None:
         """The generation is new and nobody else's, so that it may be written to."""
+        put, ids = _put, g.output_ids
         trial = self.trials.get(g.trial.id)
         if trial == g.trial:
-            _put(g, "trial", trial)
+            put(g, "trial", trial)
         else:
             self._words(g.trial)
-        _put(g, "text", self[g.text])
-        _put(g, "prompt_sha256", self[g.prompt_sha256])
-        if (ids := g.output_ids) is not None and len(ids) > 1:
+        put(g, "text", self[g.text])
+        put(g, "prompt_sha256", self[g.prompt_sha256])
+        if ids is not None and len(ids) > 1:
             try:
-                held = itemgetter(*ids)(_whole_numbers())
+                held = itemgetter(*ids)(self.numbers)
             except IndexError:  # beyond all vocabularies
                 held = None
             if held == ids:  # none is below 0
-                _put(g, "output_ids", held)
-        _put(g, "observed", self._table(g.observed))
-        _put(g.counts, "sources", self._table(g.counts.sources))
+                put(g, "output_ids", held)
+        put(g, "observed", self.tables.setdefault(repr(g.observed), g.observed) if g.observed else _NOTHING)
+        sources = g.counts.sources
+        put(g.counts, "sources", self.tables.setdefault(repr(sources), sources) if sources else _NOTHING)
 
     def _words(self, trial: Trial) -> None:
-        _put(trial, "contender", self[trial.contender])
-        _put(trial, "category", self[trial.category])
-        _put(trial, "prompt", self[trial.prompt])
-        _put(trial, "repeat", self[trial.repeat])
-        _put(trial, "seed", self[trial.seed])
-
-    def _table(self, table: dict[str, Any]) -> dict[str, Any]:
-        return self.tables.setdefault(repr(table), table)
+        for name in _REPEATED:
+            _put(trial, name, self[getattr(trial, name)])

@@ -153,6 +153,28 @@ def regression(
     )
 
 
+def judged(
+    base: Sequence[Measured],
+    new: Sequence[Measured],
+    *,
+    fail_on: Sequence[str],
+    across: Sequence[str],
+    threshold: float | None,
+) -> Regression:
+    """`regression` with the words of a user. InputError for those that mean nothing."""
+    kinds: list[Kind] = []
+    for word in across:
+        if word not in conditions.KINDS:
+            raise InputError(f"--across {word} is unknown", hint=did_you_mean(word, conditions.KINDS))
+        kinds.append(next(kind for kind in conditions.KINDS if kind == word))
+    if threshold is not None and not 0 < threshold < 1:
+        raise InputError(f"a threshold of {threshold:g} is no share", hint="write 5 % as 0.05")
+    if not base or not new:
+        raise InputError("one side has no runs", hint="give BASE and NEW")
+    gates = [gate(text) for text in fail_on]
+    return regression(base, new, gates=gates, across=kinds, threshold=threshold)
+
+
 def _changes(name: str, both: Sides, limit: float) -> Iterator[Change]:
     """Effects of one measure; the noise of runs is learnt from all contenders, by category and over all of them.
 

@@ -25,7 +25,8 @@ def compare(
     Several runs of each side, measured in turns, tell a change from noise. Exit status 1: a --fail-on condition holds;
     5: the runs do not tell.
     """
-    from specbench import api, history  # noqa: PLC0415  --help must not wait for it
+    from specbench import history  # noqa: PLC0415  --help must not wait for it
+    from specbench.analysis.regression import judged  # noqa: PLC0415
     from specbench.cli import flags, sections  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
     from specbench.report import regression as report  # noqa: PLC0415
@@ -44,7 +45,7 @@ def compare(
         )
         for warning in (*old_warnings, *new_warnings):
             print(f"warning: {warning}", file=sys.stderr)
-        found = api.judged(old, new, fail_on=fail_on or (), across=flags.names(across) or (), threshold=threshold)
+        found = judged(old, new, fail_on=fail_on or (), across=flags.names(across) or (), threshold=threshold)
         with flags.reader_may_leave():
             if format_ == "text":
                 sections.show(report.sections(found), output)
