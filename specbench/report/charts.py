@@ -35,7 +35,7 @@ _ENDS = 1.0  # powers of two at which the colours of a matrix end
 class Series:
     """Points of one label; `ends` are their intervals, None where there is none, and `spans` those of x.
 
-    `hollow`: nobody measured it.
+    `hollow`: nobody measured it, or nothing is clearly won.
     """
 
     label: str
@@ -193,7 +193,7 @@ def _ranked(axes: "Axes", chart: Chart) -> None:
     floor = chart.reference if isinstance(chart.reference, float) else 0.0
     for series in chart.series:
         for (x, y), ends in zip(series.points, series.ends, strict=True):
-            wins = ends is not None and ends[0] > floor
+            wins = ends is not None and ends[0] > floor and not series.hollow
             colour = COLOURS[0] if wins else COLOURS[5] if ends is not None and ends[1] < floor else COLOURS[-1]
             if ends is not None:
                 axes.plot(ends, (y, y), color=colour, linewidth=2.2, alpha=0.5, solid_capstyle="butt")

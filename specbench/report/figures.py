@@ -66,7 +66,8 @@ def _best(where: str, verdicts: list[Verdict]) -> Iterator[Chart]:
             "",
             "ranked",
             tuple(
-                Series(f"{v.label} ({v.kind})", ((s.value, float(y)),), (_ends(s),)) for y, (v, s) in enumerate(found)
+                Series(f"{v.label} ({v.kind})", ((s.value, float(y)),), (_ends(s),), hollow=v.kind != "use")
+                for y, (v, s) in enumerate(found)
             ),
             ticks=tuple(cells.category(v.category, v.fill) for v, _ in found),
             reference=1.0,

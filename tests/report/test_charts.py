@@ -1,8 +1,10 @@
 import struct
+from types import SimpleNamespace
+from typing import Any
 
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verification import Cost
-from specbench.report import charts
+from specbench.report import charts, figures
 
 
 def cost(positions: int, value: float, spread: float | None = 0.1) -> Cost:
@@ -25,3 +27,12 @@ def test_the_chart_is_a_png_of_a_fixed_size_and_shows_what_it_is_given() -> None
 def test_a_curve_of_one_point_and_one_without_intervals_can_be_drawn() -> None:
     for costs in (CURVE[:1], [cost(1, 1.0, None), cost(8, 2.0, None)]):
         assert charts.verification_cost(costs, title="t" * 300).startswith(b"\x89PNG")
+
+
+def test_only_what_the_verdict_advises_is_drawn_as_won() -> None:
+    verdicts: Any = [
+        SimpleNamespace(label="m", kind=kind, category="code", fill=None, speedup=Estimate(1.2, 1.1, 1.3, 9))
+        for kind in ("use", "no clear gain", "not credible")
+    ]
+    (chart,) = figures._best("micro", verdicts)
+    assert [series.hollow for series in chart.series] == [False, True, True]
