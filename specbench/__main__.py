@@ -4,9 +4,12 @@ import io
 import os
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
-from specbench.errors import SpecbenchError
+from specbench.errors import InputError, SpecbenchError
 from specbench.units import printable
+
+_SHOWN = 200  # characters of a path
 
 
 def main() -> None:
@@ -19,8 +22,16 @@ def main() -> None:
     try:
         app()
     except SpecbenchError as error:
-        print(printable(f"error: {error.message}\n  fix: {error.hint}"), file=sys.stderr)
-        sys.exit(error.exit_status)
+        _end(error)
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        if error.filename is None:
+            raise
+        _end(InputError(f"{error.strerror}: {str(error.filename)[:_SHOWN]}", hint="check the path and its permissions"))
+
+
+def _end(error: SpecbenchError) -> NoReturn:
+    print(printable(f"error: {error.message}\n  fix: {error.hint}"), file=sys.stderr)
+    sys.exit(error.exit_status)
 
 
 def program() -> None:

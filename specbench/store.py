@@ -221,8 +221,12 @@ def is_run(path: Path) -> bool:
 
 
 def named(name: Path, *, results: Path) -> Path | None:
-    """A run folder by its path, or by its name below `results`."""
-    return next((path for path in (name, results / name) if is_run(path)), None)
+    """A run folder by its path, by its name below `results`, or the newest that got this name: `--name`."""
+    if found := [path for path in (name, results / name) if is_run(path)]:
+        return found[0]
+    if name.exists() or name.parent != Path():
+        return None
+    return next((path for path in reversed(runs(results)) if path.name[len("20260131-235959-") :] == name.name), None)
 
 
 def latest(root: Path) -> Path:

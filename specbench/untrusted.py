@@ -15,6 +15,8 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # Tomllib's time grows with the square of the parts of a key; nobody nests tables so deeply.
 _LONG_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){100}")
 
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\(?:u0000|U00000000)")  # no path and no command may hold it
+
 
 @contextmanager
 def understood(what: object, *, hint: str) -> Iterator[None]:
@@ -29,6 +31,8 @@ def toml(text: str) -> dict[str, Any]:
     """The tables in `text`. TOMLDecodeError where it is no TOML."""
     if _LONG_KEY.search(text):
         raise tomllib.TOMLDecodeError("a key has more than 100 parts")
+    if _NUL.search(text):
+        raise tomllib.TOMLDecodeError(r"\u0000 is no character of a text")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

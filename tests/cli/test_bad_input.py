@@ -92,6 +92,33 @@ def test_wrong_words_are_explained(folder: Path, words: list[str], status: int, 
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "-m"],
+        ["run", "--suite"],
+        ["report"],
+        ["runs", "verify"],
+        ["predict", "-m"],
+        ["runs", "list", "--results"],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_told(tmp_path: Path, words: list[str]) -> None:
+    done = specbench(*words, "x" * 5000, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "error: File name too long: " in done.stderr
+    assert "\n  fix: check the path" in done.stderr
+    assert len(done.stderr) < 400
+
+
+@pytest.mark.parametrize("key", ["url", "engine_path", "suite", "name"])
+def test_a_character_that_no_path_can_hold_is_refused_where_it_stands(tmp_path: Path, key: str) -> None:
+    (tmp_path / "run.toml").write_text(f'{key} = "a\\u0000b"\n[[targets]]\nmodel = "micro"\n')
+    done = specbench("run", "run.toml", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(r"error: run.toml cannot be read as TOML: \u0000")
+
+
 def test_every_wrong_key_of_a_run_file_is_named_at_once(folder: Path) -> None:
     result = specbench("run", "keys.toml", cwd=folder)
     assert all(f"did you mean '{name}'" in result.stderr for name in ("temperatures", "budget", "drafters")), (
