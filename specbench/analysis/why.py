@@ -23,6 +23,7 @@ Advice = Literal[
     "other drafter",
     "smaller drafter",
     "shorter draft",
+    "no length",
     "switch off",
 ]
 
@@ -72,7 +73,7 @@ def explain(rows: Sequence[Row]) -> Iterator[Why]:
             verifying=row.verifying_cost,
             speedup=row.speedup.value,
             drafts=drafts,
-            advice=_advice(row, row.speedup, drafts, sure=id(row) in sure),
+            advice=_advice(row, row.speedup, drafts, rows, sure=id(row) in sure),
         )
 
 
@@ -83,21 +84,41 @@ def _drafts(row: Row, tokens: float) -> Drafts:
     return "well" if tokens >= WELL else "badly" if tokens < BADLY else "moderately"
 
 
-def _advice(row: Row, speedup: Estimate, drafts: Drafts, *, sure: bool) -> Advice:
-    """`sure`: faster beyond chance."""
+def _advice(row: Row, speedup: Estimate, drafts: Drafts, rows: Sequence[Row], *, sure: bool) -> Advice:
+    """`sure`: faster beyond chance; `rows`: all, among them other draft lengths of the same contender."""
     if row.synthetic or not row.right:
         return "dice" if row.synthetic else "other output"
     if sure or speedup.n < MINIMUM:
         return "keep" if sure else "too few prompts"
-    return "no clear gain" if speedup.high is None or speedup.high >= 1 else _remedy(row, drafts)
+    return "no clear gain" if speedup.high is None or speedup.high >= 1 else _remedy(row, drafts, rows)
 
 
-def _remedy(row: Row, drafts: Drafts) -> Advice:
+def _remedy(row: Row, drafts: Drafts, rows: Sequence[Row]) -> Advice:
     """Of a method that is slower than plain decoding."""
     if drafts in {"seldom", "badly"}:
         return "other text" if drafts == "seldom" else "other drafter"
     extra = None if row.verifying_cost is None else row.verifying_cost - 1
     if extra is not None and row.drafting_cost is not None and row.drafting_cost > 2 * extra:
         return "smaller drafter"
-    length = next((row.axes[key] for key in LENGTHS if key in row.axes), None)
-    return "switch off" if length == 1 else "shorter draft"
+    key = next((key for key in LENGTHS if isinstance(row.axes.get(key), int)), None)
+    if key is None:
+        return "shorter draft"
+    tried = [r.speedup.value for r in rows if r.speedup is not None and r.credible and _shorter(r, row, key)]
+    futile = row.speedup is not None and tried and max(tried) <= row.speedup.value
+    return "switch off" if row.axes[key] == 1 else "no length" if futile else "shorter draft"
+
+
+def _shorter(one: Row, other: Row, key: str) -> bool:
+    """Whether two rows differ in the draft length only, and the first one's is less."""
+    mine, theirs = one.axes.get(key), other.axes[key]
+    return (
+        isinstance(mine, int)
+        and isinstance(theirs, int)
+        and mine < theirs
+        and _alike(one) == _alike(other)
+        and one.axes | {key: theirs} == other.axes
+    )
+
+
+def _alike(row: Row) -> tuple[object, ...]:
+    return row.target, row.engine, row.method, row.category, row.temperature, row.fill

@@ -154,6 +154,7 @@ _ADVICE = {
     "other drafter": "take another drafter, or switch it off",
     "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",
     "shorter draft": "use a shorter draft",
+    "no length": "a shorter draft was no faster: switch it off",
     "switch off": "the draft cannot be shorter: switch it off",
 }
 

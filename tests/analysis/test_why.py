@@ -79,6 +79,18 @@ def test_the_advice_follows_from_what_costs(changes: dict[str, Any], drafts: str
     assert (why.drafts, why.advice) == (drafts, advice)
 
 
+def test_a_sweep_tells_whether_a_shorter_draft_helps() -> None:
+    """Drafts of 1 to 8 tokens, none faster than plain decoding: shorter ones are advised while they are faster."""
+    took = {2: 1.6, 4: 1.3, 8: 1.5}
+    results: list[Result] = [generation("base", p) for p in PROMPTS]
+    drafts = [contender(f"d{n}", "draft-model", baseline="base", settings={"draft_tokens_max": n}) for n in took]
+    for n, seconds in took.items():
+        results += [drafted(p, seconds=seconds, who=f"d{n}") for p in PROMPTS]
+    found = compare(plan(results, (BASE, *drafts)), results)
+    advice = {w.contender: w.advice for w in found.why if w.category is None}
+    assert advice == {"d2": "shorter draft", "d4": "no length", "d8": "shorter draft"}
+
+
 def test_a_round_that_is_cheaper_than_a_plain_step_is_not_explained() -> None:
     results: list[Result] = [generation("base", p) for p in PROMPTS] + [drafted(p, seconds=0.2) for p in PROMPTS]
     draft = contender("draft", "draft-model", baseline="base")
