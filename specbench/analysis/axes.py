@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
-from specbench.analysis.rows import Row
+from specbench.analysis.rows import Row, without_target
 from specbench.analysis.stats import Estimate
 from specbench.records import Setting
 
@@ -64,8 +64,8 @@ def curves(rows: Sequence[Row], quants: Mapping[str, str | None]) -> tuple[Curve
     groups: dict[tuple[str, str, str, str | None, float | None, int | None], list[Point]] = defaultdict(list)
     temperatures = len({row.temperature for row in rows})
     for row in rows:
-        named = f" · {row.contender}".replace(f" · {row.target_label} · ", " · ", 1).removeprefix(" · ")
-        words = named.split(" ")  # the engine of several, the method, and KEY=VALUE of what varies
+        named = without_target(row.contender, row.target_label)
+        words = named.split(" ")
         for axis, value in _values(row, words):
             label = " ".join(word for word in words if not word.startswith(f"{axis}="))
             temperature = None if axis == "temperature" else row.temperature

@@ -12,7 +12,7 @@ from specbench.analysis.checks import Note
 from specbench.analysis.lossless import Lossless
 from specbench.analysis.metrics import METRICS, acceptance_by_position
 from specbench.analysis.pairing import Cell, Tallies
-from specbench.analysis.rows import DecodeSource, Row
+from specbench.analysis.rows import DecodeSource, Row, without_target
 from specbench.analysis.verdicts import Verdict, verdicts
 from specbench.analysis.why import Why, explain
 from specbench.errors import InputError
@@ -185,7 +185,7 @@ def _recorded(plan: Plan, results: Sequence[Result]) -> _Recorded:
             f"trials of unknown contender {min(unknown)!r}", hint="plan.json does not belong to these trials"
         )
     labels = {
-        c.name: c.name.removeprefix(f"{c.target_label} · ").removesuffix(f" {c.family}")
+        c.name: without_target(c.name, c.target_label).removesuffix(f" {c.family}")
         + (" (synthetic)" if c.synthetic else "")
         for c in plan.contenders
     }

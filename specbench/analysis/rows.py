@@ -87,3 +87,8 @@ class Row:
     def decode(self) -> Estimate | None:
         """Decode tok/s by the clock that the speedup uses; of all streams where a run has several."""
         return self.metrics[self.decode_source]
+
+
+def without_target(name: str, target_label: str) -> str:
+    """What a contender's name says beside its target: the engine of several, the method, and what varies."""
+    return f" · {name}".replace(f" · {target_label} · ", " · ", 1).removeprefix(" · ")

@@ -55,6 +55,16 @@ def show(
         sections.show((section for b in found for section in report.sections(b)), output)
 
 
+def show_several(
+    like: str | None, runs: Sequence[Path], *, format_: str, html: Path | None, output: Path | None
+) -> None:
+    """Runs laid out like a published table, or beside each other."""
+    if like is not None:
+        _show_like(like, runs, format_=format_, html=html, output=output)
+    else:
+        show_machines(runs, format_=format_, html=html, output=output)
+
+
 def show_machines(runs: Sequence[Path], *, format_: str, html: Path | None = None, output: Path | None = None) -> None:
     """Who is faster at what, and whether drafter or hardware makes the difference."""
     read = [pipeline.read(run) for run in runs]
@@ -66,7 +76,7 @@ def show_machines(runs: Sequence[Path], *, format_: str, html: Path | None = Non
     _shown(machines_report.sections(found), asdict(found), page, format_=format_, html=html, output=output)
 
 
-def show_like(name: str, runs: Sequence[Path], *, format_: str, html: Path | None, output: Path | None) -> None:
+def _show_like(name: str, runs: Sequence[Path], *, format_: str, html: Path | None, output: Path | None) -> None:
     """A published table, and the runs in its shape."""
     section = reproduction.like(name, [pipeline.read(run) for run in runs])
     facts = [run.name for run in runs]

@@ -15,7 +15,7 @@ def _group() -> None:
 
 
 @ci.command("init")
-def init(runfile: o.RunFilePath = None) -> None:
+def init(runfile: o.PlannedFile = None) -> None:
     """Write a script for sh or cron, a GitHub Actions workflow that calls it, and its plan, below this folder."""
     from specbench import datafiles, pipeline  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import flags  # noqa: PLC0415

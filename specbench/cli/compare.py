@@ -23,7 +23,7 @@ def compare(
     """Compare runs with earlier runs, prompt by prompt: faster, slower, equivalent or inconclusive.
 
     Several runs of each side, measured in turns, tell a change from noise. Exit status 1: a --fail-on condition holds;
-    5: the runs do not tell.
+    5: none holds, and the runs do not tell of one. Without --fail-on it is 0.
     """
     from specbench import history  # noqa: PLC0415  --help must not wait for it
     from specbench.analysis.regression import judged  # noqa: PLC0415

@@ -50,7 +50,7 @@ def hardware_list(
 def hardware_profile(
     *,
     model: o.OneModel = "ballast",
-    engine: o.Engine = None,
+    engine: o.OneEngine = None,
     engine_path: o.EnginePath = None,
     engines: o.EnginesFolder = None,
     engine_set: o.EngineSetting = None,

@@ -26,6 +26,9 @@ def _runs(metavar: str, text: str) -> typer.models.ArgumentInfo:
 RunFilePath = Annotated[
     Path | None, typer.Argument(metavar="[RUNFILE]", help="A run file (TOML); the options below override it.")
 ]
+PlannedFile = Annotated[
+    Path | None, typer.Argument(metavar="[RUNFILE]", help="A run file (TOML) to pin; default: the embedded family's.")
+]
 RunPath = Annotated[Path | None, _runs("[RUN]", "A run folder, URL or name; default: the newest.")]
 ModelPath = Annotated[
     str,
@@ -34,15 +37,9 @@ ModelPath = Annotated[
     ),
 ]
 SeveralRuns = Annotated[list[Path] | None, _runs("[RUN...]", "Run folders, URLs or names; default: the newest.")]
-Model = Annotated[
-    list[str] | None,
-    _option(
-        "--model",
-        "-m",
-        text="Target GGUF, `micro`, or ORG/REPO:QUANT on Hugging Face; may be repeated.",
-        metavar="GGUF",
-    ),
-]
+_TARGET = "Target: a GGUF, a folder with config.json and weights, `micro`, or ORG/REPO:QUANT"
+Model = Annotated[list[str] | None, _option("--model", "-m", text=f"{_TARGET}; may be repeated.", metavar="MODEL")]
+OneTarget = Annotated[list[str] | None, _option("--model", "-m", text=f"{_TARGET}.", metavar="MODEL")]
 OneModel = Annotated[str, _option("--model", "-m", text="Target GGUF, or one of the embedded family.", metavar="GGUF")]
 DraftModel = Annotated[
     list[str] | None,
@@ -50,8 +47,8 @@ DraftModel = Annotated[
         "--draft-model",
         "--drafter",
         "-d",
-        text="Draft model, EAGLE-3, DFlash or DSpark file (its header says which); may be repeated.",
-        metavar="GGUF",
+        text="Draft model, or file of MTP, EAGLE-3, DFlash or DSpark heads (its header says which); may be repeated.",
+        metavar="MODEL",
     ),
 ]
 Discover = Annotated[
@@ -60,15 +57,9 @@ Discover = Annotated[
         "--discover/--no-discover", text="Look for drafters beside the model and in the usual folders; default: do."
     ),
 ]
-Engine = Annotated[
-    list[str] | None,
-    _option(
-        "--engine",
-        "-e",
-        text="Engine profile, or NAME=PROGRAM; may be repeated. See `specbench engines`.",
-        metavar="NAME",
-    ),
-]
+_ENGINE = "Engine profile, or NAME=PROGRAM; see `specbench engines`"
+Engine = Annotated[list[str] | None, _option("--engine", "-e", text=f"{_ENGINE}; may be repeated.", metavar="NAME")]
+OneEngine = Annotated[list[str] | None, _option("--engine", "-e", text=f"{_ENGINE}.", metavar="NAME")]
 EnginePath = Annotated[
     str | None,
     _option("--engine-path", text="The engine's program, if it is not on PATH.", metavar="FILE"),
@@ -156,12 +147,12 @@ FromCapture = Annotated[
     Path | None, _option("--from-capture", text="Replay a file of `specbench hardware capture`.", metavar="FILE")
 ]
 Json = Annotated[bool, _option("--json", text="JSON on standard output.")]
-Format = Annotated[str, _option("--format", "-f", text="text, markdown, csv or json.", metavar="NAME")]
+Format = Annotated[str, _option("--format", "-f", text="text, markdown, json, or of one RUN csv.", metavar="NAME")]
 Output = Annotated[Path | None, _option("--output", text="Write to a file instead of standard output.", metavar="FILE")]
 Html = Annotated[Path | None, _option("--html", text="Write one HTML file that needs nothing else.", metavar="FILE")]
 Charts = Annotated[Path | None, _option("--charts", text="Write every chart as PNG and SVG.", metavar="DIR")]
 Runs = Annotated[
-    list[Path], _runs("BASE NEW...", "Run folders or names, a folder of runs, or `baseline`; the first is BASE.")
+    list[Path], _runs("BASE NEW...", "Run folders, URLs or names, a folder of runs, or `baseline`; the first is BASE.")
 ]
 MoreBase = Annotated[list[Path] | None, _at("--base", text="Another run of BASE; may be repeated.", metavar="RUN")]
 FailOn = Annotated[
@@ -207,9 +198,9 @@ ForeignFormat = Annotated[
     str | None, _option("--format", "-f", text="What the files are; default: told by their content.", metavar="NAME")
 ]
 WithPublished = Annotated[
-    bool, _option("--with-published", text="Add what others published about the same hardware and methods.")
+    bool, _option("--with-published", text="One RUN: add what others published about the same hardware and methods.")
 ]
-WithImported = Annotated[bool, _option("--with-imported", text="Add what `specbench import` took in.")]
+WithImported = Annotated[bool, _option("--with-imported", text="One RUN: add what `specbench import` took in.")]
 PromptFormat = Annotated[
     str,
     _option("--format", "-f", text="spec-bench, speed-bench, mt-bench, humaneval, gsm8k or jsonl.", metavar="NAME"),

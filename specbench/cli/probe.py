@@ -9,9 +9,9 @@ from specbench.cli import options as o
 
 def probe(
     *,
-    model: o.Model = None,
+    model: o.OneTarget = None,
     draft_model: o.DraftModel = None,
-    engine: o.Engine = None,
+    engine: o.OneEngine = None,
     engine_path: o.EnginePath = None,
     engine_set: o.EngineSetting = None,
     engines: o.EnginesFolder = None,

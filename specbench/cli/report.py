@@ -28,10 +28,13 @@ def report(
     """Show a run again, or machines: several runs side by side, --like a published table, --buy by price."""
     from specbench import exchange, pipeline, prediction  # noqa: PLC0415  --help must not wait for it
     from specbench.cli import console, flags  # noqa: PLC0415
-    from specbench.cli.buying import show, show_like, show_machines  # noqa: PLC0415
+    from specbench.cli.buying import show, show_several  # noqa: PLC0415
     from specbench.errors import InputError  # noqa: PLC0415
 
     shown = "json" if json else format_
+    several = like is not None or len(runs or ()) > 1
+    if (with_imported or with_published) and (buy or several):
+        raise InputError("--with-imported and --with-published are for one run", hint="without --buy and --like")
     if buy:
         folders = [flags.run_folder(run, results=results) for run in runs or ()]
         tau = None if tau_from is None else flags.run_folder(tau_from, results=results)
@@ -42,14 +45,11 @@ def report(
         return
     if model or budget is not None or prices or tau_from or mix:
         raise InputError("--model, --budget, --mix, --prices and --tau-from belong to --buy", hint="add --buy")
-    if like is not None or (runs and len(runs) > 1):
+    if several:
         if charts is not None:
             raise InputError("this report has no charts", hint="--html FILE, or the charts of one RUN")
         folders = [flags.run_folder(run, results=results) for run in runs or (None,)]
-        if like is not None:
-            show_like(like, folders, format_=shown, html=html, output=output)
-        else:
-            show_machines(folders, format_=shown, html=html, output=output)
+        show_several(like, folders, format_=shown, html=html, output=output)
         return
     measured, comparison = pipeline.read(flags.run_folder(runs[0] if runs else None, results=results))
     others = exchange.beside(comparison, results=results) if with_imported else []

@@ -10,9 +10,9 @@ from specbench.cli import options as o
 def tune(
     runfile: o.RunFilePath = None,
     *,
-    model: o.Model = None,
+    model: o.OneTarget = None,
     draft_model: o.DraftModel = None,
-    engine: o.Engine = None,
+    engine: o.OneEngine = None,
     engine_path: o.EnginePath = None,
     engine_set: o.EngineSetting = None,
     engine_arg: o.EngineArg = None,

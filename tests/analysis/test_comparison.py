@@ -261,12 +261,11 @@ def test_context_fills_are_rows_of_their_own_and_one_prompt_over_all() -> None:
     assert (found.value, found.n) == (pytest.approx(2), 6)
 
 
-def test_a_label_is_the_name_without_the_target() -> None:
-    base, draft = (
-        replace(c, name=f"target · {c.name}", baseline=c.baseline and "target · base") for c in (BASE, DRAFT)
-    )
+@pytest.mark.parametrize(("before", "shown"), [("target · ", ""), ("engine · target · ", "engine · ")])
+def test_a_label_is_the_name_without_the_target(before: str, shown: str) -> None:
+    base, draft = (replace(c, name=f"{before}{c.name}", baseline=c.baseline and f"{before}base") for c in (BASE, DRAFT))
     results: list[Result] = [generation(base.name, "code-0"), drafted("code-0", who=draft.name)]
-    assert [r.label for r in compared(results, (base, draft)).rows] == ["base", "draft"]
+    assert [r.label for r in compared(results, (base, draft)).rows] == [f"{shown}base", f"{shown}draft"]
 
 
 def test_a_method_without_a_baseline_has_neither_speedup_nor_losslessness() -> None:

@@ -201,3 +201,10 @@ def test_a_recorded_command_has_no_secrets() -> None:
     assert flags.shown_words(words) == (
         "run", "--url", "http://…@host:1/v1", "--engine-arg=--api-key=…", "--engine-set", "threads=1", "?",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--buy", "--model", "micro"], ["--like", "mtp-quants"], ["a", "b"]])
+def test_what_is_shown_beside_one_run_is_refused_elsewhere(tmp_path: Path, words: list[str]) -> None:
+    done = specbench("report", "--with-published", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--with-imported and --with-published are for one run" in done.stderr
