@@ -86,7 +86,7 @@ def export(run: str | Path, form: str, *, results: str | Path = "results") -> tu
         return text.encode(), f"{lacking} {_SPEEDLESS}" if lacking else None
     if form == "llama-bench":
         text, others = for_peers.llama_bench(measured.plan, measured.machine, measured.results)
-        said = f"{others} contenders that draft, or are not llama.cpp, are not in it"
+        said = f"{others} contenders that draft, have several streams, or are not llama.cpp, are not in it"
         return text.encode(), said if others else None
     text, lacking = for_peers.acceptance_records(measured.plan, measured.results)
     return text.encode(), f"{lacking} trials lack counts by position and are not in it" if lacking else None

@@ -31,9 +31,10 @@ class Point:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where the speedup is 1, on a straight line through two measured points in log-log space (from 0: log-linear).
+    """Where the speedup is 1, on straight lines through measured points in log-log space (from 0: log-linear).
 
-    `falls`: the method pays below `value`; otherwise above it.
+    `low` and `high` are measured values whose intervals lie on either side of 1. `falls`: the method pays below
+    `value`; otherwise above it.
     """
 
     value: float
@@ -99,7 +100,7 @@ def _values(row: Row, words: Iterable[str]) -> Iterator[tuple[str, Setting]]:
 def _point(row: Row, value: Setting) -> Point:
     return Point(
         value=value,
-        prompts=row.prompts,
+        prompts=row.prompts if row.speedup is None else row.speedup.n,
         speed=row.decode,
         acceptance=row.metrics["draft_acceptance_rate"],
         tokens_per_step=row.metrics["mean_acceptance_length"],
@@ -110,16 +111,30 @@ def _point(row: Row, value: Setting) -> Point:
 
 
 def break_even(points: Iterable[Point]) -> BreakEven | None:
-    """The first crossing of 1 that falls, else the first that rises. None for values below 0 or without a number."""
-    measured = sorted(
-        (float(p.value), p.speedup.value)
-        for p in points
-        if p.speedup is not None and not isinstance(p.value, bool | str) and p.value >= 0
-    )
+    """The first crossing of 1 that falls, else the first that rises. None for values below 0 or without a number.
+
+    It lies between two neighbours of those whose interval is above or below 1; what is not clear decides nothing.
+    """
+    numbers = [(p.value, p.speedup) for p in points if p.speedup is not None and not isinstance(p.value, bool | str)]
+    measured = sorted(((float(v), e) for v, e in numbers if v >= 0), key=lambda pair: pair[0])
+    clear = [(x, above) for x, e in measured if (above := _above(e)) is not None]
     found = [
-        BreakEven(x * (z / x) ** share if x else z * share, a > b, x, z)
-        for (x, a), (z, b) in pairwise(measured)
-        if (a > 1 > b > 0) or (0 < a < 1 < b) or (a == 1 != b > 0) or (b == 1 != a > 0)
-        for share in [log(a) / (log(a) - log(b))]
+        BreakEven(_crossing([(v, e.value) for v, e in measured if x <= v <= z]), above, x, z)
+        for (x, above), (z, other) in pairwise(clear)
+        if above != other
     ]
     return next((crossing for crossing in found if crossing.falls), found[0] if found else None)
+
+
+def _above(e: Estimate) -> bool | None:
+    """Whether it is above 1 beyond chance, or below; None where that is not clear."""
+    if e.low is None or e.high is None:
+        return None
+    return True if e.low > 1 else False if e.high < 1 else None
+
+
+def _crossing(line: Sequence[tuple[float, float]]) -> float:
+    """Where the first of these straight pieces crosses 1; its ends lie on either side of it."""
+    (x, a), (z, b) = next(piece for piece in pairwise(line) if (piece[0][1] > 1) != (piece[1][1] > 1))
+    share = log(a) / (log(a) - log(b))
+    return x * (z / x) ** share if x else z * share

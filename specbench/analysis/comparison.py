@@ -68,6 +68,7 @@ class Comparison:
     planned: int
     measured: int
     failed: int
+    controls: int
     energy: str
 
 
@@ -141,6 +142,7 @@ def compare(plan: Plan, results: Sequence[Result], *, machine: Machine | None = 
         planned=recorded.planned.total(),
         measured=sum(map(len, recorded.measured.values())),
         failed=recorded.failed.total(),
+        controls=sum(map(len, recorded.controls.values())),
         energy=_energy(plan, results, recorded),
     )
 
@@ -354,6 +356,7 @@ def _row(
         metrics={name: pairing.metric(name, prompts) for name in METRICS},
         accepted_by_position=acceptance_by_position(generations),
         speedup=pairing.speedup(source, prompts),
+        bounded=pairing.bounded(source, prompts),
         end_to_end_speedup=pairing.speedup("end_to_end", prompts),
         round_cost=pairing.round_cost(steps_clock, prompts) if contender.method != "none" else None,
         prefill_cost=None if prefill is None else prefill.inverse(),

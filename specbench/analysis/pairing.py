@@ -14,6 +14,7 @@ CLOCKS = ("decode_engine", "decode_client")  # the engine's, where it shows one
 RATES = ("decode_engine", "decode_client", "output_throughput", "end_to_end", "prefill")
 LENGTH = "mean_acceptance_length"
 
+_DISTURBED = 1.25  # times its tokens per step: of a speedup that somebody else gave
 _LEAST = 1e-9  # of a second part: what is below it was not measured
 
 
@@ -128,21 +129,32 @@ def speedup(rate: str, prompts: Prompts) -> Estimate | None:
     return _mean(prompts, ([tally.ratios[rate] for tally in group if rate in tally.ratios] for group in prompts.groups))
 
 
+def bounded(rate: str, prompts: Prompts) -> Estimate | None:
+    """As `speedup`, but at most the prompt's tokens per step, and 1 where it is far above: that is no method's gain."""
+    return _mean(
+        prompts, ([_possible(t.ratios[rate], _length(t)) for t in g if rate in t.ratios] for g in prompts.groups)
+    )
+
+
+def _possible(ratio: float, length: float) -> float:
+    return ratio if not length else 1.0 if ratio > _DISTURBED * length else min(ratio, length)
+
+
 def round_cost(rate: str, prompts: Prompts) -> Estimate | None:
     """Seconds of a verification step over those of a plain step, whose tokens are 1: tokens per step / speedup."""
     return _mean(
         prompts,
         (
-            [
-                a / b / t.ratios[rate]
-                for t in group
-                if rate in t.ratios
-                for a, b in [t.sums.get(LENGTH, (0, 1))]
-                if a > 0
-            ]
+            [length / t.ratios[rate] for t in group if rate in t.ratios for length in [_length(t)] if length > 0]
             for group in prompts.groups
         ),
     )
+
+
+def _length(tally: Tally) -> float:
+    """Tokens per step; 0 where they are not known."""
+    above, below = tally.sums.get(LENGTH, (0, 1))
+    return above / below
 
 
 def _mean(prompts: Prompts, found: Iterable[Sequence[float]]) -> Estimate | None:

@@ -56,7 +56,8 @@ class Change:
     """One measure of one contender in one category (None: all). Relative ends are fractions: -0.05 is 5 % less.
 
     `floor`: what alike sides stay below; `detectable`: the least that is found with a power of 80 %. `needed`: runs a
-    side and prompts that would decide. `cause`: what a slower or faster decode comes from. `runs`: one value a session.
+    side and prompts that would decide, by the noise that was seen. `cause`: what a slower or faster decode comes from.
+    `runs`: one value a session.
     """
 
     measure: str
@@ -229,7 +230,7 @@ def _effect(change: Change, measure: Measure, found: tuple[Array, Array], noise:
     if prompts < MINIMUM:
         return replace(change, reason=f"need >= {MINIMUM} prompts for an interval at 95 %, there are {prompts}")
     if noise is None:
-        return replace(change, reason=_ALONE, needed=(RUNS, prompts))
+        return replace(change, reason=_ALONE, needed=None)
     e = crossed.effect(base, new, noise)
     within = log1p(change.threshold) if measure.relative else change.threshold
     return replace(
@@ -336,17 +337,17 @@ def describe(change: Change) -> str:
     if change.low is not None and change.high is not None:
         size = f"{size[:-2]} ({signed(change, change.low)} to {signed(change, change.high)}), "
     cause = "" if change.cause is None else f"; {change.cause}"
-    more = f"; {needed(change)}" if change.verdict == "inconclusive" else ""
-    return f"{change.contender} {place_of(change)}{at}: {size}{change.verdict}: {change.reason}{cause}{more}"
+    return f"{change.contender} {place_of(change)}{at}: {size}{change.verdict}: {change.reason}{cause}{needed(change)}"
 
 
 def needed(change: Change) -> str:
-    """The size of a rerun that would decide, in words."""
+    """The size of a rerun that would decide, in words; empty where the reason says what is lacking."""
+    if change.verdict != "inconclusive" or change.low is None:
+        return ""
     if change.needed is not None:
-        return f"{change.needed[0]} runs a side, in turns, over {change.needed[1]} prompts would decide"
-    if change.low is None:
-        return "more prompts would decide"
-    return "no run of up to 30 a side would decide: find a quieter machine"
+        return f"; {change.needed[0]} runs a side, in turns, over {change.needed[1]} prompts would decide"
+    help_ = "take more prompts" if MEASURES[change.measure].counted else "find a quieter machine"
+    return f"; no run of up to 30 a side would decide: {help_}"
 
 
 def signed(change: Change, value: float) -> str:
@@ -364,7 +365,9 @@ def _lossless(new: Sequence[Measured]) -> GateResult:
     ]
     if broken := [(name, row) for name, row in found if row.lossless is not None and row.lossless.kind == "diverged"]:
         where = tuple(
-            f"{row.contender} {row.category}: other output than {row.baseline} in {name}" for name, row in broken
+            f"{row.contender} {row.category}{'' if row.fill is None else f' {row.fill}'}: other output than "
+            f"{row.baseline} in {name}"
+            for name, row in broken
         )
         return GateResult(_LOSSLESS, "failed", where)
     judged = {(name, row.contender) for name, row in found if row.lossless and row.lossless.kind != "not judged"}

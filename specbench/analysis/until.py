@@ -113,5 +113,5 @@ def notes(plan: Plan, rows: Iterable[Row], results: Iterable[Result]) -> Iterato
     for row in rows:
         width = half_width(row.speedup)
         if row.baseline is not None and width is not None and width > plan.until and row.trials == row.planned:
-            text = f"speedup known within {width:.0%} only after all {row.prompts} prompts, not within {plan.until:.1%}"
+            text = f"speedup known within {width:.1%} only after all {row.prompts} prompts, not within {plan.until:.1%}"
             yield note("TOO_WIDE", text, contender=row.contender, category=row.category)

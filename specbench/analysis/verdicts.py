@@ -65,11 +65,18 @@ def verdicts(rows: Sequence[Row]) -> tuple[Verdict, ...]:
 
 
 def faster(rows: Sequence[Row]) -> set[int]:
-    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target that can be judged."""
+    """Ids of the rows whose speedup is above 1 beyond chance, each among all rows of its target that can be judged.
+
+    It must be so of `bounded` too: a baseline that was slow for a while gives a method more than it can have.
+    """
     families: dict[str, list[tuple[Row, float]]] = defaultdict(list)
     for row in rows:
-        if row.speedup is not None and not row.synthetic and row.right and (p := p_value(row.speedup)) is not None:
-            families[row.target].append((row, p))
+        if row.synthetic or not row.right or row.speedup is None or row.bounded is None:
+            continue
+        p, most = p_value(row.speedup), p_value(row.bounded)
+        if p is not None and most is not None:
+            gains = row.speedup.value > 1
+            families[row.target].append((row, p if not gains else max(p, most) if row.bounded.value > 1 else 1.0))
     return {
         id(row)
         for family in families.values()

@@ -9,6 +9,7 @@ from specbench.analysis.stats import MINIMUM, Estimate
 from specbench.analysis.verdicts import faster
 
 WELL, BADLY = 2.0, 1.3  # tokens a round
+CHEAPEST = 0.95  # plain steps a round, with room for noise: it cannot cost less than 1
 SELDOM = 0.5  # of the rounds have a draft
 LENGTHS = ("draft_tokens_max", "ngram_draft_size")  # settings that say how long a draft may be
 
@@ -16,6 +17,7 @@ Drafts = Literal["well", "moderately", "badly", "seldom"]
 Advice = Literal[
     "keep",
     "no clear gain",
+    "disturbed",
     "too few prompts",
     "other output",
     "dice",
@@ -90,7 +92,9 @@ def _advice(row: Row, speedup: Estimate, drafts: Drafts, rows: Sequence[Row], *,
         return "dice" if row.synthetic else "other output"
     if sure or speedup.n < MINIMUM:
         return "keep" if sure else "too few prompts"
-    return "no clear gain" if speedup.high is None or speedup.high >= 1 else _remedy(row, drafts, rows)
+    if speedup.high is not None and speedup.high < 1:
+        return _remedy(row, drafts, rows)
+    return "disturbed" if row.round_cost is not None and row.round_cost.value < CHEAPEST else "no clear gain"
 
 
 def _remedy(row: Row, drafts: Drafts, rows: Sequence[Row]) -> Advice:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
-from threading import Thread
+from threading import Barrier, Thread
 
 from specbench.engines.base import Session, TrialError
 from specbench.execution.prompts import Prompts
@@ -57,8 +57,9 @@ def run_wave(
     for trial in everyone:
         with suppress(TrialError):  # it is a Failure when the trial runs
             prompts.render(trial, contender=contender, session=session)  # before the clock starts
+    together = Barrier(len(everyone))
     began = time.perf_counter()
-    results = [future.result() for future in [_begun(run, trial) for trial in everyone]]
+    results = [future.result() for future in [_begun(run, trial, together) for trial in everyone]]
     seconds = time.perf_counter() - began
     tokens = [r.output_tokens for r in results if isinstance(r, Generation)]
     known = [count for count in tokens if count is not None]
@@ -72,12 +73,13 @@ def run_wave(
     ]
 
 
-def _begun(run: Run, trial: Trial) -> Future[Generation | Failure]:
+def _begun(run: Run, trial: Trial, together: Barrier) -> Future[Generation | Failure]:
     """The result to come. Who interrupts does not wait for it: nothing at the end of the program does, either."""
     future: Future[Generation | Failure] = Future()
 
     def answer() -> None:
         try:
+            together.wait()
             future.set_result(run(trial))
         except BaseException as error:  # noqa: BLE001  raised where the result is asked for
             future.set_exception(error)

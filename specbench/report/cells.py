@@ -1,9 +1,10 @@
 """How one value looks: no false precision, a dash for what is missing, nothing that only colour says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from specbench.analysis.axes import Curve
 from specbench.analysis.lossless import Lossless
+from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
 from specbench.analysis.verdicts import Verdict
 from specbench.analysis.why import Why
@@ -70,6 +71,11 @@ def category(name: str | None, fill: int | None, categories: tuple[int, int] | N
     return name if fill is None else f"{name} {setting('fill', fill)}"
 
 
+def speed(rows: Iterable[Row]) -> str:
+    """What a speedup is of: `output` of all streams where any row has several."""
+    return "output" if any(row.decode_source == "output_throughput" for row in rows) else "decode"
+
+
 def setting(key: str, value: Setting) -> str:
     """The value of a setting as one writes it; a fill of 32768 is 32k."""
     if key == "fill" and isinstance(value, int) and value % _KILO == 0:
@@ -88,12 +94,11 @@ def break_even(curve: Curve) -> str | None:
         return f"{where}: pays {way} {curve.axis} {significant(found.value)} ({low}, {high})"
     if len(speeds) < 2 or any(isinstance(p.value, bool) for p in curve.points):  # noqa: PLR2004  a curve has two ends
         return None
-    worst, best = min(speeds, key=lambda v: speeds[v]), max(speeds, key=lambda v: speeds[v])
-    if speeds[worst] > 1:
-        return (
-            f"{where}: break-even not reached, at worst × {speeds[worst]:.2f} at {setting(curve.axis, _whole(worst))}"
-        )
-    return f"{where}: break-even not reached, at best × {speeds[best]:.2f} at {setting(curve.axis, _whole(best))}"
+    ends = min(speeds, key=lambda v: speeds[v]), max(speeds, key=lambda v: speeds[v])
+    worst, best = (f"× {speeds[end]:.2f} at {setting(curve.axis, _whole(end))}" for end in ends)
+    if speeds[ends[0]] <= 1 <= speeds[ends[1]]:
+        return f"{where}: break-even not known, {worst} and {best} are not both told from 1"
+    return f"{where}: break-even not reached, " + (f"at worst {worst}" if speeds[ends[0]] > 1 else f"at best {best}")
 
 
 def _whole(value: float) -> int | float:
@@ -147,6 +152,7 @@ _DRAFTS = {
 _ADVICE = {
     "keep": "keep it",
     "no clear gain": "no clear gain: use more prompts or repeats",
+    "disturbed": "a round costs no less than a plain step: the machine was disturbed, measure again",
     "too few prompts": "too few prompts to advise anything",
     "other output": "but its output is not the baseline's: do not use it",
     "dice": "acceptance by dice, which advises nothing",

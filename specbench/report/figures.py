@@ -34,11 +34,12 @@ def figures(comparison: Comparison, details: Details) -> Iterator[Chart | Matrix
     """Every chart that the records allow, in the order in which one reads them."""
     for (target, temperature), rows in _groups(comparison.rows):
         where = f"{target}, {cells.temperature(temperature)}"
-        yield from _best(where, [v for v in comparison.verdicts if (v.target, v.temperature) == (target, temperature)])
+        mine = [v for v in comparison.verdicts if (v.target, v.temperature) == (target, temperature)]
+        yield from _best(where, mine, cells.speed(rows))
         yield from _speedups(where, rows)
     for (target, temperature), rows in _groups(comparison.overall):
         yield from _positions(f"{target}, {cells.temperature(temperature)}", rows)
-    yield from _along(comparison.curves)
+    yield from _along(comparison.curves, cells.speed(comparison.rows).capitalize())
     yield from _prompts(details)
     yield from _steps(details)
     yield from (_timeline(trace) for trace in details.traces if trace.reading in _READINGS and len(trace.points) > 1)
@@ -56,13 +57,13 @@ def _groups(rows: Iterable[Row]) -> Iterator[tuple[tuple[str, float], list[Row]]
     yield from found.items()
 
 
-def _best(where: str, verdicts: list[Verdict]) -> Iterator[Chart]:
+def _best(where: str, verdicts: list[Verdict], speed: str) -> Iterator[Chart]:
     found = [(v, v.speedup) for v in verdicts if v.speedup is not None]
     if found:
         yield Chart(
             file_name("best", where),
             f"Fastest method by kind of work: {where}",
-            "decode speed over the baseline's (1: nothing is won), with the 95 % interval",
+            f"{speed} speed over the baseline's (1: nothing is won), with the 95 % interval",
             "",
             "ranked",
             tuple(
@@ -82,7 +83,7 @@ def _speedups(where: str, rows: list[Row]) -> Iterator[Matrix]:
     if methods and names:
         yield Matrix(
             file_name("speedup", where),
-            f"Decode speedup over the baseline (~: not clear at 95 %{wrong}): {where}",
+            f"{cells.speed(rows).capitalize()} speedup over the baseline (~: not clear at 95 %{wrong}): {where}",
             names,
             methods,
             tuple(tuple(found.get((name, method)) for method in methods) for name in names),
@@ -118,7 +119,7 @@ def _parts(shown: list[_T]) -> Iterator[list[_T]]:
     yield from (shown[i : i + _LINES] for i in range(0, len(shown), _LINES))
 
 
-def _along(curves: Iterable[Curve]) -> Iterator[Chart]:
+def _along(curves: Iterable[Curve], speed: str) -> Iterator[Chart]:
     """Two charts for each axis, target and temperature: speedup and acceptance, over all categories if it can."""
     key = lambda c: (c.axis, c.target, c.temperature or 0.0)  # noqa: E731  used twice, here
     for (axis, target, temperature), group in groupby(sorted(curves, key=key), key=key):
@@ -129,7 +130,7 @@ def _along(curves: Iterable[Curve]) -> Iterator[Chart]:
         numbers = all(isinstance(v, int | float) for v in values)
         ticks = tuple(dict.fromkeys(cells.setting(axis, v) for v in (sorted(values) if numbers else values)))
         for name, title, unit, reading in (
-            ("speedup", "Decode speedup", "× the baseline", lambda p: p.speedup),
+            ("speedup", f"{speed} speedup", "× the baseline", lambda p: p.speedup),
             ("acceptance", "Acceptance", "accepted / drafted, %", _acceptance),
         ):
             drawn = [series for c in chosen if (series := _line(c, ticks, reading)).points]

@@ -27,7 +27,8 @@ _SETTINGS = {"n_threads": "threads", "n_gpu_layers": "gpu_layers", "type_k": "ca
 def llama_bench(plan: Plan, machine: Machine, results: Iterable[Result]) -> tuple[str, int]:
     """The engine's times as `llama-bench -o json` has them: prompt tokens alone, then tokens at the prompt's depth.
 
-    Of llama.cpp's contenders without speculation, which is what such a file says; and how many others there are.
+    Of llama.cpp's contenders without speculation and with one stream, which is what such a file says; and how many
+    others there are.
     `model_type` is the contender's name.
     """
     results = [*results]
@@ -61,7 +62,9 @@ def llama_bench(plan: Plan, machine: Machine, results: Iterable[Result]) -> tupl
             "samples_ns": [round(t * 1e9) for t in seconds], "samples_ts": speeds,
         }  # fmt: skip
         rows.append(row)
-    return json.dumps(rows, indent=2, allow_nan=False) + "\n", len(plan.contenders) - len(plain)
+    return json.dumps(rows, indent=2, allow_nan=False) + "\n", len(plan.contenders) - len(
+        {name for name, *_ in samples}
+    )
 
 
 def acceptance_records(plan: Plan, results: Iterable[Result]) -> tuple[str, int]:
@@ -72,10 +75,15 @@ def acceptance_records(plan: Plan, results: Iterable[Result]) -> tuple[str, int]
     lines, lacking = list[str](), 0
     for g in _measured(results):
         c, contender = g.counts, plan.contender(g.trial.contender)
-        if not c.drafted or not c.drafted_steps or c.accepted is None:
+        if not c.drafted:
             continue
         histogram = _histogram(g)
-        if sum(histogram.values()) != c.drafted_steps or sum(j * n for j, n in histogram.items()) != c.accepted:
+        if (
+            not c.drafted_steps
+            or c.accepted is None
+            or sum(histogram.values()) != c.drafted_steps
+            or sum(j * n for j, n in histogram.items()) != c.accepted
+        ):
             lacking += 1
             continue
         about = {"session_num": len(lines), "x_request_id": g.trial.id, "benchmark_phase": "profiling"}

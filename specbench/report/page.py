@@ -46,6 +46,7 @@ def page(
     drawn = [*figures(comparison, details(comparison, results))]
     return rendered(
         "page.html",
+        speed=cells.speed(comparison.rows).capitalize(),
         name=comparison.name,
         facts=[*_facts(comparison, results), *machine_in_words(machine)],
         verdicts=[_verdicts(comparison, target) for target in comparison.targets],

@@ -75,9 +75,7 @@ def _measure(found: Regression, name: str) -> Section:
     threshold = f"{mine[0].threshold * 100:g} %" if MEASURES[name].relative else f"{mine[0].threshold:g}"
     told: dict[str, list[str]] = {}
     for change in mine:
-        text = change.cause if change.cause is not None else change.reason
-        if change.verdict == "inconclusive":
-            text += f"; {needed(change)}"
+        text = f"{change.cause if change.cause is not None else change.reason}{needed(change)}"
         told.setdefault(text, []).append(f"{change.contender} {place_of(change)}")
     reasons = [f"{', '.join(places[:3])}{' …' if len(places) > 3 else ''}: {text}" for text, places in told.items()]  # noqa: PLR2004
     title = f"{name.replace('_', ' ')} ({MEASURES[name].unit}), threshold {threshold}"

@@ -43,7 +43,7 @@ _TABLE: tuple[tuple[Column, Callable[[Row], str]], ...] = (
     (Column("round", "steps", "right", 1), lambda r: cells.factor(r.round_cost)),
     (Column("drafting", "steps", "right", 6), lambda r: cells.steps(r.drafting_cost)),
     (Column("rest", "steps", "right", 7), lambda r: cells.steps(r.verifying_cost)),
-    (Column("prefill", "×", "right", 6), lambda r: cells.factor(r.prefill_cost)),
+    (Column("prefill", "× time", "right", 6), lambda r: cells.factor(r.prefill_cost)),
     (Column("checks", "", "right", 7), _checks),
 )
 _RARE: tuple[tuple[Column, Callable[[Row], str]], ...] = (  # columns that are left out where nothing was measured
@@ -96,10 +96,6 @@ def _told(found: Iterable[Section]) -> tuple[Section, ...]:
     return tuple(section for section in found if section.rows or section.lines)
 
 
-def _rate(comparison: Comparison) -> str:
-    return "output" if any(row.decode_source == "output_throughput" for row in comparison.rows) else "decode"
-
-
 def named(target: Target) -> str:
     family = f", {target.family}" if target.family else ""
     label = target.label.removesuffix(family)
@@ -115,8 +111,10 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
     for v in mine:
         rows[v.category, v.fill][v.temperature] = cells.verdict(v)
     counts = f"{comparison.measured} of {comparison.planned} trials measured"
+    counts += f", {comparison.failed} failed" if comparison.failed else ""
+    counts += f", with {comparison.controls} controls" if comparison.controls else ""
     return Section(
-        f"Fastest method, {_rate(comparison)} speedup: {named(target)}",
+        f"Fastest method, {cells.speed(comparison.rows)} speedup: {named(target)}",
         columns=(
             Column("category"),
             *(Column(cells.temperature(t)) for t in temperatures),
@@ -125,8 +123,9 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
             (cells.category(*where), *(row.get(t, MISSING) for t in temperatures)) for where, row in rows.items()
         ),
         footnotes=(
-            counts + (f", {comparison.failed} failed" if comparison.failed else ""),
-            "a method is named where it is faster beyond chance (5 %, Holm's correction over categories and methods)",
+            counts,
+            "a method is named where it is faster beyond chance (5 %, Holm's correction over categories and methods),",
+            "also with no prompt's speedup above its tokens per step",
         ),
     )
 
@@ -211,6 +210,7 @@ def _footnotes(rows: Iterable[Row]) -> Iterator[str]:
         yield "tok/s is by the client's clock: the engine shows no times"
     if any(row.decode_source == "output_throughput" for row in rows):
         yield "tok/s and speedup: all output tokens of all streams over their wall time, prefill included"
+        yield "n counts prompts; the interval is over groups of streams that ran together"
     elif any(row.round_cost is not None for row in rows):
         yield "round: a verification step in plain steps of the baseline; tokens / round = speedup, on each prompt"
     sources = {row.steps_source for row in rows if row.steps_source is not None and row.baseline is not None}
@@ -224,20 +224,28 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield f"skipped {skip.contender}: {skip.reason}" + (f" ({skip.hint})" if skip.hint else "")
     for code, group in groupby(comparison.notes, key=lambda n: n.code):
         notes = list(group)
-        advice = notes[0].advice
-        yield f"{code} {_where(notes)}{notes[0].message}{_more(len(notes) - 1)}. {advice[:1].upper()}{advice[1:]}."
+        first, advice = notes[0], notes[0].advice
+        alike = [n for n in notes if n.message == first.message]
+        text = f"{code} {_where(alike)}{first.message}{_more([n for n in notes if n.message != first.message])}"
+        yield f"{text}. {advice[:1].upper()}{advice[1:]}."
 
 
 def _where(notes: Sequence[Note]) -> str:
     """`method (code, json), other (chat): `; empty when a note is about the whole run."""
+    named = _places(notes)
+    return f"{named}: " if named else ""
+
+
+def _places(notes: Sequence[Note]) -> str:
     places: dict[str, list[str]] = defaultdict(list)
     for n in notes:
         if n.contender is not None:
             places[n.contender] += [n.category] if n.category and n.category not in places[n.contender] else []
     named = [f"{name} ({', '.join(found)})" if found else name for name, found in list(places.items())[:_NAMED]]
     others = len(places) - len(named)
-    return f"{', '.join(named)}{f' and {others} more' if others else ''}: " if named else ""
+    return f"{', '.join(named)}{f' and {others} more' if others else ''}"
 
 
-def _more(others: int) -> str:
-    return f"; and {others} more like it" if others else ""
+def _more(others: Sequence[Note]) -> str:
+    named = _places(others)
+    return f"; and {len(others)} more like it{f': {named}' if named else ''}" if others else ""

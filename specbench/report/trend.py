@@ -6,6 +6,7 @@ from typing import Any
 
 from specbench.analysis.sides import Place
 from specbench.analysis.trend import change_points
+from specbench.report.cells import category
 from specbench.report.charts import Chart, Series, png
 from specbench.units import significant
 
@@ -18,7 +19,7 @@ def rows(trends: Trends) -> list[dict[str, Any]]:
     return [
         {
             "contender": place.contender,
-            "category": place.category or "all",
+            "category": category(place.category, place.fill),
             "temp.": f"{place.temperature:g}",
             "runs": len(series),
             "first": significant(values[0]),
@@ -45,7 +46,10 @@ def picture(trends: Trends, *, measure: str, unit: str) -> bytes:
     for place in trends:
         shown.setdefault((place.contender, place.temperature), place)
     series = tuple(
-        Series(f"{p.contender} {p.category or 'all'}", tuple((float(names.index(r)), v) for r, v in trends[p].items()))
+        Series(
+            f"{p.contender} {category(p.category, p.fill)}",
+            tuple((float(names.index(r)), v) for r, v in trends[p].items()),
+        )
         for p in shown.values()
     )
     every = max(1, len(names) // _TICKS)

@@ -163,6 +163,34 @@ def test_the_verdict_follows_the_interval(seconds: tuple[float, ...], kind: str)
     assert code.contender == "draft"
 
 
+def test_a_gain_above_the_tokens_per_step_is_nobodys() -> None:
+    """1.19 tokens a step, and a baseline that was 2.4 times slower for half of the prompts: 1.55 by the interval."""
+    names = [f"code-{n}" for n in range(12)]
+    results: list[Result] = [generation("base", p, seconds=2.4 if n % 2 else 1.0) for n, p in enumerate(names)]
+    results += [drafted(p, seconds=1.0, counts=counts(100, 16)) for p in names]
+    found = compared(results)
+    seen = row(found)
+    assert seen.credible
+    assert seen.speedup is not None
+    assert seen.speedup.low is not None
+    assert seen.speedup.low > 1.1
+    assert seen.bounded is not None
+    assert seen.bounded.value == pytest.approx(1)
+    assert (found.verdicts[0].kind, found.why[0].advice) == ("no clear gain", "disturbed")
+
+
+def test_a_prompt_above_its_bound_takes_no_win_away() -> None:
+    results = base_and_draft(*[0.5] * 5, 0.2)  # 2.5 tokens a step; the last one's 5 cannot be
+    seen = row(compared(results))
+    assert seen.speedup is not None
+    assert seen.bounded is not None
+    assert (seen.speedup.value, seen.bounded.value) == (
+        pytest.approx(2 ** (5 / 6) * 5 ** (1 / 6)),
+        pytest.approx(2 ** (5 / 6)),
+    )
+    assert compared(results).verdicts[0].kind == "use"
+
+
 def test_the_fastest_method_wins_and_not_the_one_with_the_higher_acceptance() -> None:
     keen = contender("ngram", "ngram-mod", baseline="base")
     results = base_and_draft(*[0.8] * 6)

@@ -46,4 +46,6 @@ def test_rows_name_the_run_at_which_the_level_changed_and_the_picture_is_a_png()
     series = {f"run-{k:02}": 100.0 if k < 15 else 90.0 for k in range(30)}
     trends = {Place("draft", None, 0.0): series, Place("draft", "code", 0.0): series}
     assert [(row["category"], row["changed at"]) for row in rows(trends)] == [("all", "run-15"), ("code", "run-15")]
+    filled = {Place("draft", "rag-long", 0.0, fill): series for fill in (512, 1024)}
+    assert [row["category"] for row in rows(filled)] == ["rag-long 512", "rag-long 1k"]
     assert picture(trends, measure="decode_speed", unit="tok/s").startswith(b"\x89PNG")

@@ -1,3 +1,5 @@
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from specbench.analysis.metrics import output_throughput
 from specbench.execution import execute
 from specbench.execution.blocks import Event
-from specbench.execution.streams import waves
+from specbench.execution.prompts import Prompts
+from specbench.execution.streams import run_wave, waves
 from specbench.records import Failure, Generation, Plan, Trial
 from specbench.structs import replace
 
@@ -64,6 +67,29 @@ def test_each_generation_knows_its_stream_and_the_figures_of_the_group(tmp_path:
     alone = [e for e in run(plan(["p"], 1), engine, tmp_path / "alone") if isinstance(e, Generation)]
     assert [(g.stream, g.group_tokens, g.group_seconds) for g in alone] == [(None, None, None)]
     assert not engine.requests[-1].shared
+
+
+def test_a_group_begins_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly threads start: no request is on its way before the last of them is there."""
+    begun, seen = list[str](), list[int]()
+
+    class Slow(threading.Thread):
+        def start(self) -> None:
+            begun.append(self.name)
+            super().start()
+            time.sleep(0.05)
+
+    def answer(trial: Trial) -> Failure:
+        seen.append(len(begun))
+        return Failure(trial=trial, reason="refused", message="", hint="", block=0, order=0, started=0.0)
+
+    monkeypatch.setattr("specbench.execution.streams.Thread", Slow)
+    made = plan(["p", "q", "r"], 3)
+    (wave,) = waves(of(made))
+    prompts = Prompts(made)
+    with FakeEngine().open(made.contenders[0], log=tmp_path / "log", load_timeout=1.0) as session:
+        run_wave(wave, answer, contender=made.contenders[0], session=session, prompts=prompts)
+    assert seen == [3, 3, 3]
 
 
 def test_a_group_in_which_one_failed_has_no_figures(tmp_path: Path) -> None:

@@ -34,5 +34,5 @@ def test_only_what_the_verdict_advises_is_drawn_as_won() -> None:
         SimpleNamespace(label="m", kind=kind, category="code", fill=None, speedup=Estimate(1.2, 1.1, 1.3, 9))
         for kind in ("use", "no clear gain", "not credible")
     ]
-    (chart,) = figures._best("micro", verdicts)
+    (chart,) = figures._best("micro", verdicts, "decode")
     assert [series.hollow for series in chart.series] == [False, True, True]

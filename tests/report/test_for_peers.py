@@ -15,6 +15,7 @@ from specbench.peers.formats import figures
 from specbench.records import DraftCounts, Generation, Machine, Plan, Result, Step
 from specbench.report.for_peers import acceptance_records, llama_bench
 from specbench.store import create
+from specbench.structs import replace
 
 FILES = Path(__file__).parents[1] / "peers" / "files"
 MACHINE = Machine(system="Linux", cpu="a CPU")
@@ -93,6 +94,8 @@ def test_steps_give_the_histogram_where_they_are_recorded(made: Plan) -> None:
 def test_a_trial_whose_counts_do_not_add_up_is_left_out_and_counted(made: Plan, results: list[Result]) -> None:
     bad = drafted("code-1", seconds=0.5, counts=counts(80, 60, accepted_by_position=(30, 20)))
     assert acceptance_records(made, [*results, bad])[1] == 1
+    unknown = drafted("code-1", seconds=0.5, counts=replace(counts(80, 60), drafted_steps=None))
+    assert acceptance_records(made, [*results, bad, unknown])[1] == 2
     with pytest.raises(InputError, match="by position"):
         acceptance_records(made, [bad])
 
