@@ -159,10 +159,23 @@ def of_contender(
         and g.decode_seconds is not None
         and g.trial.streams == 1  # among several, a request also waits for the others
     ]
-    whole, engine = sum(t for t, _ in timed), sum(e for _, e in timed)
-    if timed and whole > engine * (1 + _CLIENT_SHARE) and whole - engine > _CLIENT_SECONDS * len(timed):
-        text = f"the client waited {whole / engine - 1:.0%} longer than the engine worked"
+    if (share := _waited(timed)) is not None:
+        yield note("CLIENT_BOUND", f"the client waited {share:.0%} longer than the engine worked", contender=name)
+    firsts = [
+        (g.first_token, g.total - g.decode_seconds)
+        for g in generations
+        if g.first_token is not None and g.total is not None and g.decode_seconds is not None
+    ]
+    if (share := _waited(firsts)) is not None:
+        text = f"the first token reached the client {share:.0%} later than the rest of the answer allows"
         yield note("CLIENT_BOUND", text, contender=name)
+
+
+def _waited(timed: Sequence[tuple[float, float]]) -> float | None:
+    """By what share the client's seconds exceed the engine's, where it is worth a note."""
+    client, engine = sum(c for c, _ in timed), sum(e for _, e in timed)
+    notable = client > engine * (1 + _CLIENT_SHARE) and client - engine > _CLIENT_SECONDS * len(timed)
+    return client / engine - 1 if notable and engine > 0 else None
 
 
 def of_pair(

@@ -191,6 +191,14 @@ def test_a_slow_client_is_noted() -> None:
     assert only(*slow, clean=False).message == "the client waited 17% longer than the engine worked"
 
 
+def test_a_first_token_that_reaches_the_client_late_is_noted() -> None:
+    """The answer takes 0.601 s, of which the engine decodes 0.5: the first token was there after 0.101."""
+    late = [drafted(p, first_token=0.202) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
+    found = only(*late, clean=False)
+    assert found.code == "CLIENT_BOUND"
+    assert found.message == "the first token reached the client 100% later than the rest of the answer allows"
+
+
 def test_a_fixed_length_against_a_natural_stop_is_noted() -> None:
     one_sided = [drafted(p, ignore_eos=False) for p in PROMPTS] + [generation("base", p) for p in PROMPTS]
     assert only(*one_sided, clean=False).message == (
