@@ -1,4 +1,4 @@
-"""The commands of README.md run, as those of docs/ do; in a file of its own, because files are what runs side by side."""
+"""The commands of README.md run, as those of docs/ do; in a file of its own: files run side by side."""
 
 from pathlib import Path
 
