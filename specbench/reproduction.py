@@ -11,10 +11,14 @@ from specbench import datafiles, faults, prediction, store
 from specbench.analysis.comparison import Comparison
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
+from specbench.analysis.why import LENGTHS
 from specbench.errors import InputError
+from specbench.report.cells import temperature as named
 from specbench.report.page import machine_in_words
 from specbench.report.section import MISSING, Column, Section
 from specbench.units import significant
+
+_DEFAULTS = {"cache_type_k": "f16", "cache_type_v": "f16"}  # llama.cpp's and its forks'
 
 
 class _Table(BaseModel):
@@ -77,7 +81,8 @@ def like(name: str, runs: Sequence[tuple[store.Run, Comparison]]) -> Section:
         lines.append((row.name, "published", *cells))
         for run, comparison in runs:
             wanted = [({**row.mine, **c.mine}, c.shows or "decode") for c in asked.columns]
-            lines.append(("", run.path.name, *_mine(comparison, wanted)))
+            when, own = _mine(comparison, wanted)
+            lines.append(("", f"{run.path.name}{when}", *own))
         rules.append(len(lines) - 1)
     names = ("", "", *(c.name for c in asked.columns))
     columns = tuple(Column(name, "", "right" if i > 1 else "left", 0) for i, name in enumerate(names))
@@ -93,33 +98,36 @@ def _published(rows: Sequence[Mapping[str, str]], wanted: Mapping[str, str], fig
     return "\N{EN DASH}".join(f"{v:g}" for v in dict.fromkeys((values[0], values[-1]))) + doubt if values else MISSING
 
 
-def _mine(comparison: Comparison, wanted: Sequence[tuple[Mapping[str, Any], str]]) -> list[str]:
-    """One line: all of one baseline, and of what is compared to it, at one temperature; those with most to show.
+def _mine(comparison: Comparison, wanted: Sequence[tuple[Mapping[str, Any], str]]) -> tuple[str, list[str]]:
+    """One line and its temperature: all of one baseline, and of what is compared to it; those with most to show.
 
     Each cell is of the fastest contender that fits, the same one wherever the same is wanted.
     """
     quants = {target.label: target.quant for target in comparison.targets}
-    families: dict[object, list[Row]] = defaultdict(list)
+    families: dict[tuple[str, float], list[Row]] = defaultdict(list)
     for row in (*comparison.rows, *comparison.overall):
         if row.speculating and row.right and row.decode:
             families[row.baseline or row.contender, row.temperature].append(row)
     lines = []
-    for rows in families.values():
+    for (_, temperature), rows in families.items():
         ordered = sorted(rows, key=lambda r: -r.decode.value if r.decode else 0.0)
         fitting = [next((r for r in ordered if _fits(r, quants, mine)), None) for mine, _ in wanted]
         cells = [_shown(row, shows) if row else MISSING for row, (_, shows) in zip(fitting, wanted, strict=True)]
         fastest = max((r.decode.value for r in fitting if r and r.decode), default=0.0)
-        lines.append((sum(cell != MISSING for cell in cells), fastest, cells))
-    return max(lines, default=(0, 0.0, [MISSING] * len(wanted)))[2]
+        count = sum(cell != MISSING for cell in cells)
+        lines.append((count, fastest, f", {named(temperature)}" if count else "", cells))
+    return max(lines, default=(0, 0.0, "", [MISSING] * len(wanted)))[2:]
 
 
 def _fits(row: Row, quants: Mapping[str, str | None], wanted: Mapping[str, Any]) -> bool:
-    return all(_fact(row, quants, key) == value for key, value in wanted.items())
+    return all(
+        _fact(row, quants, key) == value or (row.method == "none" and key in LENGTHS) for key, value in wanted.items()
+    )
 
 
 def _fact(row: Row, quants: Mapping[str, str | None], key: str) -> object:
     facts = {"method": row.method, "category": row.category or "all", "quant": quants.get(row.target), "fill": row.fill}
-    return facts.get(key, row.axes.get(key))
+    return facts.get(key, row.axes.get(key, _DEFAULTS.get(key)))
 
 
 def _shown(row: Row, shows: str) -> str:

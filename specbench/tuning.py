@@ -82,7 +82,8 @@ def tune(
                 for category, by_name in deciding.ratios(grid.contenders, found).items()
             }
             for category, names in alive.items():
-                decided = deciding.decide(right.get(category, {}), names, lines=lines, look=look)
+                last = not deciding.prompts_in_round(len(prompts[category]), look + 1)
+                decided = deciding.decide(right.get(category, {}), names, lines=lines, look=look, last=last)
                 new = [name for name in decided.beside if name not in tried[category]]
                 tried[category] += new
                 halved[category] += decided.halved
@@ -92,12 +93,13 @@ def tune(
                 break
             look += 1
             folder = store.extended(folder, replace(grid, blocks=(*folder.plan.blocks, *blocks)))
-    winners = deciding.winners(right, alive, halved)
+    winners = deciding.winners(right, alive, halved, plain=_plain(grid))
     speedups = {
         category: {s.contender: s.speedup for s in deciding.standings(by_name, look=1)}
         for category, by_name in right.items()
     }
-    single = deciding.single(speedups, seconds=deciding.plain_seconds(grid.contenders, found), mix=shares)
+    best = {w.category: w.contender for w in winners}
+    single = deciding.single(speedups, best, seconds=deciding.plain_seconds(grid.contenders, found), mix=shares)
     chosen = dict.fromkeys([*(w.contender for w in winners), *([single.contender] if single else [])])
     return outcome, Tuned(
         target=grid.contenders[0].target_label,
@@ -112,6 +114,10 @@ def tune(
     )
 
 
+def _plain(grid: Plan) -> str:
+    return next(c.name for c in grid.contenders if c.baseline is None)
+
+
 def _round(
     grid: Plan,
     alive: Mapping[str, Collection[str]],
@@ -121,8 +127,7 @@ def _round(
     first: int,
 ) -> tuple[Block, ...]:
     """What the `look`-th round measures; nothing when the candidates or the prompts are used up."""
-    baseline = next(c.name for c in grid.contenders if c.baseline is None)
-    contenders = {category: {baseline, *names} for category, names in alive.items() if len(names) > 1}
+    contenders = {category: {_plain(grid), *names} for category, names in alive.items() if len(names) > 1}
     chosen = {c: [list(prompts[c])[i] for i in deciding.prompts_in_round(len(prompts[c]), look)] for c in contenders}
     return planning.round_blocks(grid, contenders, chosen, look=look, first=first)
 

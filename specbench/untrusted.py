@@ -27,11 +27,11 @@ def understood(what: object, *, hint: str) -> Iterator[None]:
         raise InputError(f"{what} is not built as it should be: {str(error)[:200]}", hint=hint) from error
 
 
-def toml(text: str) -> dict[str, Any]:
-    """The tables in `text`. TOMLDecodeError where it is no TOML."""
+def toml(text: str, *, prompts: bool = False) -> dict[str, Any]:
+    """The tables in `text`. TOMLDecodeError where it is no TOML, or where it has what only `prompts` may hold."""
     if _LONG_KEY.search(text):
         raise tomllib.TOMLDecodeError("a key has more than 100 parts")
-    if _NUL.search(text):
+    if not prompts and _NUL.search(text):
         raise tomllib.TOMLDecodeError(r"\u0000 is no character of a text")
     try:
         return tomllib.loads(text)

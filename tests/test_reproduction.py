@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from analysis.synthetic import contender, counts, drafted, generation, plan
@@ -58,7 +59,7 @@ def test_the_fastest_row_that_fits_is_shown_and_a_quantisation_of_the_run_is_a_r
     planned = plan(results, made)
     run = store.Run(tmp_path / "mine", planned, Machine(system="Synthetic"), results)
     section = reproduction.like("mtp-quants", [(run, compare(planned, results))])
-    assert section.rows[-1] == ("", "mine", "100", "400", "—", "—", "—")
+    assert section.rows[-1] == ("", "mine, greedy", "100", "400", "—", "—", "—")
     assert section.rows[-2][:2] == ("IQ3_S", "published")
 
 
@@ -76,5 +77,19 @@ def test_a_line_is_of_one_engine_although_another_is_faster_in_parts_of_it(tmp_p
         ({"category": "code", "method": m}, shows)
         for m, shows in (("none", "decode"), ("mtp", "decode"), ("mtp", "speedup"))
     ]
-    assert reproduction._mine(found, wanted) == ["100", "200", "2"]
-    assert reproduction._mine(found, wanted[:1]) == ["10000"]
+    assert reproduction._mine(found, wanted) == (", greedy", ["100", "200", "2"])
+    assert reproduction._mine(found, wanted[:1]) == (", greedy", ["10000"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "beside"), [({}, "not compressed"), ({"cache_type_k": "q8_0", "cache_type_v": "q5_1"}, "q8_0 / q5_1")]
+)
+def test_a_run_stands_beside_its_own_cache_types_only(tmp_path: Path, settings: dict[str, Any], beside: str) -> None:
+    who = {"engine_settings": settings}
+    made = (contender("base", **who), contender("fast", "dflash", baseline="base", **who))
+    results = [generation("base", "code-0"), drafted("code-0", who="fast", seconds=0.5)]
+    planned = plan(results, made)
+    run = store.Run(tmp_path / "mine", planned, Machine(system="Synthetic"), results)
+    section = reproduction.like("dflash-5090-kv", [(run, compare(planned, results))])
+    pairs = zip(section.rows[::2], section.rows[1::2], strict=True)
+    assert [row[0] for row, own in pairs if own[2:] != ("—", "—")] == [beside]

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal, get_args
 
-from specbench.records import Generation, Machine, Opening, Plan, Reply, Result, Setting
+from specbench.records import Contender, Generation, Machine, Opening, Plan, Reply, Result, Setting
 from specbench.structs import to_json
 
 Kind = Literal["machine", "engine", "target", "prompts", "settings"]
@@ -39,16 +40,24 @@ def fingerprint(machine: Machine) -> str:
     return hashlib.sha256(repr(machine.identity()).encode()).hexdigest()[:12]
 
 
-def differences(base: Sequence[Measured], new: Sequence[Measured]) -> list[Difference]:
-    """What the sides do not share, first what they must; also a fact in which the runs of one side differ."""
+def differences(
+    base: Sequence[Measured], new: Sequence[Measured], *, called: Callable[[Contender], str] = attrgetter("name")
+) -> list[Difference]:
+    """What the sides do not share, first what they must; also a fact in which the runs of one side differ.
+
+    `called` says which contenders are the same: by default those of one name.
+    """
     everyone = [*base, *new]
-    contenders = set.intersection(*({c.name for c in run.plan.contenders} for run in everyone))
+    contenders = set.intersection(*({called(c) for c in run.plan.contenders} for run in everyone))
     prompts = set.intersection(*({p.id for p in run.plan.prompts} for run in everyone))
     sides: list[dict[tuple[Kind | None, str], set[str]]] = []
     for side in (base, new):
         found: dict[tuple[Kind | None, str], set[str]] = defaultdict(set)
         for run in side:
-            for kind, what, value in (*_required(run, contenders, prompts), *_environment(run, contenders)):
+            for kind, what, value in (
+                *_required(run, contenders, prompts, called),
+                *_environment(run, contenders, called),
+            ):
                 found[kind, what].add(str(value))
         sides.append(found)
     listed = []
@@ -63,23 +72,28 @@ def _shown(mine: set[str], theirs: set[str]) -> str:
     return ", ".join(sorted(mine - theirs or mine)) or "—"
 
 
-def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterator[tuple[Kind, str, object]]:
+_Called = Callable[[Contender], str]
+
+
+def _required(
+    run: Measured, contenders: set[str], prompts: set[str], called: _Called
+) -> Iterator[tuple[Kind, str, object]]:
     machine = run.machine
     yield "machine", "processor", f"{machine.cpu}, {machine.cores_logical} cores"
     for number, card in enumerate(machine.accelerators):
         yield "machine", f"accelerator {number}", " ".join(str(part) for part in (card.name, *card.identity()) if part)
     for c in run.plan.contenders:
-        if c.name in contenders:
-            yield "engine", f"engine of {c.name}", c.engine
-            yield "target", f"target of {c.name}", f"{c.target_label} {c.target_quant or ''}".strip()
+        if (name := called(c)) in contenders:
+            yield "engine", f"engine of {name}", c.engine
+            yield "target", f"target of {name}", f"{c.target_label} {c.target_quant or ''}".strip()
             asked: dict[str, Setting] = {
                 **c.engine_settings,
                 **c.settings,
                 "template": c.template,
                 "streams": c.streams,
             }
-            yield "settings", f"draft model of {c.name}", c.draft_label
-            yield "settings", f"settings of {c.name}", " ".join(f"{key}={asked[key]}" for key in sorted(asked))
+            yield "settings", f"draft model of {name}", c.draft_label
+            yield "settings", f"settings of {name}", " ".join(f"{key}={asked[key]}" for key in sorted(asked))
     for p in run.plan.prompts:
         if p.id in prompts and p.id != "warm-up":
             yield "prompts", f"text of {p.id}", hashlib.sha256(to_json(p)).hexdigest()[:8]
@@ -97,7 +111,8 @@ def _required(run: Measured, contenders: set[str], prompts: set[str]) -> Iterato
             yield "settings", f"answers to {prompt}", "of fixed length" if ignore_eos else "end by themselves"
 
 
-def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, str, object]]:
+def _environment(run: Measured, contenders: set[str], called: _Called) -> Iterator[tuple[None, str, object]]:
+    names = {c.name: called(c) for c in run.plan.contenders}
     machine = run.machine
     plain = {"system": f"{machine.system} {machine.release}", "Python": machine.python, "memory": machine.memory}
     cards = {
@@ -111,7 +126,7 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
         if value is not None and what not in _VARYING:
             yield None, what, value
     for r in run.results:
-        if isinstance(r, Opening) and r.contender in contenders:
+        if isinstance(r, Opening) and names.get(r.contender) in contenders:
             told = {
                 "engine version": r.engine_version,
                 "engine commit": r.engine_commit,
@@ -124,9 +139,9 @@ def _environment(run: Measured, contenders: set[str]) -> Iterator[tuple[None, st
                 if value is not None:
                     yield None, what, value
     for c in run.plan.contenders:
-        if c.name in contenders:
+        if names[c.name] in contenders:
             for word in c.argv:
-                yield None, f"flags of {c.name}", word.rpartition("/")[2] if word.startswith("/") else word
+                yield None, f"flags of {names[c.name]}", word.rpartition("/")[2] if word.startswith("/") else word
 
 
 def _rendered(base: Sequence[Measured], new: Sequence[Measured]) -> Iterator[Difference]:

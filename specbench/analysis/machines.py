@@ -15,8 +15,9 @@ from specbench.analysis.comparison import Comparison
 from specbench.analysis.conditions import Difference, Measured, differences
 from specbench.analysis.metrics import METRICS
 from specbench.analysis.pairing import LENGTH
-from specbench.analysis.rows import Row
+from specbench.analysis.rows import Row, without_target
 from specbench.analysis.stats import Estimate, geometric_mean
+from specbench.records import Contender
 
 SEVERAL = 2  # runs that can be compared
 
@@ -94,11 +95,16 @@ def machines(runs: Sequence[tuple[Measured, Comparison]], *, words: Sequence[str
         differs=tuple(
             (number, difference)
             for number, (measured, _) in enumerate(runs[1:], start=1)
-            for difference in differences([first], [measured])
+            for difference in differences([first], [measured], called=_work_and_label)
             if difference.kind not in {None, "machine"}
         ),
         same=tuple(measured.name for measured, _ in runs[1:] if measured.machine.same(first.machine)),
     )
+
+
+def _work_and_label(c: Contender) -> str:
+    """As rows are matched: a run of several targets or engines names its contenders by them."""
+    return f"{c.target_label} · {without_target(c.name, c.target_label)}"
 
 
 _Recorded = Sequence[Mapping[sides.Place, sides.Trials]]

@@ -51,11 +51,13 @@ class Decision:
     halved: list[str]
 
 
-def decide(measured: Ratios, alive: Collection[str], *, lines: Sequence[Sequence[str]], look: int) -> Decision:
+def decide(
+    measured: Ratios, alive: Collection[str], *, lines: Sequence[Sequence[str]], look: int, last: bool = False
+) -> Decision:
     """After the `look`-th round: the faster half of `alive`, at least two, less those that an interval rules out.
 
-    The neighbours of the best of each line join. Speed over draft length is taken to have one peak; a line is refined
-    while one GAIN faster could be the fastest.
+    After the `last` one nothing is saved by leaving out a half. The neighbours of the best of each line join. Speed
+    over draft length is taken to have one peak; a line is refined while one GAIN faster could be the fastest.
     """
     found = standings({name: r for name, r in measured.items() if name in alive}, look=look)
     beside: list[str] = []
@@ -64,7 +66,7 @@ def decide(measured: Ratios, alive: Collection[str], *, lines: Sequence[Sequence
         if best is not None and best in survivors(found, gain=GAIN):
             at = line.index(best)
             beside += [*line[max(at - 1, 0) : at], *line[at + 1 : at + 2]]
-    able, half = survivors(found), max(2, ceil(len(found) / 2))
+    able, half = survivors(found), len(found) if last else max(2, ceil(len(found) / 2))
     return Decision(able[:half], beside, able[half:])
 
 
@@ -179,11 +181,16 @@ class Single:
 
 
 def single(
-    speedups: Mapping[str, Mapping[str, float]], *, seconds: Mapping[str, float], mix: Mapping[str, float]
+    speedups: Mapping[str, Mapping[str, float]],
+    best: Mapping[str, str],
+    *,
+    seconds: Mapping[str, float],
+    mix: Mapping[str, float],
 ) -> Single | None:
     """The best setting for a mix of work; None when no candidate was measured in all of it.
 
-    `speedups` by category and candidate; `seconds` a token of the baseline by category; `mix` are shares of tokens.
+    `speedups` by category and candidate; `best` by category, where the setting for all is not faster; `seconds` a token
+    of the baseline by category; `mix` are shares of tokens.
     """
     everywhere = set.intersection(*(set(speedups.get(category, ())) for category in mix))
     if not everywhere:
@@ -194,8 +201,9 @@ def single(
         return plain / sum(share * seconds[category] / chosen[category] for category, share in mix.items())
 
     totals = {name: on_mix({category: speedups[category][name] for category in mix}) for name in sorted(everywhere)}
-    best = max(totals, key=lambda name: totals[name])
-    return Single(best, totals[best], on_mix({category: max(speedups[category].values()) for category in mix}))
+    one = max(totals, key=lambda name: totals[name])
+    each = {c: max(speedups[c][one], speedups[c][best.get(c, one)]) for c in mix}
+    return Single(one, totals[one], on_mix(each))
 
 
 def prompts_in_round(total: int, look: int) -> range:
@@ -233,16 +241,27 @@ class Tuned:
 
 
 def winners(
-    measured: Mapping[str, Ratios], alive: Mapping[str, Collection[str]], halved: Mapping[str, Collection[str]]
+    measured: Mapping[str, Ratios],
+    alive: Mapping[str, Collection[str]],
+    halved: Mapping[str, Collection[str]],
+    *,
+    plain: str,
 ) -> tuple[Winner, ...]:
-    """By category; `alive` are the candidates that went on to the end, or joined last."""
+    """By category; `alive` are the candidates that went on to the end, or joined last.
+
+    The baseline `plain` is measured to the end in any case, and wins where it is faster than they are.
+    """
     found = []
     for category, by_candidate in measured.items():
-        ordered = [s for s in standings(by_candidate, look=1) if s.contender in alive[category]]
+        ordered = [s for s in standings(by_candidate, look=1) if s.contender in {plain, *alive[category]}]
+        if ordered and plain not in alive[category] and ordered[0].contender != plain:
+            ordered = [s for s in ordered if s.contender != plain]
         if ordered:
             best = ordered[0].contender
             speedup = geometric_mean(list(by_candidate[best].values()))
             if speedup is not None:
                 others = tuple(s.contender for s in ordered[1:])
-                found.append(Winner(category, best, speedup, others, tuple(halved.get(category, ()))))
+                found.append(
+                    Winner(category, best, speedup, others, tuple(n for n in halved.get(category, ()) if n != best))
+                )
     return tuple(found)

@@ -170,7 +170,7 @@ def select(
 
 def _toml(name: str, text: str, wrong: list[str]) -> dict[str, Any]:
     try:
-        return toml(text)
+        return toml(text, prompts=True)
     except tomllib.TOMLDecodeError as error:
         wrong.append(f"{name}: {error}")
         return {}

@@ -11,7 +11,7 @@ from specbench.units import significant
 
 _DIGITS = 4
 _NAMES = ("tool", "engine", "machine", "model", "method", "category")
-_PRIORITIES = {"engine": 3, "machine": 3, "model": 1, "method": 1, "conditions": 4}  # the higher, the sooner left out
+_PRIORITIES = {"engine": 3, "machine": 3, "model": 2, "method": 1, "conditions": 1}  # the higher, the sooner left out
 _IMPORTED = tuple(
     Column(name, "", "right" if name in ("value", "here") else "left", _PRIORITIES.get(name, 0))
     for name in (*_NAMES, "conditions", "metric", "value", "unit", "here")
@@ -54,6 +54,7 @@ def published_section(card: str, rows: Sequence[Mapping[str, str]], comparison: 
     `rows` are those of results.csv about the card, with `ours`, our name of the method.
     """
     mine = [row for row in comparison.overall if row.trials and not row.synthetic]
+    plain = {(row.contender, row.temperature): row.decode for row in mine}
     rows = [row for row in rows if row["ours"] in {own.method for own in mine}]
     labels = " ".join(map(_bare, {own.target_label for own in mine}))
     same = [row for row in rows if _SIZED.search(m := _bare(row["model"].removesuffix("-MTP"))) and m in labels] or rows
@@ -64,6 +65,7 @@ def published_section(card: str, rows: Sequence[Mapping[str, str]], comparison: 
             told = {
                 "method": f"this run: {own.label}", "model": own.target_label, "engine": own.engine,
                 "category": cells.category(None, None, own.categories), "tok_s": cells.rate(own.decode),
+                "baseline_tok_s": cells.rate(plain.get((own.baseline or own.contender, own.temperature))),
                 "speedup": cells.factor(own.speedup), "context": cells.temperature(own.temperature),
                 "acceptance_rate": cells.factor(own.metrics["draft_acceptance_rate"]),
                 "mean_accept_len": cells.factor(own.metrics["mean_acceptance_length"]), "status": "measured",

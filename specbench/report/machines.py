@@ -76,6 +76,7 @@ def _why(found: Machines, target: str, temperature: float) -> Section:
         footnotes=(
             "in all = plain x drafter x rounds. drafter: tokens a round, which belong to drafter and work",
             "plain and rounds belong to hardware and engine; rounds above 1: a round costs fewer plain steps",
+            "speed, tokens and steps are of each run's own prompts, the factors of those that both have",
         ),
     )
 

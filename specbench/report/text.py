@@ -110,9 +110,11 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
     rows: dict[tuple[str | None, int | None], dict[float, str]] = defaultdict(dict)
     for v in mine:
         rows[v.category, v.fill][v.temperature] = cells.verdict(v)
-    counts = f"{comparison.measured} of {comparison.planned} trials measured"
-    counts += f", {comparison.failed} failed" if comparison.failed else ""
-    counts += f", with {comparison.controls} controls" if comparison.controls else ""
+    own = [row for row in comparison.rows if row.target == target.label]
+    measured, planned, failed = (sum(getattr(r, key) for r in own) for key in ("trials", "planned", "failed"))
+    counts = f"{measured} of {planned} trials measured" + (f", {failed} failed" if failed else "")
+    if comparison.controls and len(comparison.targets) == 1:
+        counts += f", with {comparison.controls} controls"
     return Section(
         f"Fastest method, {cells.speed(comparison.rows)} speedup: {named(target)}",
         columns=(

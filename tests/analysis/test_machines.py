@@ -186,3 +186,28 @@ def test_nobody_wins_where_each_loses_on_the_prompts_that_it_shares_with_another
 
     runs = [measured("A", ab=1.0, ca=2.0), measured("B", bc=1.0, ab=2.0), measured("C", ca=1.0, bc=2.0)]
     assert machines(runs, words=["A", "B", "C"]).fastest == ()
+
+
+def test_other_settings_are_told_where_one_run_names_its_contenders_by_target() -> None:
+    one, comparison = run("one", plain=1.0, fast=0.5)
+    long_names = {c.name: f"{c.target_label} · {c.name}" for c in one.plan.contenders}
+    slow = tuple(
+        replace(
+            c,
+            name=long_names[c.name],
+            baseline=c.baseline and long_names[c.baseline],
+            engine_settings={"threads": 1},
+        )
+        for c in one.plan.contenders
+    )
+    results = [
+        replace(r, trial=replace(r.trial, contender=long_names[r.trial.contender]))
+        for r in one.results
+        if r.kind == "generation"
+    ]
+    made = plan(results, slow)
+    other = Measured("two", made, Machine(system="Synthetic", cpu="y"), results)
+    found = compared((one, comparison), (other, compare(made, results)))
+    assert ("settings of target · base", "streams=1 template=True", "streams=1 template=True threads=1") in {
+        (d.what, d.base, d.new) for _, d in found.differs
+    }

@@ -100,10 +100,11 @@ def test_lines_of_draft_lengths_are_refined_towards_their_peak_for_less_than_a_t
             trials += len(new) * len({*alive, "none"})
             for name in {*alive, "none"}:
                 seen.setdefault(name, {}).update({PROMPTS[i]: everything[name][PROMPTS[i]] for i in new})
-            decided = tuning.decide(seen, alive, lines=lines, look=look)
+            last = not tuning.prompts_in_round(len(PROMPTS), look + 1)
+            decided = tuning.decide(seen, alive, lines=lines, look=look, last=last)
             added = [name for name in decided.beside if name not in tried]
             tried, alive = tried + added, decided.left + added
-        (winner,) = tuning.winners({"code": seen}, {"code": [name for name in alive if name in seen]}, {})
+        (winner,) = tuning.winners({"code": seen}, {"code": [name for name in alive if name in seen]}, {}, plain="none")
         losses.append(1 - exp(speeds[winner.contender] - max(speeds.values())))
         share += trials / (len(speeds) * len(PROMPTS)) / 40
     assert share < 0.3
@@ -155,7 +156,8 @@ def test_ratios_are_paired_with_the_baseline_and_a_method_that_drafted_nothing_i
 def test_one_setting_for_all_is_the_fastest_on_the_mix() -> None:
     """Code: a is 2 times as fast, b 1; chat: a 0.5, b 1.25. With half the tokens each, b takes 0.9, the best 0.65."""
     speedups = {"code": {"none": 1.0, "a": 2.0, "b": 1.0}, "chat": {"none": 1.0, "a": 0.5, "b": 1.25}}
-    found = tuning.single(speedups, seconds={"code": 1.0, "chat": 1.0}, mix={"code": 0.5, "chat": 0.5})
+    best = {"code": "a", "chat": "b"}
+    found = tuning.single(speedups, best, seconds={"code": 1.0, "chat": 1.0}, mix={"code": 0.5, "chat": 0.5})
     assert found is not None
     assert (found.contender, found.speedup, found.per_category) == (
         "b",
@@ -163,14 +165,34 @@ def test_one_setting_for_all_is_the_fastest_on_the_mix() -> None:
         pytest.approx(1 / 0.65),
     )
     assert found.cost == pytest.approx(0.9 / 0.65 - 1)
-    code = tuning.single(speedups, seconds={"code": 1.0, "chat": 1.0}, mix={"code": 1.0})
+    code = tuning.single(speedups, best, seconds={"code": 1.0, "chat": 1.0}, mix={"code": 1.0})
     assert code is not None
     assert (code.contender, code.cost) == ("a", pytest.approx(0))
-    assert tuning.single({"code": {"a": 1.0}}, seconds={}, mix={"code": 0.5, "chat": 0.5}) is None
+    assert tuning.single({"code": {"a": 1.0}}, {}, seconds={}, mix={"code": 0.5, "chat": 0.5}) is None
 
 
 def test_the_winner_is_the_fastest_of_those_that_are_left() -> None:
     measured = {"code": {"none": {"p0": 1.0}, "a": {"p0": 3.0}, "b": {"p0": 2.0}}}
-    (found,) = tuning.winners(measured, {"code": ["none", "b"]}, {"code": ["a"]})
+    (found,) = tuning.winners(measured, {"code": ["none", "b"]}, {"code": ["a"]}, plain="none")
     assert (found.contender, found.speedup.value) == ("b", pytest.approx(2.0))
     assert (found.others, found.halved) == (("none",), ("a",))
+
+
+def test_what_is_slower_than_plain_decoding_is_no_winner() -> None:
+    """Plain decoding was left out after two prompts on which drafts did well; it is measured on all four."""
+    lucky = {"p0": 1.2, "p1": 1.2, "p2": 0.6, "p3": 0.6}
+    measured = {
+        "chat": {"none": dict.fromkeys(lucky, 1.0), "draft": lucky, "other": {p: r - 0.1 for p, r in lucky.items()}}
+    }
+    (found,) = tuning.winners(measured, {"chat": ["draft", "other"]}, {"chat": ["none"]}, plain="none")
+    assert (found.contender, found.speedup.value, found.others, found.halved) == ("none", 1.0, ("draft", "other"), ())
+    speedups = {"chat": {"none": 1.0, "draft": 0.85, "other": 0.75}}
+    one = tuning.single(speedups, {"chat": "none"}, seconds={"chat": 1.0}, mix={"chat": 1.0})
+    assert one is not None
+    assert (one.contender, one.cost) == ("none", 0)
+
+
+def test_the_last_round_leaves_out_no_half() -> None:
+    near = {f"c{i}": {"p0": 1.0 + i / 10, "p1": 1.2 + i / 20} for i in range(5)}
+    found = tuning.decide(near, [*near], lines=[], look=1, last=True)
+    assert (found.left, found.halved) == (["c4", "c3", "c2", "c1", "c0"], [])

@@ -73,6 +73,7 @@ def test_published_rows_of_the_same_card_method_and_model_stand_after_the_runs_o
     }
     assert all(cell(shown, "source", i) != MISSING for i in range(len(names)) if i not in own)
     assert cell(shown, "status", 0) == "measured"
+    assert cell(shown, "baseline", 0) != MISSING
 
 
 def test_two_cards_are_not_one_and_a_machine_without_a_card_says_why(comparison: Comparison) -> None:
