@@ -7,20 +7,22 @@ from math import isfinite
 from pathlib import Path
 
 from specbench import datafiles, faults, prediction, store
+from specbench.analysis.axes import quant_of
 from specbench.analysis.comparison import Comparison
-from specbench.analysis.cost import Band, Buying, Figure, Offer, best, costs, on_mix
+from specbench.analysis.cost import SPLIT, Band, Buying, Figure, Offer, best, costs, on_mix
 from specbench.analysis.prediction import Prediction, Published, reported, spread
 from specbench.analysis.rows import Row
 from specbench.analysis.stats import Estimate
 from specbench.errors import InputError
 from specbench.hardware.profiles import DeviceProfile, match, profiles
 from specbench.models.described import Described, described
-from specbench.planning.pricelist import Listed, PriceList, price_list
+from specbench.planning.pricelist import Api, Listed, PriceList, price_list
 from specbench.planning.tuning import shares
 from specbench.records import Machine
 
 SHORT, LONG = 4096, "rag-long"  # tokens of context in all kinds of work but the one that fills it
-_METHOD = re.compile(r"(?:stock )?(none|MTP|DFlash)\b(?!.*(?:stream|replica|PFlash|TurboQuant|stagger))", re.IGNORECASE)
+_METHOD = re.compile(r"(?:stock )?(none|MTP|DFlash)\b(?!.*(?:stream|replica|PFlash|stagger))", re.IGNORECASE)
+_CACHE = re.compile(r"TurboQuant|\b(?:TB?Q|turbo)\d", re.IGNORECASE)  # formats of the KV cache that only forks have
 _NEAR = 2.0  # times the context that is asked for: speculation at another fill says nothing of it
 _NO_CATEGORIES = {"suite.toml", "passages.toml"}
 _Place = tuple[tuple[str, int], str | None, str]  # machine and number of cards, kind of work, method
@@ -85,8 +87,8 @@ def buy(
         else:
             offers.append(offer)
     api = asked.api
-    if api is not None and LONG in wanted:
-        notes.append(f"{api.name} is not compared: {LONG} reads far more than it writes, and no figure holds reading")
+    if api is not None and (reason := _incomparable(api, facts, wanted)) is not None:
+        notes.append(reason)
         api = None
     return Buying(
         model=facts.name, context=context, mix=wanted, budget=budget, example=asked.example,
@@ -103,6 +105,22 @@ def buy(
 
 def _categories() -> list[str]:
     return [file[:-5] for file in datafiles.texts(datafiles.path("suites/core")) if file not in _NO_CATEGORIES]
+
+
+def _incomparable(api: Api, model: Described, mix: Mapping[str, float]) -> str | None:
+    """Why the price of a hosted model says nothing here; None where it does."""
+    if not _goes_by(model, api.model):
+        return f"API: {api.name} is a price for {api.model}, not for {model.name}: no verdict"
+    if LONG in mix:
+        return f"{api.name} is not compared: {LONG} reads far more than it writes, and no figure holds reading"
+    return None
+
+
+def _goes_by(model: Described, name: str) -> bool:
+    """Whether this is the model of that name; quantisation, MTP layers, case and what joins words do not matter."""
+    mine = model.published[0] if model.published else model.name.removesuffix(quant_of(model.name, None) or "")
+    bare = ["".join(c for c in text.lower() if c.isalnum()).removesuffix("mtp") for text in (mine, name)]
+    return bare[0] == bare[1]
 
 
 def machine_of(machine: Machine, known: Mapping[str, DeviceProfile]) -> tuple[str, int] | None:
@@ -152,10 +170,11 @@ def _offer(listed: Listed, profile: DeviceProfile, asked: PriceList, given: _Kno
             plain[category] = best([f for f in found if f.plain], category)
     speed = on_mix(figures, given.mix)
     unknown = None if speed is not None else "does not fit" if lacking is not None and lacking > 0 else "no basis"
-    paid = asked.paid(listed)
+    paid, shown = asked.paid(listed), (*figures.values(), *plain.values())
     return Offer(
         name=listed.name, rented=listed.rent is not None, paid=paid, lacking=lacking, figures=figures, speed=speed,
-        plain=on_mix(plain, given.mix), costs=costs(paid, asked.use, speed), unknown=unknown,
+        plain=on_mix(plain, given.mix), costs=costs(paid, asked.use, speed),
+        split=any(figure is not None and figure.method.endswith(SPLIT) for figure in shown), unknown=unknown,
     )  # fmt: skip
 
 
@@ -232,7 +251,8 @@ def _tau(model: Described, given: Found | None, runs: Sequence[Comparison], assu
 def published_reports(context: int) -> Iterator[tuple[str, str, float, tuple[str, str], _Place]]:
     """What is reported on, by whom, tok/s, the model and its quantisation, and (machine, kind of work, method).
 
-    Plain decoding is of any kind of work. Speculation counts at about the context that is asked for.
+    Plain decoding is of any kind of work. Speculation counts at about the context that is asked for. SPLIT ends the
+    method of cards that compute each layer together.
     """
     table = prediction.names()
     machines = {name: (device, 1) for name, device in table["devices"].items()}
@@ -240,26 +260,40 @@ def published_reports(context: int) -> Iterator[tuple[str, str, float, tuple[str
     machines |= {name: (device, int(count)) for name, (count, device) in several.items()}
     for row in prediction.published_rows():
         quant, where, method = prediction.quant_of(row), machines.get(row["hardware"]), _METHOD.match(row["method"])
-        if quant is None or where is None:
+        if quant is None or where is None or _CACHE.search(row["method"]):
             continue
-        kinds = (c for c, texts in table["categories"].items() if row["category"].startswith(tuple(texts)))
-        category, fill = next(kinds, None), int(row["context"]) if row["context"].isdigit() else 0
+        category = kind_of(row["category"], table["categories"])
+        fill, how = int(row["context"]) if row["context"].isdigit() else 0, f"{row['engine']} {row['method']}"
         fits = _near(fill, context) if category == LONG else fill <= SHORT
         places: list[tuple[_Place, str]] = []
         if row["baseline_tok_s"] and fill <= SHORT:
-            places.append(((where, None, "none"), row["baseline_tok_s"]))
+            both = "-sm tensor" in how  # "MTP + tensor parallel" is of the speculative run alone
+            places.append(((where, None, "none" + SPLIT * both), row["baseline_tok_s"]))
         if method and method[1].lower() != "none" and category and fits and row["tok_s"]:
-            places.append(((where, category, method[1].lower()), row["tok_s"]))
+            places.append(((where, category, method[1].lower() + SPLIT * ("tensor" in how)), row["tok_s"]))
         for place, speed in places:
             key = repr((place, row["model"], quant))
             yield key, prediction.project(row), float(speed), (row["model"], quant), place
 
 
+def kind_of(text: str, kinds: Mapping[str, Sequence[str]]) -> str | None:
+    """The kind of work that a row is about, by the longest of its texts: "code edits" is no code."""
+    found = [(len(begin), kind) for kind, begins in kinds.items() for begin in begins if text.startswith(begin)]
+    return max(found)[1] if found else None
+
+
 def _published(model: Described, context: int) -> dict[tuple[str, int], list[Figure]]:
-    """Reports on the model by machine; the interval is what projects that report on one thing differ by."""
-    reports = list(published_reports(context))
+    """Reports on the model by machine; the interval is what projects that report on one thing differ by.
+
+    Of plain decoding it ends at what the cards can read: all of them at once where tensors are split, else one.
+    """
+    reports, devices = list(published_reports(context)), profiles()
     known, found = spread(report[:3] for report in reports), dict[tuple[str, int], list[Figure]]()
     for key, (where, kind, method) in {r[0]: r[4] for r in reports if r[3] == model.published}.items():
-        if (guess := reported(known, key)) is not None:
-            found.setdefault(where, []).append(Figure(kind, method, _band(guess), "published", method == "none"))
+        guess, plain, bandwidth = reported(known, key), kind is None, devices[where[0]].figure("bandwidth")
+        if guess is not None and plain and bandwidth and model.read_bytes:
+            ceiling = bandwidth * (where[1] if method.endswith(SPLIT) else 1) / model.read_bytes
+            guess = guess.at_most(max(ceiling, guess.value))  # what was reported stays as it is
+        if guess is not None:
+            found.setdefault(where, []).append(Figure(kind, method, _band(guess), "published", plain))
     return found

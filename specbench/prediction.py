@@ -42,8 +42,8 @@ SMALLEST = 2e9  # bytes a token; the published models read 16 to 27 GB
 _ALWAYS = 0.9  # share of steps with a draft from which every round is taken to have one
 _ENGINES = re.compile(r"llama|Luce|PTI|dflash_server|buun", re.IGNORECASE)  # that read GGUF; others have another MBU
 _MANY = re.compile(r"^\d+x (?=[a-z0-9-]+$)")
-_DRAFTING = {  # how a row's method says what it is and how much it drafts
-    "mtp": re.compile(r"(?!.*(?:streams|p_min|lookup))(?=.*MTP).*?n[_-]max[ =](\d+)"),
+_DRAFTING = {  # how a row's method says what it is and how much it drafts; with p-min that is less than n-max
+    "mtp": re.compile(r"(?!.*(?:streams|p[_-]min|lookup))(?=.*MTP).*?n[_-]max[ =](\d+)"),
     "dflash": re.compile(r"DFlash.* DDTree budget (\d+)$"),
 }
 _DRAFTED = {"mtp": "draft_tokens_max", "dflash": "tree_budget"}  # the setting of a run that says it

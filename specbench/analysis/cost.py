@@ -11,6 +11,7 @@ from typing import Literal
 _DAYS, _HOUR, _KILO, _MILLION = 365, 3600.0, 1e3, 1e6
 
 Basis = Literal["measured", "published", "predicted"]
+SPLIT = ", tensor split"  # ends the method of figures where several cards compute each layer together
 BASES: tuple[Basis, ...] = ("measured", "published", "predicted")  # the first that there is counts
 
 
@@ -152,7 +153,7 @@ class Offer:
     """A machine of the price list. `lacking`: bytes that the model needs beyond its memory, negative where it fits.
 
     `figures`: the best of each category in the mix, and `speed` on the mix with them; `plain`: without speculation.
-    `unknown`: why there is no speed.
+    `split`: some of it was reported with tensors split over the cards. `unknown`: why there is no speed.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Offer:
     speed: Band | None
     plain: Band | None
     costs: Costs
+    split: bool
     unknown: str | None
 
 

@@ -8,7 +8,7 @@ says how well that does on devices that were left out.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from statistics import mean, median, variance
 from typing import Literal
@@ -90,6 +90,11 @@ class Prediction:
     low: float
     high: float
     basis: Basis
+
+    def at_most(self, bound: float) -> "Prediction":
+        """Without what lies above a bound that nothing passes."""
+        low, value, high = (min(end, bound) for end in (self.low, self.value, self.high))
+        return replace(self, low=low, value=value, high=high)
 
     def over(self, other: "Prediction | Estimate", *, inverse: bool = False) -> "Prediction":
         """The product with (or quotient by) an independent factor; the widths add in quadrature, in logs."""
@@ -173,8 +178,12 @@ def _interval(centre: float, squared: float, degrees: int, basis: Basis) -> Pred
 
 
 def plain_speed(utilisation: Prediction, *, bandwidth: float, read_bytes: float) -> Prediction:
-    """Tok/s of plain decoding. `read_bytes`: weights and KV cache that one token reads; `bandwidth`: peak, bytes/s."""
-    return utilisation.over(Estimate(bandwidth / read_bytes, None, None, 1))
+    """Tok/s of plain decoding, at most with an MBU of 1.
+
+    `read_bytes`: weights and KV cache that one token reads; `bandwidth`: peak, bytes/s, of what is read from at once.
+    """
+    ceiling = bandwidth / read_bytes
+    return utilisation.over(Estimate(ceiling, None, None, 1)).at_most(ceiling)
 
 
 def speedup(slope: Prediction, *, tokens_per_round: Estimate, draft_tokens: int) -> Prediction:

@@ -73,10 +73,15 @@ class Host(_Table):
 
 
 class Api(_Table):
-    """Dollars a million tokens that it writes."""
+    """Dollars a million tokens that it writes. `name`: the model's, and after a comma who hosts it."""
 
     name: str
     output: Quantity
+
+    @property
+    def model(self) -> str:
+        """Whose tokens the price is for."""
+        return self.name.partition(",")[0].strip()
 
 
 class Source(_Table):

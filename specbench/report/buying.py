@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from specbench.analysis.cost import Band, Buying, Offer
+from specbench.analysis.cost import SPLIT, Band, Buying, Offer
 from specbench.report import cells
 from specbench.report.charts import Chart, Series, png, svg
 from specbench.report.figures import file_name
@@ -36,6 +36,11 @@ def basis(offer: Offer) -> str:
     """What the speed on the mix rests on."""
     used = {figure.basis for figure in offer.figures.values() if figure is not None}
     return next(iter(used)) if len(used) == 1 else "mixed" if used else MISSING
+
+
+def _named(offer: Offer) -> str:
+    """The machine, and that it has figures of tensors split over its cards."""
+    return f"{offer.name}{SPLIT if offer.split else ''}"
 
 
 def against(offer: Offer, api: Band | None) -> str:
@@ -120,6 +125,11 @@ def remarks(b: Buying) -> Iterator[str]:
             "the order is also that of what is known: plain decoding, where others have speculation, for lack of any"
             f" report (--tau-from RUN): {'; '.join(said)}"
         )
+    if split := [o.name for o in b.offers if o.split]:
+        yield (
+            f"tensor split: {', '.join(split)}, as published; several cards whose figures do not say so have a layer"
+            " each, which is slower"
+        )
     yield "published speculation without a stated context is taken to be of 4k at most"
     if any(o.rented for o in b.offers):
         yield "rented: to pay is the rent of all hours of all years, without storage and idle time"
@@ -146,7 +156,7 @@ def charts(b: Buying) -> Iterator[Chart]:
         found = [(o, x, o.speed) for o in b.offers if o.speed is not None and (x := of(o)) is not None]
         series = [
             Series(
-                o.name, ((x.value, y.value),), ((y.low, y.high),), ((x.low, x.high),), hollow=basis(o) == "predicted"
+                _named(o), ((x.value, y.value),), ((y.low, y.high),), ((x.low, x.high),), hollow=basis(o) == "predicted"
             )
             for o, x, y in found
         ]
@@ -216,7 +226,7 @@ def _answers(b: Buying) -> Iterator[dict[str, Any] | None]:
     yield _first("fastest when plain", b, lambda o: o.plain, lambda v: f"{band(v)} tok/s", most=True)
     yield _first("cheapest a token", b, lambda o: o.costs.per_million, lambda v: f"{band(v)} $/Mtok", most=False)
     yield _first("most from a kWh", b, lambda o: o.costs.per_kwh, lambda v: f"{band(v.times(1e-6))} Mtok", most=True)
-    if b.api is not None and (judged := {o.name: against(o, b.api) for o in b.offers if o.speed}):
+    if b.api is not None and (judged := {_named(o): against(o, b.api) for o in b.offers if o.speed}):
         clear = [name for name, verdict in judged.items() if verdict == "cheaper"]
         unclear = [name for name, verdict in judged.items() if verdict == "not clear"]
         yield {
@@ -231,17 +241,21 @@ def _answers(b: Buying) -> Iterator[dict[str, Any] | None]:
 def _first(
     question: str, b: Buying, of: Callable[[Offer], Band | None], words: Callable[[Band], str], *, most: bool
 ) -> dict[str, Any] | None:
-    """The best by the middle of its band, and those whose band is not clear of it."""
-    ranked = sorted(((v.value, n) for n, o in enumerate(b.offers) if (v := of(o))), reverse=most)
-    if not ranked:
+    """The best by the middle of its band, and those whose band is not clear of it.
+
+    Of those that are as good, the one to buy for the least comes before what is rented.
+    """
+    found = [(v, o) for o in b.offers if (v := of(o))]
+    found.sort(key=lambda f: (-f[0].value if most else f[0].value, f[1].rented, f[1].costs.total.value))
+    if not found:
         return None
-    best, value = b.offers[ranked[0][1]], of(b.offers[ranked[0][1]])
-    close = [b.offers[n].name for _, n in ranked[1:] if value and (v := of(b.offers[n])) and _overlap(v, value)]
+    value, best = found[0]
+    close = [_named(o) for v, o in found[1:] if _overlap(v, value)]
     return {
         "question": question,
         "look": "open" if close else "use",
-        "head": best.name,
-        "tail": f"{words(value)}, {basis(best)}" if value else "",
+        "head": _named(best),
+        "tail": f"{words(value)}, {basis(best)}",
         "others": f"not clearly before {', '.join(close)}" if close else "",
     }
 

@@ -1,6 +1,7 @@
 """Prediction: on simulated devices, and on the published rows that come with specbench."""
 
 import csv
+import re
 import tomllib
 from math import exp, log
 from random import Random
@@ -83,6 +84,28 @@ def test_no_speedup_is_above_the_tokens_per_round(slope: float, length: int, rat
     assert guess.low <= guess.value <= guess.high < tau * (1 + 1e-9)
 
 
+@given(st.floats(0.05, 5), st.floats(1, 4), st.floats(0.01, 2), st.integers(1, 16), st.floats(0, 1))
+def test_nothing_is_read_faster_than_the_bandwidth(
+    used: float, width: float, slope: float, length: int, rate: float
+) -> None:
+    plain = plain_speed(Prediction(used, used / width, used * width, "other devices"), bandwidth=1e12, read_bytes=16e9)
+    ceiling, tau = 1e12 / 16e9, 1 + rate * length
+    assert plain.low <= plain.value <= plain.high <= ceiling
+    gain = speedup(
+        Prediction(slope, slope / 2, slope * 2, "other devices"),
+        tokens_per_round=Estimate(tau, tau * 0.9, tau * 1.1, 9),
+        draft_tokens=length,
+    )
+    fast = plain.over(gain)
+    assert fast.value <= ceiling * tau * (1 + 1e-9)
+    assert fast.high <= ceiling * tau * 1.1 * (1 + 1e-9)
+
+
+def test_no_published_plain_speed_that_is_used_exceeds_the_bandwidth() -> None:
+    """The bound on what is predicted takes nothing away that anybody measured."""
+    assert max(row.utilisation for row in prediction.published()[0] if row.utilisation is not None) < 1
+
+
 def test_plain_speed_is_bandwidth_by_bytes() -> None:
     half = plain_speed(Prediction(0.5, 0.4, 0.6, "other devices"), bandwidth=1e12, read_bytes=1e10)
     assert (half.value, half.low, half.high) == (pytest.approx(50), pytest.approx(40), pytest.approx(60))
@@ -132,6 +155,15 @@ def test_published_rows_are_predicted_as_well_as_the_documentation_says() -> Non
     for t in tests:
         line = f"| {t.quantity} | {t.basis} | {t.devices} | {t.rows} | {t.error * 100:.0f} % | {t.covered} "
         assert line in page, line
+
+
+def test_drafts_that_a_threshold_may_end_early_say_nothing_of_a_drafted_tokens_cost() -> None:
+    """With p-min, g x the acceptance rate is not what was accepted in a round."""
+    gated = [row for row in prediction.published_rows() if re.search("p[_-]min", row["method"])]
+    ends = {(row["baseline_tok_s"], row["tok_s"]) for row in gated if row["acceptance_rate"] and row["baseline_tok_s"]}
+    assert {("22.8", "19.9"), ("28.8", "60.7"), ("69.3", "123.9")} <= ends
+    used = {(row.plain, row.fast) for row in prediction.published()[0] if row.method == "mtp"}
+    assert not used & {(float(plain), float(fast)) for plain, fast in ends}
 
 
 def test_withdrawn_and_doubtful_rows_are_never_used() -> None:

@@ -17,7 +17,7 @@ from specbench.analysis.comparison import compare
 from specbench.analysis.prediction import reported, spread
 from specbench.cli.main import app
 from specbench.records import Accelerator, Machine
-from specbench.report.buying import remarks
+from specbench.report.buying import _answers, charts, remarks
 from specbench.structs import replace, to_json
 
 MIX = "code=0.6,rag-long=0.3,chat=0.1"
@@ -101,6 +101,27 @@ def test_a_hosted_model_is_compared_at_writing_only_and_not_where_reading_is_the
     assert any("rag-long reads far more than it writes" in text for text in long["notes"])
 
 
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [("my 14B", False), ("Qwen3.6-27B-Heretic-v2", False), ("Qwen3.6-35B-A3B", False), ("qwen3.6-27b IQ4_XS", True)],
+)
+def test_a_hosted_model_is_compared_with_the_same_model_only(name: str, tmp_path: Path, *, same: bool) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "{name}"\nfile_bytes = 16e9\nkv_bytes_per_token = 65536\n', encoding="utf-8")
+    found = bought("--mix", "code=1", "--model", file)
+    assert (found["api"] is not None) == same
+    told = f"API: Qwen3.6-27B, hosted is a price for Qwen3.6-27B, not for {name}: no verdict"
+    assert (told in found["notes"]) != same
+    page = tmp_path / "b.html"
+    assert specbench("--buy", "--mix", "code=1", "--model", file, "--html", page).returncode == 0
+    assert ("cheaper than the API" in page.read_text(encoding="utf-8")) == same
+
+
+def test_a_model_is_compared_under_its_published_names() -> None:
+    for known, same in (("Qwen3.6-27B-MTP:Q4_1", True), ("Qwen3.8-27B:Q4_K_M", False)):
+        assert (bought("--mix", "code=1", "--model", known)["api"] is not None) == same
+
+
 def test_a_card_of_which_only_a_doubtful_report_is_known_is_predicted() -> None:
     card = offer(bought("--mix", "chat=1", *KNOWN), "RTX 4090, used")
     assert card["figures"]["chat"]["basis"] == "predicted"  # the one report on it is of a virtual machine
@@ -154,6 +175,96 @@ def test_two_cards_that_hold_a_layer_each_are_as_fast_as_one() -> None:
     assert checked > 10
 
 
+def test_tensors_split_over_a_pair_are_named_wherever_their_speed_is_shown() -> None:
+    """Two RTX 5060 Ti: 22 tok/s with a layer each, 36 with tensors split, which only some models are published with."""
+    listed = buying.prices(None)
+    split, layers = (
+        buying.buy(f"Qwen3.8-27B:{q}", listed, budget=None, mix={"code": 1.0}, context=4096, runs=(), tau_from=None)
+        for q in ("UD-Q4_K_XL", "Q4_K_M")
+    )
+    name = "2 × RTX 5060 Ti 16 GB"
+    one, other = (next(o for o in b.offers if o.name == name) for b in (split, layers))
+    assert one.figures["code"] is not None
+    assert other.figures["code"] is not None
+    assert (one.figures["code"].method, one.figures["code"].plain) == ("none, tensor split", True)
+    assert (other.figures["code"].method, other.figures["code"].basis) == ("none", "predicted")
+    assert one.plain is not None
+    assert other.plain is not None
+    assert one.plain.value > 1.5 * other.plain.value
+    assert any(line.startswith("tensor split: ") and name in line for line in remarks(split))
+    assert not any("tensor split" in line for line in remarks(layers))
+    assert [s.label for chart in charts(split) for s in chart.series if name in s.label] == [
+        f"{name}, tensor split"
+    ] * 2
+    pair = replace(split, offers=(one,))
+    assert {answer["head"] for answer in _answers(pair) if answer} == {f"{name}, tensor split"}
+
+
+def test_tensor_split_of_the_speculative_run_alone_says_nothing_of_the_plain_one() -> None:
+    places = {place for *_, model, place in buying.published_reports(0) if model == ("Qwen3.6-27B-MTP", "Q4_1")}
+    pair = ("mi50-32gb", 2)
+    assert places == {(pair, None, "none"), (pair, "chat", "mtp"), (pair, "chat", "mtp, tensor split")}
+
+
+@pytest.mark.parametrize("model", ["Qwen3.8-27B:UD-Q4_K_XL", "Qwen3.6-27B:Q4_K_M", "Qwen3.8-27B:UD-Q6_K_XL"])
+def test_no_plain_speed_is_above_what_the_cards_that_are_read_can_give(model: str) -> None:
+    known, facts = buying.profiles(), buying.described(model)
+    assert facts.read_bytes is not None
+    listed = {machine.name: machine for machine in buying.prices(None).machines}
+    found = buying.buy(model, buying.prices(None), budget=None, mix=None, context=131072, runs=(), tau_from=None)
+    checked = 0
+    for one in found.offers:
+        machine = listed[one.name]
+        for category, figure in one.figures.items():
+            if figure is None or not figure.plain:
+                continue
+            fill = 131072 if category == "rag-long" else 4096
+            cards = machine.count if figure.method.endswith("tensor split") else 1
+            bandwidth = known[machine.device].figure("bandwidth")
+            assert bandwidth is not None
+            ceiling = cards * bandwidth / (facts.read_bytes + facts.kv(fill))
+            assert figure.speed.high <= ceiling * (1 + 1e-9), (one.name, category)
+            checked += 1
+    assert checked > 10
+
+
+def test_every_kind_of_work_has_reports_and_the_longest_text_names_it() -> None:
+    kinds = prediction.names()["categories"]
+    assert {text: buying.kind_of(text, kinds) for texts in kinds.values() for text in texts} == {
+        text: kind for kind, texts in kinds.items() for text in texts
+    }
+    assert {buying.kind_of(row["category"], kinds) for row in prediction.csv_rows()} >= set(kinds)
+    (edits,) = (
+        row for row in prediction.published_rows() if row["category"] == "code edits" and row["tok_s"] == "25.2"
+    )
+    assert edits["method"] == "MTP"
+    card = ("mi50-32gb", 1)
+    assert any((speed, place) == (25.2, (card, "edit", "mtp")) for _, _, speed, _, place in buying.published_reports(0))
+
+
+def test_a_cache_in_an_experimental_format_is_no_report_on_the_method() -> None:
+    """TQ3 KV (32.6), TBQ4_0 KV (80 to 87) and turbo4 (41): only forks have them, and they slow decoding down."""
+    speeds = {(place[0], speed) for _, _, speed, _, place in buying.published_reports(72000)}
+    assert not speeds & {(("rtx3090", 1), 32.6), (("rtx3090", 1), 32.5), (("rtx3090", 1), 27.0)}
+    assert not speeds & {(("rtx4090", 1), 80.0), (("rtx4090", 1), 87.0), (("rtx4090", 1), 41.0)}
+    assert (("rtx4090", 1), 92.0) in speeds  # Q4_0 KV
+
+
+@pytest.mark.parametrize("first", ["rented", "used"])
+def test_of_machines_that_are_as_fast_the_one_to_buy_is_named_first(first: str) -> None:
+    found = buying.buy(
+        KNOWN[1], buying.prices(None), budget=None, mix={"code": 1.0}, context=4096, runs=(), tau_from=None
+    )
+    tied = sorted(
+        (o for o in found.offers if o.name in {"RTX 3090, used", "RTX 3090, rented"}), key=lambda o: first not in o.name
+    )
+    assert tied[0].speed == tied[1].speed
+    answers = {answer["question"]: answer for answer in _answers(replace(found, offers=tuple(tied))) if answer}
+    for question in ("fastest on this work", "fastest when plain"):
+        assert answers[question]["head"] == "RTX 3090, used"
+        assert answers[question]["others"] == "not clearly before RTX 3090, rented"
+
+
 def test_a_longer_context_slows_plain_decoding_down_by_the_bytes_that_it_reads() -> None:
     short, long = (
         offer(bought("--mix", "rag-long=1", "--context", k, *KNOWN), "MI50 32 GB, used") for k in ("4k", "64k")
@@ -172,7 +283,7 @@ def test_a_run_on_a_machine_is_measured_and_gives_its_tokens_per_round_to_others
     assert other["speed"]["value"] > other["plain"]["value"]
     plain = bought("--mix", "code=1", "--model", model)
     assert offer(plain, "RX 7900 XTX")["figures"]["code"]["method"] == "none"
-    assert plain["notes"] == []
+    assert plain["notes"] == ["API: Qwen3.6-27B, hosted is a price for Qwen3.6-27B, not for large: no verdict"]
 
 
 def test_the_plain_speed_of_a_run_of_two_engines_is_the_measured_one() -> None:
@@ -271,7 +382,7 @@ def test_a_run_is_laid_out_as_a_published_table(run: Path, tmp_path: Path) -> No
     found = json.loads(specbench(run, "--like", "mtp-quants", "--json").stdout)
     assert found["rows"][0][:3] == ["Q4_K_M", "published", "15.1"]
     assert found["rows"][-2:] == [["F16", "published", "6.6", "17.9", "14.9", "12.6", "11"],
-                                  ["", "run", "100", "200", "—", "—", "—"]]  # fmt: skip
+                                  ["", "run, greedy", "100", "200", "—", "—", "—"]]  # fmt: skip
     assert any("holds F16; none, mtp" in line for line in found["footnotes"])
     assert specbench(run, "--like", "mtp-quants", "--html", tmp_path / "like.html").returncode == 0
     assert "froggeric" in (tmp_path / "like.html").read_text(encoding="utf-8")
