@@ -1,5 +1,6 @@
 """`python -m specbench` and the `specbench` command. Errors are shown here, once."""
 
+import errno
 import io
 import os
 import sys
@@ -9,6 +10,7 @@ from typing import NoReturn
 from specbench.errors import InputError, SpecbenchError
 from specbench.units import printable
 
+_PATHS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR}  # wrong by the path itself
 _SHOWN = 200  # characters of a path
 
 
@@ -23,8 +25,8 @@ def main() -> None:
         app()
     except SpecbenchError as error:
         _end(error)
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        if error.filename is None:
+    except OSError as error:
+        if error.filename is None or error.errno not in _PATHS:
             raise
         _end(InputError(f"{error.strerror}: {str(error.filename)[:_SHOWN]}", hint="check the path and its permissions"))
 

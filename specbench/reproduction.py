@@ -18,7 +18,7 @@ from specbench.report.page import machine_in_words
 from specbench.report.section import MISSING, Column, Section
 from specbench.units import significant
 
-_DEFAULTS = {"cache_type_k": "f16", "cache_type_v": "f16"}  # llama.cpp's and its forks'
+_BOTH = {"cache_type_k": "cache_type", "cache_type_v": "cache_type"}  # a setting that is two
 
 
 class _Table(BaseModel):
@@ -127,7 +127,7 @@ def _fits(row: Row, quants: Mapping[str, str | None], wanted: Mapping[str, Any])
 
 def _fact(row: Row, quants: Mapping[str, str | None], key: str) -> object:
     facts = {"method": row.method, "category": row.category or "all", "quant": quants.get(row.target), "fill": row.fill}
-    return facts.get(key, row.axes.get(key, _DEFAULTS.get(key)))
+    return facts.get(key, row.axes.get(key, row.axes.get(_BOTH.get(key, key))))
 
 
 def _shown(row: Row, shows: str) -> str:

@@ -125,8 +125,7 @@ def create(
     root: Path, plan: Plan, machine: Machine, *, name: str | None = None, clock: Callable[[], datetime] = _utc_now
 ) -> RunFolder:
     """A new folder below `root`, named by time and `name` (the plan's by default); never one that exists."""
-    title = re.sub(r"[^A-Za-z0-9._-]+", "-", name or plan.name).strip("-.") or "run"
-    stem = f"{clock():%Y%m%d-%H%M%S}-{title}"
+    stem = f"{clock():%Y%m%d-%H%M%S}-{_title(name or plan.name)}"
     with _writing(root):
         root.mkdir(parents=True, exist_ok=True)
         last = max((plan.parent.name for plan in root.glob(f"{_STAMP}-*/{PLAN}")), default="")
@@ -142,6 +141,10 @@ def create(
         except SpecbenchError:
             shutil.rmtree(path)  # nothing was measured
             raise
+
+
+def _title(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
 
 
 def extended(folder: RunFolder, plan: Plan) -> RunFolder:
@@ -224,9 +227,10 @@ def named(name: Path, *, results: Path) -> Path | None:
     """A run folder by its path, by its name below `results`, or the newest that got this name: `--name`."""
     if found := [path for path in (name, results / name) if is_run(path)]:
         return found[0]
-    if name.exists() or name.parent != Path():
+    if name.parent != Path() or (name.is_dir() and runs(name)):
         return None
-    return next((path for path in reversed(runs(results)) if path.name[len("20260131-235959-") :] == name.name), None)
+    title = _title(name.name)
+    return next((path for path in reversed(runs(results)) if path.name[len("20260131-235959-") :] == title), None)
 
 
 def latest(root: Path) -> Path:

@@ -15,8 +15,6 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # Tomllib's time grows with the square of the parts of a key; nobody nests tables so deeply.
 _LONG_KEY = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){100}")
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\(?:u0000|U00000000)")  # no path and no command may hold it
-
 
 @contextmanager
 def understood(what: object, *, hint: str) -> Iterator[None]:
@@ -31,12 +29,21 @@ def toml(text: str, *, prompts: bool = False) -> dict[str, Any]:
     """The tables in `text`. TOMLDecodeError where it is no TOML, or where it has what only `prompts` may hold."""
     if _LONG_KEY.search(text):
         raise tomllib.TOMLDecodeError("a key has more than 100 parts")
-    if not prompts and _NUL.search(text):
-        raise tomllib.TOMLDecodeError(r"\u0000 is no character of a text")
     try:
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
+        nul = not prompts and "\\" in text and _holds_nul(values)
     except (ValueError, RecursionError) as error:
         raise tomllib.TOMLDecodeError(str(error) or "nested too deeply") from error
+    if nul:
+        raise tomllib.TOMLDecodeError(r"\u0000 is no character of a text")
+    return values
+
+
+def _holds_nul(value: Any) -> bool:
+    """Whether a text in it has the character that no path and no command can hold."""
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    return "\0" in value if isinstance(value, str) else isinstance(value, list) and any(map(_holds_nul, value))
 
 
 def _no_number(name: str) -> NoReturn:

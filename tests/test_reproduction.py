@@ -82,9 +82,17 @@ def test_a_line_is_of_one_engine_although_another_is_faster_in_parts_of_it(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("settings", "beside"), [({}, "not compressed"), ({"cache_type_k": "q8_0", "cache_type_v": "q5_1"}, "q8_0 / q5_1")]
+    ("settings", "beside"),
+    [
+        ({}, []),
+        ({"cache_type": "f16"}, ["not compressed"]),
+        ({"cache_type": "q8_0"}, []),
+        ({"cache_type_k": "q8_0", "cache_type_v": "q5_1"}, ["q8_0 / q5_1"]),
+    ],
 )
-def test_a_run_stands_beside_its_own_cache_types_only(tmp_path: Path, settings: dict[str, Any], beside: str) -> None:
+def test_a_run_stands_beside_its_own_cache_types_only(
+    tmp_path: Path, settings: dict[str, Any], beside: list[str]
+) -> None:
     who = {"engine_settings": settings}
     made = (contender("base", **who), contender("fast", "dflash", baseline="base", **who))
     results = [generation("base", "code-0"), drafted("code-0", who="fast", seconds=0.5)]
@@ -92,4 +100,4 @@ def test_a_run_stands_beside_its_own_cache_types_only(tmp_path: Path, settings: 
     run = store.Run(tmp_path / "mine", planned, Machine(system="Synthetic"), results)
     section = reproduction.like("dflash-5090-kv", [(run, compare(planned, results))])
     pairs = zip(section.rows[::2], section.rows[1::2], strict=True)
-    assert [row[0] for row, own in pairs if own[2:] != ("—", "—")] == [beside]
+    assert [row[0] for row, own in pairs if own[2:] != ("—", "—")] == beside

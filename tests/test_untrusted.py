@@ -1,6 +1,7 @@
-"""JSON of others, and names of files, may hold halves of surrogate pairs, which UTF-8 cannot hold."""
+"""Text of others: halves of surrogate pairs, which UTF-8 cannot hold, and the character that no path can."""
 
 import json
+import tomllib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from specbench.records import Generation, Machine
 from specbench.structs import from_json, replace, to_json
-from specbench.untrusted import decoded, unicode
+from specbench.untrusted import decoded, toml, unicode
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\ud800\udbff\udc00\udfff\udcff")))
 VALUES = st.recursive(
@@ -49,3 +50,15 @@ def test_records_of_what_is_no_unicode_are_written_with_a_mark_in_its_place() ->
     )
     m = replace(machine(), environment={"OMP_PROC_BIND": "a\udcff"})
     assert from_json(Machine, to_json(m, indent=1)) == replace(m, environment={"OMP_PROC_BIND": "a\ufffd"})
+
+
+@pytest.mark.parametrize("text", ["# \\u0000 is no character\n", "key = '\\u0000'\n", 'key = "\\\\u0000"\n'])
+def test_what_only_looks_like_the_character_that_no_path_holds_is_text(text: str) -> None:
+    assert toml(text) in ({}, {"key": r"\u0000"})
+
+
+@pytest.mark.parametrize("text", ['key = "\\u0000"', '"\\u0000" = 1', '[[a]]\nb = ["\\U00000000"]'])
+def test_the_character_that_no_path_holds_is_for_prompts_only(text: str) -> None:
+    with pytest.raises(tomllib.TOMLDecodeError, match="no character"):
+        toml(text)
+    assert "\\x00" in str(toml(text, prompts=True))

@@ -165,6 +165,7 @@ def of_contender(
         (g.first_token, g.total - g.decode_seconds)
         for g in generations
         if g.first_token is not None and g.total is not None and g.decode_seconds is not None
+        if contender.protocol != "openai"  # there it is the first text, and markup before it has none
     ]
     if (share := _waited(firsts)) is not None:
         text = f"the first token reached the client {share:.0%} later than the rest of the answer allows"

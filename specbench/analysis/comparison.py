@@ -356,7 +356,7 @@ def _row(
         metrics={name: pairing.metric(name, prompts) for name in METRICS},
         accepted_by_position=acceptance_by_position(generations),
         speedup=pairing.speedup(source, prompts),
-        bounded=pairing.bounded(source, prompts),
+        bounded=(pairing.speedup if source == "output_throughput" else pairing.bounded)(source, prompts),
         end_to_end_speedup=pairing.speedup("end_to_end", prompts),
         round_cost=pairing.round_cost(steps_clock, prompts) if contender.method != "none" else None,
         prefill_cost=None if prefill is None else prefill.inverse(),

@@ -130,14 +130,14 @@ def speedup(rate: str, prompts: Prompts) -> Estimate | None:
 
 
 def bounded(rate: str, prompts: Prompts) -> Estimate | None:
-    """As `speedup`, but at most the prompt's tokens per step, and 1 where it is far above: that is no method's gain."""
+    """As `speedup`, with 1 for a prompt that is far above its tokens per step: no method gave that."""
     return _mean(
         prompts, ([_possible(t.ratios[rate], _length(t)) for t in g if rate in t.ratios] for g in prompts.groups)
     )
 
 
 def _possible(ratio: float, length: float) -> float:
-    return ratio if not length else 1.0 if ratio > _DISTURBED * length else min(ratio, length)
+    return 1.0 if length and ratio > _DISTURBED * length else ratio
 
 
 def round_cost(rate: str, prompts: Prompts) -> Estimate | None:

@@ -17,8 +17,8 @@ class Row:
     `trials` were measured, of `planned`; `failed` went wrong. Without `speculating` a method drafted nothing: the row
     has no numbers and is no result of that method; `categories` counts those in the row, and all of the contender.
     `label` is what tables call the contender beside its target. Speedups are geometric means over prompts of this
-    contender over its baseline, with `decode_source` for both; `bounded` is that with the speedup of each prompt at
-    most its tokens per step, which no method exceeds, and 1 where it is above 1.25 times that; `round_cost` is a
+    contender over its baseline, with `decode_source` for both; `bounded` is that with 1 for a prompt above
+    1.25 times its tokens per step, which no method exceeds (of several streams it is the same); `round_cost` is a
     verification step in plain steps of the baseline (tokens per step / speedup, prompt by prompt), `prefill_cost`
     seconds per prefilled token over the baseline's. `stop`, `steps_source` and `verification_rule` are `mixed` when
     trials differ. `axes` holds all that can be swept but fill and temperature, which have fields of their own.

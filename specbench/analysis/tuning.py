@@ -254,8 +254,9 @@ def winners(
     found = []
     for category, by_candidate in measured.items():
         ordered = [s for s in standings(by_candidate, look=1) if s.contender in {plain, *alive[category]}]
-        if ordered and plain not in alive[category] and ordered[0].contender != plain:
-            ordered = [s for s in ordered if s.contender != plain]
+        if ordered and plain not in alive[category]:
+            able = survivors(ordered) if ordered[0].contender == plain else alive[category]
+            ordered = [s for s in ordered if s.contender in able]
         if ordered:
             best = ordered[0].contender
             speedup = geometric_mean(list(by_candidate[best].values()))

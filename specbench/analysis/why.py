@@ -1,5 +1,6 @@
 """Why a method is fast or slow: speedup = tokens per round / round cost, both measured on the same prompts."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +11,11 @@ from specbench.analysis.verdicts import faster
 
 WELL, BADLY = 2.0, 1.3  # tokens a round
 CHEAPEST = 0.95  # plain steps a round, with room for noise: it cannot cost less than 1
+SEVERAL = 2  # draft lengths that can be compared
 SELDOM = 0.5  # of the rounds have a draft
 LENGTHS = ("draft_tokens_max", "ngram_draft_size")  # settings that say how long a draft may be
 
+_Lines = dict[tuple[object, ...], dict[int, Estimate]]
 Drafts = Literal["well", "moderately", "badly", "seldom"]
 Advice = Literal[
     "keep",
@@ -25,6 +28,7 @@ Advice = Literal[
     "other drafter",
     "smaller drafter",
     "shorter draft",
+    "longer draft",
     "no length",
     "switch off",
 ]
@@ -54,7 +58,7 @@ class Why:
 
 def explain(rows: Sequence[Row]) -> Iterator[Why]:
     """An explanation of each row that has a credible speedup, with the advice that its verdict allows."""
-    sure = faster(rows)
+    sure, lines = faster(rows), _lines(rows)
     for row in rows:
         if row.speedup is None or row.round_cost is None or not row.credible:
             continue
@@ -75,7 +79,7 @@ def explain(rows: Sequence[Row]) -> Iterator[Why]:
             verifying=row.verifying_cost,
             speedup=row.speedup.value,
             drafts=drafts,
-            advice=_advice(row, row.speedup, drafts, rows, sure=id(row) in sure),
+            advice=_advice(row, row.speedup, drafts, lines, sure=id(row) in sure),
         )
 
 
@@ -86,43 +90,46 @@ def _drafts(row: Row, tokens: float) -> Drafts:
     return "well" if tokens >= WELL else "badly" if tokens < BADLY else "moderately"
 
 
-def _advice(row: Row, speedup: Estimate, drafts: Drafts, rows: Sequence[Row], *, sure: bool) -> Advice:
-    """`sure`: faster beyond chance; `rows`: all, among them other draft lengths of the same contender."""
+def _advice(row: Row, speedup: Estimate, drafts: Drafts, lines: _Lines, *, sure: bool) -> Advice:
+    """`sure`: faster beyond chance; `lines`: what other draft lengths gave."""
     if row.synthetic or not row.right:
         return "dice" if row.synthetic else "other output"
     if sure or speedup.n < MINIMUM:
         return "keep" if sure else "too few prompts"
     if speedup.high is not None and speedup.high < 1:
-        return _remedy(row, drafts, rows)
+        return _remedy(row, drafts, lines)
     return "disturbed" if row.round_cost is not None and row.round_cost.value < CHEAPEST else "no clear gain"
 
 
-def _remedy(row: Row, drafts: Drafts, rows: Sequence[Row]) -> Advice:
+def _remedy(row: Row, drafts: Drafts, lines: _Lines) -> Advice:
     """Of a method that is slower than plain decoding."""
     if drafts in {"seldom", "badly"}:
         return "other text" if drafts == "seldom" else "other drafter"
     extra = None if row.verifying_cost is None else row.verifying_cost - 1
     if extra is not None and row.drafting_cost is not None and row.drafting_cost > 2 * extra:
         return "smaller drafter"
-    key = next((key for key in LENGTHS if isinstance(row.axes.get(key), int)), None)
-    if key is None:
-        return "shorter draft"
-    tried = [r.speedup.value for r in rows if r.speedup is not None and r.credible and _shorter(r, row, key)]
-    futile = row.speedup is not None and tried and max(tried) <= row.speedup.value
-    return "switch off" if row.axes[key] == 1 else "no length" if futile else "shorter draft"
+    place, length = _line(row)
+    tried = lines.get(place, {})
+    if len(tried) >= SEVERAL and all(e.high is not None and e.high < 1 for e in tried.values()):
+        return "no length"
+    best = max(tried, key=lambda n: tried[n].value, default=0)
+    return "longer draft" if best > length else "switch off" if length == 1 else "shorter draft"
 
 
-def _shorter(one: Row, other: Row, key: str) -> bool:
-    """Whether two rows differ in the draft length only, and the first one's is less."""
-    mine, theirs = one.axes.get(key), other.axes[key]
-    return (
-        isinstance(mine, int)
-        and isinstance(theirs, int)
-        and mine < theirs
-        and _alike(one) == _alike(other)
-        and one.axes | {key: theirs} == other.axes
-    )
+def _lines(rows: Sequence[Row]) -> _Lines:
+    """Speedups by draft length, of rows that differ in nothing else."""
+    found: _Lines = defaultdict(dict)
+    for row in rows:
+        place, length = _line(row)
+        if length and row.speedup is not None and row.credible:
+            found[place][length] = row.speedup
+    return found
 
 
-def _alike(row: Row) -> tuple[object, ...]:
-    return row.target, row.engine, row.method, row.category, row.temperature, row.fill
+def _line(row: Row) -> tuple[tuple[object, ...], int]:
+    """Where a row stands but for its draft length, and that; 0 where it has none."""
+    key = next((key for key in LENGTHS if key in row.axes), None)
+    length = None if key is None else row.axes[key]
+    others = repr(sorted((name, value) for name, value in row.axes.items() if name != key))
+    place = (row.target, row.engine, row.method, row.category, row.temperature, row.fill, others)
+    return place, length if isinstance(length, int) else 0

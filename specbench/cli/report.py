@@ -34,7 +34,9 @@ def report(
     shown = "json" if json else format_
     several = like is not None or len(runs or ()) > 1
     if (with_imported or with_published) and (buy or several):
-        raise InputError("--with-imported and --with-published are for one run", hint="without --buy and --like")
+        raise InputError(
+            "--with-imported and --with-published are for one run", hint="give one RUN, without --buy and --like"
+        )
     if buy:
         folders = [flags.run_folder(run, results=results) for run in runs or ()]
         tau = None if tau_from is None else flags.run_folder(tau_from, results=results)

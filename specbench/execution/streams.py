@@ -57,10 +57,14 @@ def run_wave(
     for trial in everyone:
         with suppress(TrialError):  # it is a Failure when the trial runs
             prompts.render(trial, contender=contender, session=session)  # before the clock starts
-    together = Barrier(len(everyone))
-    began = time.perf_counter()
-    results = [future.result() for future in [_begun(run, trial, together) for trial in everyone]]
-    seconds = time.perf_counter() - began
+    began = list[float]()
+    together = Barrier(len(everyone), action=lambda: began.append(time.perf_counter()))
+    try:
+        results = [future.result() for future in [_begun(run, trial, together) for trial in everyone]]
+    except BaseException:
+        together.abort()  # no thread waits for one that never started
+        raise
+    seconds = time.perf_counter() - began[0]
     tokens = [r.output_tokens for r in results if isinstance(r, Generation)]
     known = [count for count in tokens if count is not None]
     sound = len(known) == len(results) and not (contender.learns and wave.companions)

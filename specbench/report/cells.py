@@ -152,7 +152,7 @@ _DRAFTS = {
 _ADVICE = {
     "keep": "keep it",
     "no clear gain": "no clear gain: use more prompts or repeats",
-    "disturbed": "a round costs no less than a plain step: the machine was disturbed, measure again",
+    "disturbed": "a round costs no less than a plain step: perhaps the machine was disturbed, measure again",
     "too few prompts": "too few prompts to advise anything",
     "other output": "but its output is not the baseline's: do not use it",
     "dice": "acceptance by dice, which advises nothing",
@@ -160,7 +160,8 @@ _ADVICE = {
     "other drafter": "take another drafter, or switch it off",
     "smaller drafter": "drafting costs most of that: take a smaller drafter or a shorter draft",
     "shorter draft": "use a shorter draft",
-    "no length": "a shorter draft was no faster: switch it off",
+    "longer draft": "a longer draft was faster",
+    "no length": "no draft length that was tried wins: switch it off",
     "switch off": "the draft cannot be shorter: switch it off",
 }
 

@@ -127,7 +127,7 @@ def _verdicts(comparison: Comparison, target: Target) -> Section:
         footnotes=(
             counts,
             "a method is named where it is faster beyond chance (5 %, Holm's correction over categories and methods),",
-            "also with no prompt's speedup above its tokens per step",
+            "also where prompts above 1.25 times their tokens per step, which no method gives, count as no gain",
         ),
     )
 

@@ -1,7 +1,7 @@
 """Synthetic groups of two streams: 202 tokens, the baseline's in 2 s."""
 
 import pytest
-from analysis.synthetic import PROMPTS, contender, drafted, generation, opening, plan
+from analysis.synthetic import PROMPTS, contender, counts, drafted, generation, opening, plan
 
 from specbench.analysis.comparison import Comparison, compare
 from specbench.analysis.metrics import METRICS
@@ -70,3 +70,17 @@ def test_too_few_groups_and_too_few_slots_are_noted(comparison: Comparison) -> N
     assert messages["SETTING_IGNORED", "none streams=2"] == "2 streams were asked for, the engine serves 1 at once"
     assert ("SETTING_IGNORED", "draft streams=2") not in messages
     assert comparison.why == ()
+
+
+def test_a_group_is_not_held_to_the_tokens_per_step_of_one_of_its_prompts() -> None:
+    """Groups 1.66 times as fast: the prompt that carries the group's figures has 1.25 tokens a step, the other 4."""
+    names = [f"code-{n}" for n in range(12)]
+    results: list[Result] = []
+    for n in range(0, 12, 2):
+        for stream, prompt in enumerate(names[n : n + 2]):
+            facts = {"streams": 2, "stream": stream, "group_tokens": 202}
+            results.append(generation("none streams=2", prompt, group_seconds=1.66 + n / 1000, **facts))
+            accepted = counts(80, 75 if stream else 20)
+            results.append(drafted(prompt, who="draft streams=2", counts=accepted, group_seconds=1.0, **facts))
+    verdict = compare(plan(results, contenders()[2:]), results).verdicts[0]
+    assert (verdict.kind, verdict.label) == ("use", "draft")

@@ -186,6 +186,10 @@ def test_what_is_slower_than_plain_decoding_is_no_winner() -> None:
     }
     (found,) = tuning.winners(measured, {"chat": ["draft", "other"]}, {"chat": ["none"]}, plain="none")
     assert (found.contender, found.speedup.value, found.others, found.halved) == ("none", 1.0, ("draft", "other"), ())
+    apart = {p: 0.5 + i / 100 for i, p in enumerate(f"p{i}" for i in range(8))}
+    measured = {"chat": {"none": dict.fromkeys(apart, 1.0), "draft": apart}}
+    (found,) = tuning.winners(measured, {"chat": ["draft"]}, {"chat": ["none"]}, plain="none")
+    assert (found.contender, found.others) == ("none", ())  # half as fast is told apart
     speedups = {"chat": {"none": 1.0, "draft": 0.85, "other": 0.75}}
     one = tuning.single(speedups, {"chat": "none"}, seconds={"chat": 1.0}, mix={"chat": 1.0})
     assert one is not None

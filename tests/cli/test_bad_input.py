@@ -1,5 +1,6 @@
 """Wrong input gets one line what and one line what to do, the right exit status, and no traceback."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from specbench import datafiles
+from specbench.__main__ import main
 from specbench.cli import flags
 
 TARGET = datafiles.path("micro/weights/target-q8_0.gguf")
@@ -208,3 +210,13 @@ def test_what_is_shown_beside_one_run_is_refused_elsewhere(tmp_path: Path, words
     done = specbench("report", "--with-published", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert "--with-imported and --with-published are for one run" in done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.ENOENT])
+def test_a_fault_that_is_not_the_paths_is_shown_whole(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail() -> None:
+        raise OSError(number, "it broke", "somewhere")
+
+    monkeypatch.setattr("specbench.cli.main.app", fail)
+    with pytest.raises(OSError, match="it broke"):
+        main()

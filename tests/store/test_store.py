@@ -253,15 +253,18 @@ def test_the_newest_run_is_found(tmp_path: Path) -> None:
 def test_a_run_is_found_by_its_path_its_folder_and_the_name_it_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for day, name in ((1, "old"), (2, "old"), (3, "very-old")):
+    for day, name in ((1, "old"), (2, "old"), (3, "very old")):
         store.create(tmp_path, PLAN, MACHINE, name=name, clock=lambda d=day: datetime(2031, 1, d, tzinfo=UTC)).close()
     newest = tmp_path / "20310102-000000-old"
     for given in (newest, Path(newest.name), Path("old")):
         assert store.named(given, results=tmp_path) == newest
+    assert store.named(Path("very old"), results=tmp_path) == tmp_path / "20310103-000000-very-old"
     assert store.named(Path("ol"), results=tmp_path) is None
     assert store.named(Path("there/old"), results=tmp_path) is None
     monkeypatch.chdir(tmp_path)
-    Path("old").mkdir()  # a folder of runs, perhaps
+    Path("old").mkdir()
+    assert store.named(Path("old"), results=tmp_path) == newest
+    newest.rename(Path("old") / newest.name)  # a folder of runs stands for all of them
     assert store.named(Path("old"), results=tmp_path) is None
 
 
